@@ -1,0 +1,30 @@
+/* Carries scripts out: the only way in which a procedure touches the world. One Exec a cluster; it keeps a few work
+ * connections and SSH sessions to each server while a run needs them. Never blocks; every job ends by its deadline. */
+#pragma once
+
+#include "loop.h"
+#include "script.h"
+#include "server.h"
+
+typedef struct Exec Exec;
+typedef struct ExecJob ExecJob;
+
+/* Never called before exec_run() has returned. replies belong to the caller from here on (replies_free()). */
+typedef void (*exec_done_fn)(Replies *replies, void *userdata);
+
+/* Runs a script's items one after another on a server (NULL for hooks only) before deadline (absolute, monotonic; it is
+ * USEC_INFINITY at most and then one hour). When it passes, what is running is abandoned: the SQL connection and the
+ * SSH channel are closed, and a statement left behind is killed as soon as the server can be reached again. tag is put
+ * in front of every statement as a comment (the mark that exec_quiesce() finds) and must be an identifier. */
+ExecJob *exec_run(Exec *exec, const char *server, const char *tag, const Script *script, usec_t deadline,
+                  exec_done_fn done, void *userdata);
+/* Ends a job without calling its done function; takes NULL. */
+void exec_abandon(ExecJob *job);
+/* Ends all statements that bear tag and still run on a server (of a daemon that died), then calls done with one reply
+ * that succeeded, or with replies->failure set. */
+ExecJob *exec_quiesce(Exec *exec, const char *server, const char *tag, usec_t deadline, exec_done_fn done,
+                      void *userdata);
+/* Connects SQL and SSH to a server in advance, so that a script that follows soon finds them warm. Failures are silent. */
+void exec_warm(Exec *exec, const char *server);
+/* Closes idle connections and sessions (after a run). */
+void exec_cool(Exec *exec);

@@ -1,0 +1,79 @@
+/* What to say to a server, and what it answered, as values. Step functions build scripts and read replies; only exec
+ * carries them out. A script may be printed (plan, journal), so secrets stand in it as placeholders: exec puts the
+ * value of "${replication_password}" (already quoted as an SQL literal) in at the last moment. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "failure.h"
+#include "json.h"
+#include "text.h"
+
+typedef enum ScriptKind {
+        SCRIPT_SQL,  /* one statement on the server's work connection */
+        SCRIPT_SSH,  /* a POSIX shell script for `sh -c` on the server's host, by the configured user (and sudo) */
+        SCRIPT_HOOK, /* a configured hook of that name, run by the daemon, with input as JSON on its standard input */
+        _SCRIPT_MAX,
+} ScriptKind;
+
+typedef struct ScriptItem {
+        ScriptKind kind;
+        char *text;     /* statement, shell script or hook name */
+        Json *input;    /* hooks only */
+        bool may_fail;  /* when it fails, that is in its reply and the next item runs; else the script ends there */
+} ScriptItem;
+
+typedef struct Script {
+        ScriptItem *items;
+        size_t n_items;
+} Script;
+
+/* Append an item. Values go in through text_quote_sql() / text_quote_shell(). */
+void script_sql(Script *script, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void script_try_sql(Script *script, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void script_ssh(Script *script, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void script_try_ssh(Script *script, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void script_hook(Script *script, const char *name, Json *input); /* takes input over */
+bool script_is_empty(const Script *script);
+bool script_has(const Script *script, ScriptKind kind);
+void script_done(Script *script);
+static inline void script_done_cleanup(Script *script)
+{
+        script_done(script);
+}
+/* [{"sql": "…"}, {"ssh": "…"}, {"hook": "…", "input": {…}}] and back; "may_fail": true where it is set. */
+Json *script_to_json(const Script *script);
+int script_from_json(const Json *json, Script *ret, Failure *reterr);
+
+typedef struct Reply {
+        bool run;        /* false: the script ended before it */
+        Failure failure; /* FAILURE_NONE when it succeeded */
+        /* SQL: a result set (n_columns 0 for statements without one), cells row by row; a NULL cell is SQL's NULL. */
+        size_t n_columns, n_rows;
+        char **columns;
+        char **cells;
+        uint64_t affected_rows;
+        /* SSH and hooks: exit status and at most 64 KiB of each stream. */
+        int exit_status;
+        char *out, *err;
+} Reply;
+
+typedef struct Replies {
+        Reply *items; /* one for each item of the script, in its order */
+        size_t n_items;
+        Failure failure; /* why the whole did not end well: unreachable, deadline, or the first fatal item's failure */
+} Replies;
+
+/* The cell of a named column (case-insensitive), NULL when absent or NULL. */
+const char *reply_get(const Reply *reply, size_t row, const char *column);
+bool reply_has_column(const Reply *reply, const char *column);
+bool reply_succeeded(const Reply *reply); /* it ran and did not fail */
+/* The i-th reply; a constant empty one beyond the end, so that judges need no bounds checks. */
+const Reply *replies_at(const Replies *replies, size_t i);
+void reply_set_columns(Reply *reply, size_t n_columns, const char *const *names);
+void reply_add_row(Reply *reply, const char *const *cells);
+Replies *replies_new(size_t n_items);
+Replies *replies_free(Replies *replies);
+DEFINE_CLEANUP(Replies *, replies_free)

@@ -1,0 +1,73 @@
+/* The engine: carries one procedure out, goal by goal, with a journal that makes it resumable at any instruction. Knows
+ * no procedure by name and no database. */
+#pragma once
+
+#include "exec.h"
+#include "journal.h"
+#include "loop.h"
+#include "step.h"
+
+typedef struct Runbook Runbook;
+
+typedef enum RunOutcome {
+        RUN_COMPLETED, /* every goal that is needed was reached */
+        RUN_ABORTED,   /* failed before the point of no return; undone */
+        RUN_HALTED,    /* waits for an operator: retry, override or abandon */
+        _RUN_OUTCOME_MAX,
+        _RUN_OUTCOME_INVALID = -22,
+} RunOutcome;
+
+/* What happens, as it happens, for log, status and subscribers. Strings are lent for the call. */
+typedef enum RunEventKind {
+        RUN_EVENT_STEP_STARTED,
+        RUN_EVENT_PROGRESS,       /* a target is still unmet; why says how far it is */
+        RUN_EVENT_TARGET_SETTLED, /* verdict and why */
+        RUN_EVENT_STEP_SKIPPED,
+        RUN_EVENT_STEP_ENDED,     /* verdict: MET or what failed */
+        RUN_EVENT_DECIDED,
+        RUN_EVENT_UNDOING,
+} RunEventKind;
+
+typedef struct RunEvent {
+        RunEventKind kind;
+        const Step *step;
+        const char *server; /* NULL on the daemon */
+        Verdict verdict;
+        const char *why;
+        size_t number, total; /* step number of total, from 1 */
+} RunEvent;
+
+typedef void (*runbook_event_fn)(const RunEvent *event, void *userdata);
+/* Never called from within begin/resume. For RUN_HALTED it may be called again after retry/override/abandon. */
+typedef void (*runbook_done_fn)(Runbook *runbook, RunOutcome outcome, const char *why, void *userdata);
+
+const char *run_outcome_to_string(RunOutcome outcome);
+
+/* All arguments are lent and outlive the runbook. */
+Runbook *runbook_new(Loop *loop, Exec *exec, Journal *journal, const Procedure *procedure, runbook_event_fn event,
+                     runbook_done_fn done, void *userdata);
+/* Starts a new run. Takes initial over. -errno when the journal cannot be written: nothing was done then. */
+int runbook_begin(Runbook *runbook, Facts initial, Failure *reterr);
+/* Goes on with the run that the journal left open (journal_open_run()). FAILURE_INVALID for another version of the
+ * procedure or an unknown step: the run is halted, never guessed. */
+int runbook_resume(Runbook *runbook, Failure *reterr);
+/* Before the point of no return: undo and end as ABORTED. FAILURE_INVALID after it. */
+int runbook_cancel(Runbook *runbook, const char *by, const char *reason, Failure *reterr);
+/* After a halt: the failed step again; a target settled by a person; or give up (outcome ABORTED, nothing undone). */
+int runbook_retry(Runbook *runbook, const char *by, Failure *reterr);
+int runbook_override(Runbook *runbook, const char *server, Verdict verdict, const char *by, const char *reason,
+                     Failure *reterr);
+int runbook_abandon(Runbook *runbook, const char *by, const char *reason, Failure *reterr);
+
+const Facts *runbook_facts(const Runbook *runbook);
+const char *runbook_id(const Runbook *runbook);
+/* {"run", "procedure", "state": "running|undoing|halted|ended", "step", "number", "total", "no_return_passed", "steps":
+ *  [{"name","goal","state":"done|running|pending|skipped|failed|undone","started","ended", "targets": {"db2":
+ *  {"verdict","why"}}}]}: times are wall-clock microseconds. The caller frees it. */
+Json *runbook_describe(const Runbook *runbook);
+Runbook *runbook_free(Runbook *runbook); /* leaves the journal as it is: a later resume goes on */
+DEFINE_CLEANUP(Runbook *, runbook_free)
+
+/* The procedure as a plan: for each step goal, targets and what act would say, from ask and judge with the servers'
+ * present answers where that is possible without acting; done gets the plan as JSON. Writes no journal. */
+typedef void (*runbook_plan_fn)(Json *plan, void *userdata);

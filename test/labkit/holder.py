@@ -1,0 +1,123 @@
+"""The init of a lab host: makes its namespaces, then reaps until it is killed, and all of the host dies with it.
+
+holder.py SPEC, with SPEC as JSON: name, record (file for pid and start time), binds ([source, target] …),
+keep (folders that stay visible though their parent is hidden), full (false: a network namespace with no mounts).
+Standard output gets one line when the host is ready. Runs alone: nothing of the lab is imported.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import stat
+import sys
+
+NEWNS, NEWUTS, NEWIPC, NEWPID, NEWNET = 0x00020000, 0x04000000, 0x08000000, 0x20000000, 0x40000000
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 8, 4096, 16384, 1 << 18
+HIDDEN = ("/run", "/tmp", "/srv", "/var/log")
+DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def check(result, what):
+    if result:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def mount(source, target, kind, flags=0, data=None):
+    check(libc.mount(source.encode(), target.encode(), kind and kind.encode(), ctypes.c_ulong(flags),
+                     data and data.encode()), f"mount {target}")
+
+
+def bind(source, target):
+    if os.path.isdir(source):
+        os.makedirs(target, exist_ok=True)
+    mount(source, target, None, MS_BIND)
+
+
+def make_devices():
+    mount("lab", "/dev", "tmpfs", MS_NOSUID, "mode=755")
+    for name, (major, minor) in DEVICES.items():
+        os.mknod(f"/dev/{name}", 0o666 | stat.S_IFCHR, os.makedev(major, minor))
+    for name in ("pts", "shm"):
+        os.mkdir(f"/dev/{name}")
+    mount("lab", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620")
+    mount("lab", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV)
+    for name, target in (("ptmx", "pts/ptmx"), ("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"),
+                         ("stdout", "/proc/self/fd/1"), ("stderr", "/proc/self/fd/2")):
+        os.symlink(target, f"/dev/{name}")
+
+
+def make_root(spec):
+    kept = [(path, os.open(path, os.O_PATH)) for path in spec["keep"]
+            if any(path.startswith(hidden + "/") for hidden in HIDDEN)]
+    mount("lab", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    mount("lab", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY)
+    mount("/dev/null", "/proc/sysrq-trigger", None, MS_BIND)
+    make_devices()
+    sources = [(os.open(source, os.O_PATH), target) for source, target in spec["binds"]]
+    for path in HIDDEN:
+        mount("lab", path, "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777" if path == "/tmp" else "mode=755")
+    for path, descriptor in kept:
+        bind(f"/proc/self/fd/{descriptor}", path)
+    for descriptor, target in sources:
+        bind(f"/proc/self/fd/{descriptor}", target)
+    for path in ("/run/home", "/run/sshd", "/run/lock"):
+        os.mkdir(path, 0o700)
+
+
+def reap():
+    while True:
+        signal.sigwait({signal.SIGCHLD})
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            pass
+
+
+def init(spec, go):
+    if not os.read(go, 1):
+        os._exit(1)
+    os.closerange(3, 1024)
+    if spec["full"]:
+        make_root(spec)
+    os.closerange(3, 1024)
+    os.chdir("/")
+    os.write(1, b"ready\n")
+    null = os.open("/dev/null", os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    os.closerange(3, 1024)
+    reap()
+
+
+def main():
+    spec = json.loads(sys.argv[1])
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    os.setsid()
+    os.umask(0o022)
+    check(libc.unshare(NEWNS | NEWUTS | NEWIPC | NEWPID | NEWNET), "unshare")
+    mount("none", "/", None, MS_REC | MS_PRIVATE)
+    name = spec["name"].encode()
+    check(libc.sethostname(name, len(name)), "sethostname")
+    go, release = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(release)
+        try:
+            init(spec, go)
+        finally:
+            sys.excepthook(*sys.exc_info())
+            os._exit(1)
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        start = int(file.read().rpartition(b") ")[2].split()[19])
+    with open(spec["record"] + ".new", "w", encoding="utf-8") as file:
+        json.dump({"pid": pid, "start": start}, file)
+    os.rename(spec["record"] + ".new", spec["record"])
+    os.write(release, b"x")
+
+
+main()
