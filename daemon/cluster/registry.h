@@ -1,0 +1,52 @@
+/* All clusters: the only thing that control and main talk to. Every answer is a JSON value that goes to the client as it
+ * is; every refusal is a Failure whose text says what to do. */
+#pragma once
+
+#include "json.h"
+#include "loop.h"
+
+typedef struct Registry Registry;
+
+/* Who asks, for the record: "root (uid 0, pid 4711)". */
+typedef struct Asker {
+        const char *who;
+} Asker;
+
+/* Loads the configuration and begins to watch. FAILURE_INVALID with all errors of the configuration in *ret_errors (a
+ * JSON array of strings "file:line:column: text") when it has any. */
+int registry_new(Loop *loop, const char *config_path, Registry **ret, Json **ret_errors, Failure *reterr);
+Registry *registry_free(Registry *registry);
+const char *registry_socket_path(const Registry *registry);
+/* Takes a changed configuration over; with errors what was running stays in force. */
+int registry_reload(Registry *registry, Json **ret_errors, Failure *reterr);
+/* "3 clusters: 2 healthy, 1 failing over": for STATUS= of sd_notify(3). The caller frees it. changed is called from the
+ * loop whenever it may have changed. */
+char *registry_summary(const Registry *registry);
+void registry_on_change(Registry *registry, loop_fn changed, void *userdata);
+
+/* Questions. A cluster of NULL means all where it makes sense; an unknown one is FAILURE_INVALID naming the known. */
+int registry_status(Registry *registry, const char *cluster, Json **ret, Failure *reterr);
+int registry_check(Registry *registry, const char *cluster, Json **ret, Failure *reterr);
+int registry_plan(Registry *registry, const char *cluster, const char *procedure, const Json *options, Json **ret,
+                  Failure *reterr);
+int registry_report(Registry *registry, const char *cluster, const char *run, Json **ret, Failure *reterr);
+int registry_history(Registry *registry, const char *cluster, Json **ret, Failure *reterr);
+/* The last events kept in memory, oldest first: {"events": [{"time", "event", "cluster", "server", "run", "step",
+ * "priority", "text"}]}. */
+int registry_events(Registry *registry, const char *cluster, Json **ret, Failure *reterr);
+/* Each new event from now on, as one of these objects (lent). One subscription an owner pointer. */
+typedef void (*registry_event_fn)(const Json *event, void *userdata);
+void registry_subscribe(Registry *registry, registry_event_fn fn, void *userdata);
+void registry_unsubscribe(Registry *registry, void *userdata);
+
+/* Orders. */
+int registry_failover(Registry *registry, const char *cluster, const Json *options, const Asker *asker, Json **ret,
+                      Failure *reterr);
+int registry_pause(Registry *registry, const char *cluster, const char *reason, usec_t for_how_long,
+                   const Asker *asker, Json **ret, Failure *reterr);
+int registry_resume(Registry *registry, const char *cluster, const Asker *asker, Json **ret, Failure *reterr);
+int registry_acknowledge(Registry *registry, const char *cluster, const Asker *asker, Json **ret, Failure *reterr);
+/* After a halt, or before the point of no return: what is "retry", "override", "abandon" or "cancel"; options hold
+ * "server", "verdict" and "reason" where it needs them. */
+int registry_run(Registry *registry, const char *cluster, const char *what, const Json *options, const Asker *asker,
+                 Json **ret, Failure *reterr);
