@@ -20,7 +20,7 @@ char *alloc_string_n(const char *string, size_t length);
 /* Makes room for one more at the end of a growing array; doubles, so appending is cheap. */
 #define ALLOC_GROW(array, count)                                                                                       \
         do {                                                                                                           \
-                if (((count) & ((count) - 1)) == 0)                                                                    \
+                if (((count) & ((count) -1)) == 0)                                                                     \
                         (array) = alloc_resize((array), (count) ? (count) *2 : 1, sizeof *(array));                    \
         } while (0)
 

@@ -121,7 +121,7 @@ int file_check_private(const char *path, Failure *reterr)
                                    "%s holds a secret but others can read it (mode %04o): chmod 600 it", path,
                                    (unsigned) status.st_mode & 07777);
         if (status.st_uid != 0 && status.st_uid != geteuid())
-                return failure_set(reterr, FAILURE_INVALID, 0,
-                                   "%s holds a secret but belongs to another user (uid %u)", path, status.st_uid);
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s holds a secret but belongs to another user (uid %u)",
+                                   path, status.st_uid);
         return 0;
 }

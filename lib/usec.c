@@ -43,7 +43,8 @@ static const struct {
         const char *name;
         usec_t length;
 } units[] = {
-        { "d", USEC_DAY }, { "h", USEC_HOUR }, { "m", USEC_MINUTE }, { "s", USEC_SEC }, { "ms", USEC_MSEC }, { "us", 1 },
+        { "d", USEC_DAY }, { "h", USEC_HOUR },  { "m", USEC_MINUTE },
+        { "s", USEC_SEC }, { "ms", USEC_MSEC }, { "us", 1 },
 };
 
 static usec_t unit_length(const char *name, size_t length)
@@ -64,7 +65,8 @@ int usec_parse(const char *text, usec_t *ret)
         }
         usec_t sum = 0;
         while (*text) {
-                size_t digits = strspn(text, "0123456789."), letters = strspn(text + digits, "abcdefghijklmnopqrstuvwxyz");
+                size_t digits = strspn(text, "0123456789."),
+                       letters = strspn(text + digits, "abcdefghijklmnopqrstuvwxyz");
                 if (digits == 0 || digits > 15 || letters == 0)
                         return -EINVAL;
                 usec_t unit = unit_length(text + digits, letters);

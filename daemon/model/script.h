@@ -20,9 +20,9 @@ typedef enum ScriptKind {
 
 typedef struct ScriptItem {
         ScriptKind kind;
-        char *text;     /* statement, shell script or hook name */
-        Json *input;    /* hooks only */
-        bool may_fail;  /* when it fails, that is in its reply and the next item runs; else the script ends there */
+        char *text;    /* statement, shell script or hook name */
+        Json *input;   /* hooks only */
+        bool may_fail; /* when it fails, that is in its reply and the next item runs; else the script ends there */
 } ScriptItem;
 
 typedef struct Script {

@@ -12,13 +12,13 @@
 
 /* Which servers a goal is about. Targets are computed once, when the step begins, and recorded. */
 typedef enum Scope {
-        ON_DAEMON,        /* once, with no server: decisions, hooks */
-        ON_OLD_PRIMARY,   /* facts "old_primary" */
-        ON_CANDIDATE,     /* facts "candidate" */
-        ON_DONOR,         /* facts "donor"; no target when there is none */
-        ON_REPLICAS,      /* facts "replicas": the replicas that take part */
-        ON_OTHERS,        /* the same without the candidate */
-        ON_EVERY_SERVER,  /* all that are configured */
+        ON_DAEMON,       /* once, with no server: decisions, hooks */
+        ON_OLD_PRIMARY,  /* facts "old_primary" */
+        ON_CANDIDATE,    /* facts "candidate" */
+        ON_DONOR,        /* facts "donor"; no target when there is none */
+        ON_REPLICAS,     /* facts "replicas": the replicas that take part */
+        ON_OTHERS,       /* the same without the candidate */
+        ON_EVERY_SERVER, /* all that are configured */
         _SCOPE_MAX,
 } Scope;
 
@@ -50,8 +50,8 @@ typedef enum OnFailure {
 /* What a judge or a decision has to say. */
 typedef struct Judgement {
         Verdict verdict;
-        char why[300];   /* for people: what was seen, how far it got */
-        Json *learned;   /* merged into the facts of that server (judge) or of the run (decide); NULL for nothing. Only
+        char why[300]; /* for people: what was seen, how far it got */
+        Json *learned; /* merged into the facts of that server (judge) or of the run (decide); NULL for nothing. Only
                           * what is learned when a target settles is kept: a judge must not rely on earlier rounds. */
 } Judgement;
 
@@ -73,9 +73,9 @@ typedef struct Step {
         Scope scope;
         Need need;
         OnFailure on_failure;
-        usec_t timeout;          /* of the whole step; 0: facts config "timeouts.<name>" (in ms) or 30 s */
-        step_skip_fn skip;       /* NULL: never skipped */
-        step_decide_fn decide;   /* decisions have this and nothing below */
+        usec_t timeout;        /* of the whole step; 0: facts config "timeouts.<name>" (in ms) or 30 s */
+        step_skip_fn skip;     /* NULL: never skipped */
+        step_decide_fn decide; /* decisions have this and nothing below */
         step_ask_fn ask;
         step_judge_fn judge;
         step_act_fn act;         /* NULL: the step only waits */

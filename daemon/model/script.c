@@ -1,0 +1,192 @@
+/* Scripts and replies as values. Owns their strings; must never run anything. */
+#include "script.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static const char *const kind_members[_SCRIPT_MAX] = {
+        [SCRIPT_SQL] = "sql",
+        [SCRIPT_SSH] = "ssh",
+        [SCRIPT_HOOK] = "hook",
+};
+
+static ScriptItem *append(Script *script, ScriptKind kind, char *text, bool may_fail)
+{
+        ALLOC_GROW(script->items, script->n_items);
+        ScriptItem *item = &script->items[script->n_items++];
+        *item = (ScriptItem){ .kind = kind, .text = text, .may_fail = may_fail };
+        return item;
+}
+
+#define APPEND_FORMATTED(kind, may_fail)                                                                               \
+        do {                                                                                                           \
+                va_list arguments;                                                                                     \
+                va_start(arguments, format);                                                                           \
+                append(script, kind, text_vformat(format, arguments), may_fail);                                       \
+                va_end(arguments);                                                                                     \
+        } while (0)
+
+void script_sql(Script *script, const char *format, ...)
+{
+        APPEND_FORMATTED(SCRIPT_SQL, false);
+}
+
+void script_try_sql(Script *script, const char *format, ...)
+{
+        APPEND_FORMATTED(SCRIPT_SQL, true);
+}
+
+void script_ssh(Script *script, const char *format, ...)
+{
+        APPEND_FORMATTED(SCRIPT_SSH, false);
+}
+
+void script_try_ssh(Script *script, const char *format, ...)
+{
+        APPEND_FORMATTED(SCRIPT_SSH, true);
+}
+
+void script_hook(Script *script, const char *name, Json *input)
+{
+        append(script, SCRIPT_HOOK, alloc_string(name), false)->input = input;
+}
+
+bool script_is_empty(const Script *script)
+{
+        return script->n_items == 0;
+}
+
+bool script_has(const Script *script, ScriptKind kind)
+{
+        for (size_t i = 0; i < script->n_items; i++)
+                if (script->items[i].kind == kind)
+                        return true;
+        return false;
+}
+
+void script_done(Script *script)
+{
+        for (size_t i = 0; i < script->n_items; i++) {
+                free(script->items[i].text);
+                json_free(script->items[i].input);
+        }
+        free(script->items);
+        *script = (Script){ 0 };
+}
+
+Json *script_to_json(const Script *script)
+{
+        Json *array = json_array();
+        for (size_t i = 0; i < script->n_items; i++) {
+                const ScriptItem *item = &script->items[i];
+                Json *object = json_object();
+                json_set_string(object, kind_members[item->kind], item->text);
+                if (item->input)
+                        json_set(object, "input", json_copy(item->input));
+                if (item->may_fail)
+                        json_set_bool(object, "may_fail", true);
+                json_append(array, object);
+        }
+        return array;
+}
+
+int script_from_json(const Json *json, Script *ret, Failure *reterr)
+{
+        Script script = { 0 };
+        JSON_FOREACH(object, json)
+        {
+                int kind = 0;
+                while (kind < _SCRIPT_MAX && !json_get_string(object, kind_members[kind]))
+                        kind++;
+                if (kind == _SCRIPT_MAX) {
+                        script_done(&script);
+                        return failure_set(reterr, FAILURE_INVALID, 0, "a script has an item of an unknown kind");
+                }
+                append(&script, (ScriptKind) kind, alloc_string(json_get_string(object, kind_members[kind])),
+                       json_get_bool(object, "may_fail", false))
+                        ->input = json_copy(json_get(object, "input"));
+        }
+        *ret = script;
+        return 0;
+}
+
+static size_t find_column(const Reply *reply, const char *column)
+{
+        size_t i = 0;
+        while (i < reply->n_columns && strcasecmp(reply->columns[i], column) != 0)
+                i++;
+        return i;
+}
+
+const char *reply_get(const Reply *reply, size_t row, const char *column)
+{
+        if (!column || row >= reply->n_rows)
+                return NULL;
+        size_t i = find_column(reply, column);
+        return i < reply->n_columns ? reply->cells[row * reply->n_columns + i] : NULL;
+}
+
+bool reply_has_column(const Reply *reply, const char *column)
+{
+        return column && find_column(reply, column) < reply->n_columns;
+}
+
+bool reply_succeeded(const Reply *reply)
+{
+        return reply->run && reply->failure.kind == FAILURE_NONE;
+}
+
+const Reply *replies_at(const Replies *replies, size_t i)
+{
+        static const Reply none;
+        return i < replies->n_items ? &replies->items[i] : &none;
+}
+
+void reply_set_columns(Reply *reply, size_t n_columns, const char *const *names)
+{
+        reply->n_columns = n_columns;
+        reply->columns = ALLOC_ARRAY(char *, n_columns);
+        for (size_t i = 0; i < n_columns; i++)
+                reply->columns[i] = alloc_string(names[i]);
+}
+
+void reply_add_row(Reply *reply, const char *const *cells)
+{
+        reply->cells = alloc_resize(reply->cells, (reply->n_rows + 1) * reply->n_columns, sizeof *reply->cells);
+        for (size_t i = 0; i < reply->n_columns; i++)
+                reply->cells[reply->n_rows * reply->n_columns + i] = alloc_string(cells[i]);
+        reply->n_rows++;
+}
+
+static void reply_done(Reply *reply)
+{
+        for (size_t i = 0; i < reply->n_columns; i++)
+                free(reply->columns[i]);
+        for (size_t i = 0; i < reply->n_rows * reply->n_columns; i++)
+                free(reply->cells[i]);
+        free(reply->columns);
+        free(reply->cells);
+        free(reply->out);
+        free(reply->err);
+}
+
+Replies *replies_new(size_t n_items)
+{
+        Replies *replies = ALLOC(Replies);
+        replies->items = ALLOC_ARRAY(Reply, n_items);
+        replies->n_items = n_items;
+        return replies;
+}
+
+Replies *replies_free(Replies *replies)
+{
+        if (!replies)
+                return NULL;
+        for (size_t i = 0; i < replies->n_items; i++)
+                reply_done(&replies->items[i]);
+        free(replies->items);
+        free(replies);
+        return NULL;
+}
