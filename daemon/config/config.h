@@ -1,0 +1,222 @@
+/* The configuration: YAML files to checked structs. What each member means, its default and its bounds stand in one
+ * place, the table of schema.c; mhad.yaml(5) is made from it. */
+#pragma once
+
+#include "json.h"
+#include "server.h"
+#include "usec.h"
+
+typedef enum LogLevel {
+        LOG_LEVEL_INFO,
+        LOG_LEVEL_DEBUG,
+        _LOG_LEVEL_MAX,
+        _LOG_LEVEL_INVALID = -22,
+} LogLevel;
+
+typedef struct DaemonConfig {
+        char *state_directory;
+        char *socket;
+        char *socket_group; /* NULL: only root and the daemon's own user may change things */
+        LogLevel log_level;
+} DaemonConfig;
+
+typedef enum SqlTls {
+        SQL_TLS_OFF,
+        SQL_TLS_REQUIRED, /* encrypted, the certificate is not checked */
+        SQL_TLS_VERIFY,
+        _SQL_TLS_MAX,
+        _SQL_TLS_INVALID = -22,
+} SqlTls;
+
+typedef struct SqlTlsConfig {
+        SqlTls mode;
+        char *ca_file, *certificate_file, *key_file; /* each may be NULL */
+} SqlTlsConfig;
+
+typedef struct SqlConfig {
+        char *user;
+        char *password; /* from whichever form was given; NULL: none */
+        SqlTlsConfig tls;
+} SqlConfig;
+
+typedef enum ReplicationTls {
+        REPLICATION_TLS_KEEP, /* as the replica has it */
+        REPLICATION_TLS_ON,
+        REPLICATION_TLS_OFF,
+        _REPLICATION_TLS_MAX,
+        _REPLICATION_TLS_INVALID = -22,
+} ReplicationTls;
+
+typedef struct ReplicationConfig {
+        char *user;
+        char *password; /* NULL: none */
+        ReplicationTls tls;
+        usec_t heartbeat;
+        usec_t connect_retry; /* whole seconds */
+} ReplicationConfig;
+
+typedef struct SshConfig {
+        bool enabled;
+        char *user;
+        uint16_t port;
+        char *identity_file; /* NULL: what libssh finds by itself */
+        char *known_hosts_file;
+        bool strict_host_keys;
+        bool sudo;
+        usec_t connect_timeout;
+} SshConfig;
+
+typedef enum DetectionPing {
+        DETECTION_PING_SELECT,
+        DETECTION_PING_CONNECT,
+        DETECTION_PING_INSERT,
+        _DETECTION_PING_MAX,
+        _DETECTION_PING_INVALID = -22,
+} DetectionPing;
+
+typedef enum DetectionAction {
+        DETECTION_ACTION_REPORT,
+        DETECTION_ACTION_FAILOVER,
+        _DETECTION_ACTION_MAX,
+        _DETECTION_ACTION_INVALID = -22,
+} DetectionAction;
+
+typedef struct DetectionConfig {
+        DetectionPing ping;
+        usec_t ping_interval;
+        usec_t ping_timeout;
+        usec_t connect_timeout;
+        usec_t restart_grace;
+        usec_t confirm_timeout;
+        usec_t status_interval;
+        usec_t heartbeat_stale;
+        DetectionAction on_stalled;
+        DetectionAction on_locked;
+        char *ping_table; /* "schema.table" */
+} DetectionConfig;
+
+typedef struct AddressConfig {
+        char *ip; /* "10.0.0.100/24"; NULL: there is no address */
+        char *device;
+        char *label; /* may be NULL */
+} AddressConfig;
+
+typedef enum FencePolicy {
+        FENCE_POLICY_ATTEMPTED,
+        FENCE_POLICY_REQUIRED,
+        _FENCE_POLICY_MAX,
+        _FENCE_POLICY_INVALID = -22,
+} FencePolicy;
+
+typedef struct FenceConfig {
+        FencePolicy policy;
+        bool stop_process;
+        char *command; /* NULL: the built-in stop */
+        usec_t timeout;
+} FenceConfig;
+
+/* Each is an argument list that ends with NULL, or NULL: no such hook. */
+typedef struct HooksConfig {
+        char **prepare, **stop, **start, **report, **shutdown;
+        usec_t timeout;
+} HooksConfig;
+
+typedef enum FailoverMode {
+        FAILOVER_MODE_AUTOMATIC,
+        FAILOVER_MODE_MONITOR, /* says what it would do */
+        _FAILOVER_MODE_MAX,
+        _FAILOVER_MODE_INVALID = -22,
+} FailoverMode;
+
+typedef enum FailoverUnreachable {
+        FAILOVER_UNREACHABLE_CONTINUE,
+        FAILOVER_UNREACHABLE_ABORT,
+        _FAILOVER_UNREACHABLE_MAX,
+        _FAILOVER_UNREACHABLE_INVALID = -22,
+} FailoverUnreachable;
+
+#define CONFIG_NO_LIMIT UINT64_MAX
+
+typedef struct FailoverConfig {
+        FailoverMode mode;
+        usec_t flap_window;
+        usec_t apply_timeout;
+        uint64_t max_unapplied; /* bytes, or CONFIG_NO_LIMIT */
+        bool allow_newer_version;
+        FailoverUnreachable on_unreachable_replica;
+        unsigned storm_limit; /* 0: chosen from the number of clusters */
+        bool set_read_only;
+        usec_t repoint_timeout;
+        unsigned keep_runs;
+} FailoverConfig;
+
+typedef struct ClusterConfig {
+        char *name;
+        char *file; /* where it was read from */
+        Server *servers;
+        size_t n_servers;
+        Server *observers;
+        size_t n_observers;
+        SqlConfig sql;
+        ReplicationConfig replication;
+        SshConfig ssh;
+        DetectionConfig detection;
+        AddressConfig address;
+        FenceConfig fence;
+        HooksConfig hooks;
+        FailoverConfig failover;
+} ClusterConfig;
+
+typedef struct Config {
+        DaemonConfig daemon;
+        ClusterConfig *clusters; /* in alphabetical order of their files */
+        size_t n_clusters;
+} Config;
+
+#define CONFIG_DEFAULT_PATH "/etc/mhad/mhad.yaml"
+
+const char *log_level_to_string(LogLevel level);
+LogLevel log_level_from_string(const char *name);
+const char *sql_tls_to_string(SqlTls mode);
+SqlTls sql_tls_from_string(const char *name);
+const char *replication_tls_to_string(ReplicationTls tls);
+ReplicationTls replication_tls_from_string(const char *name);
+const char *detection_ping_to_string(DetectionPing ping);
+DetectionPing detection_ping_from_string(const char *name);
+const char *detection_action_to_string(DetectionAction action);
+DetectionAction detection_action_from_string(const char *name);
+const char *fence_policy_to_string(FencePolicy policy);
+FencePolicy fence_policy_from_string(const char *name);
+const char *failover_mode_to_string(FailoverMode mode);
+FailoverMode failover_mode_from_string(const char *name);
+const char *failover_unreachable_to_string(FailoverUnreachable what);
+FailoverUnreachable failover_unreachable_from_string(const char *name);
+
+/* Reads the main file and every clusters.d/NAME.yaml beside it, and the secrets they name. All errors are appended to
+ * errors (strings "file:line:column: text"), none of which holds a secret; -EINVAL when there is one, and *ret is not
+ * set. What is allowed but unwise is appended to warnings, in the same form. Both arrays are lent; warnings may be NULL.
+ *
+ * It reads files and may run password commands (5 s each at most), so it blocks; it shares nothing with other threads. */
+int config_load(const char *path, Config **ret, Json *errors, Json *warnings);
+/* The same from the text of the files alone: no secret is read, no program is run, nothing that is named has to exist. */
+int config_load_offline(const char *path, Config **ret, Json *errors, Json *warnings);
+Config *config_free(Config *config); /* wipes the secrets */
+DEFINE_CLEANUP(Config *, config_free)
+
+/* NULL when there is none of that name. */
+const ClusterConfig *config_find_cluster(const Config *config, const char *name);
+/* What a reload would change: {"added": [names], "removed": [names], "changed": {name: [keys]}, "daemon": [keys],
+ * "restart": [those of them that need a restart]}. A changed list of servers is the key "servers". */
+Json *config_diff(const Config *old, const Config *new);
+bool config_diff_is_empty(const Json *diff);
+
+/* A deep copy to keep while the configuration it came from goes; end with cluster_config_free(). */
+ClusterConfig *cluster_config_copy(const ClusterConfig *cluster);
+ClusterConfig *cluster_config_free(ClusterConfig *cluster);
+DEFINE_CLEANUP(ClusterConfig *, cluster_config_free)
+/* Whether everything but the file's name is the same, secrets included. */
+bool cluster_config_equal(const ClusterConfig *a, const ClusterConfig *b);
+/* What a run freezes: all keys but secrets and servers, as objects by section ("fence": {"policy": "attempted", …}).
+ * A duration X is an integer X_ms; a hook or command list that is given is true; what is not given is absent. */
+Json *cluster_config_to_json(const ClusterConfig *cluster);
+const Server *cluster_config_find_server(const ClusterConfig *cluster, const char *name);
