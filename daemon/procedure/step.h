@@ -65,7 +65,8 @@ typedef bool (*step_skip_fn)(const Facts *facts);
 typedef void (*step_decide_fn)(const Facts *facts, Judgement *judgement);
 typedef void (*step_ask_fn)(const Facts *facts, const char *server, Script *script);
 typedef void (*step_judge_fn)(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
-typedef void (*step_act_fn)(const Facts *facts, const char *server, Script *script);
+/* seen: what the last ask brought (judged UNMET). An empty script means: nothing to do now but wait. */
+typedef void (*step_act_fn)(const Facts *facts, const char *server, const Replies *seen, Script *script);
 
 typedef struct Step {
         const char *name; /* its identity in the journal; never reused with another meaning */
