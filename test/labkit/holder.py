@@ -55,8 +55,9 @@ def make_root(spec):
             if any(path.startswith(hidden + "/") for hidden in HIDDEN)]
     mount("lab", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     mount("lab", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY)
-    mount("/dev/null", "/proc/sysrq-trigger", None, MS_BIND)
     make_devices()
+    if os.path.exists("/proc/sysrq-trigger"):
+        mount("/dev/null", "/proc/sysrq-trigger", None, MS_BIND)
     sources = [(os.open(source, os.O_PATH), target) for source, target in spec["binds"]]
     for path in HIDDEN:
         mount("lab", path, "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777" if path == "/tmp" else "mode=755")

@@ -98,7 +98,7 @@ def all_pids():
 def namespace(pid, kind):
     try:
         return os.stat(f"/proc/{pid}/ns/{kind}").st_ino
-    except (FileNotFoundError, ProcessLookupError):
+    except OSError:
         return None
 
 

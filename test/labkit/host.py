@@ -1,0 +1,269 @@
+"""A host: a container with its own network, processes, mounts, name, sshd; and the switch between the hosts."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+from . import folder
+from .errors import LabError
+from .process import Process, all_pids, namespace, run, until
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.abspath(os.environ.get("MHAD_BUILD") or os.path.join(REPOSITORY, "build"))
+ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8",
+               "HOME": "/run/home"}
+PASSWD = "root:x:0:0:root:/run/home:/bin/bash\n"
+SSHD = """\
+Port 22
+ListenAddress 0.0.0.0
+HostKey {folder}/host_key
+AuthorizedKeysFile {lab}/ssh_key.pub
+PidFile /run/sshd.pid
+UsePAM no
+StrictModes no
+PermitRootLogin prohibit-password
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitUserRC no
+UseDNS no
+MaxStartups 1000
+MaxSessions 1000
+LoginGraceTime 20
+Subsystem sftp internal-sftp
+"""
+
+
+class Holder:
+    """The process that a set of namespaces lives and dies with."""
+
+    def __init__(self, record):
+        self.record = record
+
+    def process(self):
+        """The holder's init, or None if it never was or is dead."""
+        try:
+            with open(self.record, encoding="utf-8") as file:
+                process = Process(**json.load(file))
+        except FileNotFoundError:
+            return None
+        return process if process.alive() else None
+
+    def start(self, name, binds=(), keep=(), full=True):
+        spec = {"name": name, "record": self.record, "binds": list(binds), "keep": list(keep), "full": full}
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "holder.py")
+        done = run([sys.executable, "-I", "-S", script, json.dumps(spec)], timeout=20, env=ENVIRONMENT)
+        if done.stdout != "ready\n" or not self.process():
+            raise LabError(f"host {name} did not start: {done.stderr.strip()}")
+
+    def kill(self):
+        process = self.process()
+        if process:
+            process.kill()
+
+    def command(self, arguments, only_network=False):
+        process = self.process()
+        if not process:
+            raise LabError(f"{os.path.basename(self.record)[:-5]}: the host is off")
+        kinds = ["--net"] if only_network else ["--mount", "--uts", "--ipc", "--net", "--pid"]
+        return [folder.program("nsenter"), "--target", str(process.pid), *kinds, "--", *arguments]
+
+
+class Switch:
+    """The bridge, in a network namespace of its own; a port has the name of its host."""
+
+    def __init__(self, lab_folder):
+        self.holder = Holder(os.path.join(lab_folder, "pids", "switch.json"))
+
+    def start(self):
+        self.holder.start("switch", full=False)
+        self._ip("link set lo up\nlink add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0\n"
+                 "link set br0 up\n")
+        self._nft("""
+            table bridge lab {
+                set cut { type ifname; }
+                set apart { type ifname . ifname; }
+                chain forward {
+                    type filter hook forward priority 0;
+                    iifname @cut drop
+                    oifname @cut drop
+                    iifname . oifname @apart drop
+                }
+            }""")
+
+    def plug(self, hosts):
+        self._ip("".join(f"link add {host.name} type veth peer name eth0 netns {host.holder.process().pid}\n"
+                         f"link set {host.name} master br0 up\n" for host in hosts))
+
+    def cut(self, name, other=None, heal=False):
+        verb = "delete" if heal else "add"
+        if other:
+            self._nft(f'{verb} element bridge lab apart {{ "{name}" . "{other}", "{other}" . "{name}" }}')
+        else:
+            self._nft(f'{verb} element bridge lab cut {{ "{name}" }}')
+
+    def heal(self, name, other=None):
+        """Undo cut(); with no other, everything that was cut of this host."""
+        ruleset = run(self.holder.command([folder.program("nft"), "-j", "list", "table", "bridge", "lab"], True))
+        for entry in json.loads(ruleset.stdout)["nftables"]:
+            for element in entry.get("set", {}).get("elem", []):
+                pair = element["concat"] if isinstance(element, dict) else [element]
+                if name in pair and (other is None or other in pair):
+                    words = " . ".join(f'"{word}"' for word in pair)
+                    self._nft(f'delete element bridge lab {entry["set"]["name"]} {{ {words} }}')
+
+    def _ip(self, batch):
+        run(self.holder.command([folder.program("ip"), "-batch", "-"], True), input=batch)
+
+    def _nft(self, ruleset):
+        run(self.holder.command([folder.program("nft"), "-f", "-"], True), input=ruleset)
+
+
+class Host:
+    """One host of a lab. Everything it keeps is in its folder; everything that runs in it dies with its holder."""
+
+    def __init__(self, lab, name, ip):
+        self.lab = lab
+        self.name = name
+        self.ip = ip
+        self.folder = os.path.join(lab.folder, name)
+        self.holder = Holder(os.path.join(lab.folder, "pids", f"{name}.json"))
+        self.server = None
+
+    def __repr__(self):
+        return f"Host({self.name})"
+
+    # Life
+
+    def prepare(self):
+        """Make the folder and the host's key."""
+        os.mkdir(self.folder, 0o700)
+        folder.write(f"{self.folder}/sshd_config", SSHD.format(folder=self.folder, lab=self.lab.folder))
+        run([folder.program("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-C", self.name, "-f",
+             f"{self.folder}/host_key"])
+        if self.server:
+            os.mkdir(f"{self.folder}/data", 0o700)
+
+    def boot(self):
+        """Make the namespaces. The host has no network and runs nothing yet."""
+        binds = [(f"{self.lab.folder}/etc/{name}", f"/etc/{name}") for name in ("hosts", "passwd", "shadow")]
+        if self.server:
+            binds.append((f"{self.folder}/data", "/srv/mysql"))
+        self.holder.start(self.name, binds, keep=self.lab.kept_folders())
+
+    def start_network(self, addresses=()):
+        """Address and sshd, once the switch has plugged the host in."""
+        lines = ["link set lo up", f"addr add {self.ip}/24 dev eth0", "link set eth0 up"]
+        lines += [f"addr add {address}/24 dev eth0" for address in addresses]
+        run(self.holder.command([folder.program("ip"), "-batch", "-"], True), input="\n".join(lines) + "\n")
+        self.spawn([self.lab.sshd, "-f", f"{self.folder}/sshd_config", "-E", f"{self.folder}/sshd.log"], "sshd.out")
+
+    def running(self):
+        return self.holder.process() is not None
+
+    def power_off(self):
+        """The whole host dies at once, as by a pulled plug."""
+        self.lab.note_fault(f"{self.name} powered off")
+        self.holder.kill()
+
+    def power_on(self):
+        """Start the host again on its disk; its server is started, its virtual address is not."""
+        self.boot()
+        self.lab.switch.plug([self])
+        self.start_network()
+        if self.server:
+            self.server.start()
+
+    def reboot(self):
+        self.power_off()
+        self.power_on()
+
+    # Commands in it
+
+    def command(self, *arguments):
+        return self.holder.command(list(map(str, arguments)))
+
+    def run(self, *arguments, timeout=30, check=True, **options):
+        """Run a command in the host and give its CompletedProcess (text)."""
+        command = self.command(folder.program("timeout"), "-k", "1", timeout, *arguments)
+        return run(command, timeout=timeout + 5, check=check, env=ENVIRONMENT, **options)
+
+    def spawn(self, arguments, log, environment=None):
+        """Start a daemon of the host: nothing of it stays outside."""
+        with open(f"{self.folder}/{log}", "ab") as output:
+            subprocess.run(self.command(folder.program("setsid"), "-f", *arguments), stdin=subprocess.DEVNULL,
+                           stdout=output, stderr=output, env={**ENVIRONMENT, **(environment or {})}, timeout=20,
+                           check=True)
+
+    def popen(self, arguments, environment=None, **options):
+        """Start a child of ours in the host; it gets no Ctrl-C of our terminal."""
+        return subprocess.Popen(self.command(*arguments), env={**ENVIRONMENT, **(environment or {})},
+                                start_new_session=True, **options)
+
+    def processes(self, name=None):
+        """The living processes of the host, its init left out."""
+        init = self.holder.process()
+        if not init:
+            return []
+        inside = namespace(init.pid, "pid")
+        found = [Process(pid) for pid in all_pids() if pid != init.pid and namespace(pid, "pid") == inside]
+        return [process for process in found if process.alive() and (name is None or process.name() == name)]
+
+    def send_signal(self, name, number):
+        """Send a signal to every process of that name; how many got it."""
+        return sum(process.signal(number) for process in self.processes(name))
+
+    def end(self, name, number=signal.SIGKILL, timeout=10):
+        """Signal the processes of that name and wait for their end."""
+        found = self.processes(name)
+        for process in found:
+            process.signal(number)
+        for process in found:
+            process.wait(timeout)
+
+    # Its network
+
+    def cut(self, other=None):
+        """Let packets vanish silently: all of them, or only those from and to another host."""
+        self.lab.note_fault(f"{self.name} cut off" + (f" from {other}" if other else ""))
+        self.lab.switch.cut(self.name, other)
+
+    def heal(self, other=None):
+        self.lab.switch.heal(self.name, other)
+
+    def latency(self, milliseconds):
+        """Hold every packet back in both directions (0: no longer); LabError if the kernel has no netem."""
+        for command, interface in ((self.holder.command, "eth0"), (self.lab.switch.holder.command, self.name)):
+            tc = [folder.program("tc"), "qdisc"]
+            run(command([*tc, "del", "dev", interface, "root"], True), check=False)
+            if milliseconds:
+                run(command([*tc, "add", "dev", interface, "root", "netem", "delay", f"{milliseconds / 2}ms"], True))
+
+    def addresses(self):
+        listed = json.loads(self.run("ip", "-j", "-4", "addr", "show", "dev", "eth0").stdout)
+        return [address["local"] for link in listed for address in link.get("addr_info", [])]
+
+    def add_address(self, ip):
+        """Bring an address up here and tell the neighbours, as a manager would."""
+        self.run("ip", "addr", "add", f"{ip}/24", "dev", "eth0", check=False)
+        self.run(sys.executable, "-I", "-c", _ANNOUNCE, ip)
+
+    def drop_address(self, ip):
+        self.run("ip", "addr", "del", f"{ip}/24", "dev", "eth0", check=False)
+
+    def ssh_ready(self):
+        return os.path.exists(f"{self.folder}/sshd.log") and until(
+            lambda: "Server listening" in open(f"{self.folder}/sshd.log", encoding="utf-8").read(), 10,
+            f"sshd of {self.name}")
+
+
+_ANNOUNCE = """
+import fcntl, socket, struct, sys
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+wire.bind(("eth0", 0x0806))
+mac = fcntl.ioctl(wire, 0x8927, struct.pack("16s16x", b"eth0"))[18:24]
+ip = socket.inet_aton(sys.argv[1])
+body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + mac + ip + b"\\0" * 6 + ip
+wire.send(b"\\xff" * 6 + mac + struct.pack("!H", 0x0806) + body)
+"""

@@ -1,0 +1,86 @@
+"""The writing process: write.py SPEC. Inserts rows, each with an id of its own, and notes what was acknowledged.
+
+A line of the output is KIND MONOTONIC ID REST: "c" connected (REST: server_id), "a" acknowledged (server_id),
+"e" an error (what it was; ID is "-" if no row had been sent, else that row may exist or not).
+"""
+
+import json
+import signal
+import sys
+import time
+
+import pymysql
+
+ENDED = False
+
+
+def end(*_):
+    global ENDED
+    ENDED = True
+
+
+class Log:
+    def __init__(self, path):
+        self.file = open(path, "a", encoding="utf-8", buffering=1)
+
+    def __call__(self, kind, row, rest):
+        self.file.write(f"{kind} {time.monotonic():.6f} {row} {rest}\n")
+
+
+def kind_of(error):
+    number = error.args[0] if error.args else ""
+    words = str(error.args[1] if len(error.args) > 1 else error).lower()
+    timed_out = " timeout" if "timed out" in words else ""
+    return f"{type(error).__name__} {number}{timed_out}"
+
+
+def connect(spec, place):
+    ssl = {"ssl": {"check_hostname": False}} if spec["tls"] else {}
+    connection = pymysql.connect(host=place, user="app", password="app-pw", database="app", autocommit=True,
+                                 connect_timeout=spec["connect_timeout"], read_timeout=spec["read_timeout"],
+                                 write_timeout=spec["read_timeout"], **ssl)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT @@server_id")
+        return connection, cursor.fetchone()[0]
+
+
+def close(connection):
+    if connection:
+        connection._force_close()  # no goodbye: the server may never answer
+
+
+def main():
+    spec = json.loads(sys.argv[1])
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    log = Log(spec["output"])
+    places = spec["places"]
+    row, turn, connection = spec["first"], 0, None
+    due = time.monotonic()
+    while not ENDED:
+        due += spec["interval"]
+        sent = "-"
+        try:
+            if not connection:
+                connection, server = connect(spec, places[turn % len(places)])
+                log("c", "-", server)
+            row += 1
+            with connection.cursor() as cursor:
+                sent = row
+                cursor.execute("INSERT INTO writes (id, payload, ts) VALUES (%s, %s, NOW(6))",
+                               (row, f"{row:020d}" * spec["size"]))
+            log("a", row, server)
+        except (pymysql.MySQLError, OSError) as error:
+            log("e", sent, kind_of(error))
+            close(connection)
+            connection = None
+            turn += 1
+        wait = due - time.monotonic()
+        if wait > 0:
+            time.sleep(wait)
+        else:
+            due = time.monotonic()
+    close(connection)
+
+
+main()
