@@ -3,11 +3,44 @@
 #pragma once
 
 #include "loop.h"
+#include "resolve.h"
 #include "script.h"
 #include "server.h"
+#include "sql.h"
+#include "ssh.h"
 
 typedef struct Exec Exec;
 typedef struct ExecJob ExecJob;
+
+typedef struct ExecHook {
+        const char *name;
+        const char *const *argv; /* NULL-terminated */
+        usec_t timeout;
+} ExecHook;
+
+typedef struct ExecConfig {
+        const Server *servers;
+        size_t n_servers;
+        const char *sql_user;
+        const char *sql_password;
+        const char *replication_password; /* what "${replication_password}" stands for */
+        SqlTls tls;
+        const char *ca_file, *cert_file, *key_file;
+        usec_t connect_timeout;      /* of one SQL or SSH connection, within a job's deadline; 0 for 5 s */
+        const SshIdentity *identity; /* lent for the life of the Exec; NULL makes SSH items fail */
+        const char *known_hosts_file;
+        bool accept_unknown_hosts;
+        bool use_sudo;
+        const ExecHook *hooks;
+        size_t n_hooks;
+        Resolver *resolver; /* lent for the life of the Exec */
+} ExecConfig;
+
+/* Everything but what is said to be lent is copied. */
+int exec_new(Loop *loop, const ExecConfig *config, Exec **ret);
+/* Abandons all jobs and closes everything; takes NULL, returns NULL. */
+Exec *exec_free(Exec *exec);
+DEFINE_CLEANUP(Exec *, exec_free)
 
 /* Never called before exec_run() has returned. replies belong to the caller from here on (replies_free()). */
 typedef void (*exec_done_fn)(Replies *replies, void *userdata);

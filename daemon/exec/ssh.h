@@ -1,0 +1,63 @@
+/* One SSH session to a host, as a state machine on libssh that never blocks: commands, and probes of an SQL port through
+ * the host. (The prefix is ssh_link because ssh_ alone belongs to libssh.)
+ *
+ * Callbacks come from the loop, never from inside the call that asked for them, and may free the link. */
+#pragma once
+
+#include "failure.h"
+#include "greeting.h"
+#include "loop.h"
+
+typedef struct SshIdentity SshIdentity; /* a private key, read once; shared by all links, which borrow it */
+
+/* Reads a key file; one with a passphrase is refused. */
+int ssh_identity_load(const char *file, SshIdentity **ret, Failure *reterr);
+SshIdentity *ssh_identity_free(SshIdentity *identity);
+DEFINE_CLEANUP(SshIdentity *, ssh_identity_free)
+
+typedef struct SshParams {
+        const char *name;    /* as the operator wrote it: looked up in known_hosts before the address */
+        const char *address; /* an IP literal */
+        uint16_t port;
+        const char *user;
+        const SshIdentity *identity; /* lent for the life of the link */
+        const char *known_hosts_file;
+        bool accept_unknown; /* a host that is not in the file is let in; one whose key has changed never is */
+} SshParams;
+
+typedef struct SshLink SshLink;
+typedef struct SshTask SshTask;
+
+/* failure is NULL when the session is up. Called once; may be NULL. */
+typedef void (*ssh_link_ready_fn)(SshLink *link, const Failure *failure, void *userdata);
+/* The session has ended by itself; its tasks fail for the same reason. Called at most once, after ready; may be NULL. */
+typedef void (*ssh_link_lost_fn)(SshLink *link, const Failure *failure, void *userdata);
+
+/* Connects before deadline (absolute). Parameters are copied. */
+SshLink *ssh_link_new(Loop *loop, const SshParams *params, usec_t deadline, ssh_link_ready_fn ready,
+                      ssh_link_lost_fn lost, void *userdata);
+/* Closes in any state, at once, without callbacks, neither its own nor its tasks'; takes NULL. */
+SshLink *ssh_link_free(SshLink *link);
+DEFINE_CLEANUP(SshLink *, ssh_link_free)
+
+bool ssh_link_is_up(const SshLink *link);     /* connected and not lost */
+bool ssh_link_is_broken(const SshLink *link); /* failed or lost: only ssh_link_free() is left to do */
+size_t ssh_link_n_tasks(const SshLink *link); /* under way, queued or not yet reported */
+
+typedef struct SshResult {
+        Failure failure;       /* FAILURE_NONE when the command ran to its end, whatever its status */
+        int exit_status;       /* 128 + signal when a signal ended it; -1 when it did not end */
+        const char *out, *err; /* at most 64 KiB of each; lent */
+        bool cut;              /* there was more */
+} SshResult;
+
+typedef void (*ssh_result_fn)(const SshResult *result, void *userdata);
+
+/* Tasks may be given at any time: they wait for the session to be up and for one of its 8 slots. A task is gone when
+ * its function has been called, which happens by deadline (absolute). */
+SshTask *ssh_link_exec(SshLink *link, const char *command, usec_t deadline, ssh_result_fn done, void *userdata);
+/* What stands at host:port as seen from there. host may be a name: the host itself resolves it. */
+SshTask *ssh_link_probe(SshLink *link, const char *host, uint16_t port, usec_t deadline, greeting_fn done,
+                        void *userdata);
+/* Ends a task without calling its function; takes NULL. A command goes on running on the host. */
+SshTask *ssh_task_abandon(SshTask *task);
