@@ -1,0 +1,86 @@
+/* Which replica becomes primary, which one gives what it lacks, and why no other: a function of facts. Compared is
+ * what was received, never only what was executed. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "facts.h"
+#include "observation.h"
+#include "server.h"
+
+typedef enum ElectionMode {
+        ELECTION_POSITION,
+        ELECTION_MYSQL_GTID,
+        ELECTION_MARIADB_GTID,
+        _ELECTION_MODE_MAX,
+        _ELECTION_MODE_INVALID = -22,
+} ElectionMode;
+
+typedef struct Candidate {
+        char *name;
+        Promotion promotion;
+        bool reachable;
+        bool log_bin, log_slave_updates;
+        bool replicates;       /* it has a channel at all */
+        bool applier_running;
+        int applier_errno;
+        char *applier_error;
+        int64_t delay;
+        Version version;
+        char *filters;
+        char *server_uuid;
+        Position received, applied;
+        uint64_t unapplied;    /* bytes of relay log, as far as can be told */
+        GtidSet *gtid_received, *gtid_applied; /* NULL in position mode */
+} Candidate;
+
+typedef struct ElectionInput {
+        ElectionMode mode;
+        Candidate *candidates; /* in the order of the configuration */
+        size_t n_candidates;
+        char *told;            /* by the operator; NULL: nobody */
+        char *source_uuid;     /* MySQL: of the old primary, NULL when not known */
+        bool allow_newer_version;
+        uint64_t max_unapplied; /* bytes; 0: any amount */
+        bool accept_loss;       /* position: a candidate may lack what an ineligible one has */
+} ElectionInput;
+
+typedef struct ElectionRank {
+        size_t index;   /* into the candidates */
+        bool eligible;
+        char why[300];  /* why it won, or why it did not */
+        char *missing;  /* what it lacks of all that was received; NULL: nothing */
+        char *errant;   /* transactions of its own that others lack; NULL: none */
+} ElectionRank;
+
+typedef struct Election {
+        ElectionRank *ranks; /* best first, all candidates */
+        size_t n_ranks;
+        ssize_t candidate;   /* index into the candidates; -1: none */
+        ssize_t donor;       /* who has what the candidate lacks; -1: it lacks nothing */
+        char *loss;          /* what is lost by choosing it, NULL: nothing that anybody received */
+        char why[300];       /* why this one, or why none */
+} Election;
+
+const char *election_mode_to_string(ElectionMode mode); /* "position", "mysql_gtid", "mariadb_gtid" */
+ElectionMode election_mode_from_string(const char *name);
+
+/* From a run's facts: the servers of "replicas" (else all but "old_primary"), each object as server_to_json() and
+ * server_view_to_json() wrote it; "mode" (else as the replicas replicate), "told_candidate", and of the frozen
+ * configuration "election.allow_newer_version", "election.max_unapplied" and "election.accept_loss". */
+int election_from_facts(const Facts *facts, ElectionInput *ret, Failure *reterr);
+void election_input_done(ElectionInput *input);
+static inline void election_input_done_cleanup(ElectionInput *input)
+{
+        election_input_done(input);
+}
+Election election_hold(const ElectionInput *input);
+void election_done(Election *election);
+static inline void election_done_cleanup(Election *election)
+{
+        election_done(election);
+}
+/* {"candidate", "donor", "loss", "why", "ranks": [{"server", "eligible", "why", "missing", "errant"}]}. */
+Json *election_to_json(const Election *election, const ElectionInput *input);

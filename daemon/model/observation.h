@@ -1,0 +1,172 @@
+/* What is known about one server, from its own answers: who it is, what it says each time it is asked, what its
+ * replication threads do, and how it can be reached. Times are monotonic and given by the caller. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dialect.h"
+#include "gtid.h"
+#include "position.h"
+#include "usec.h"
+
+/* How a server was found the last time. */
+typedef enum Evidence {
+        EVIDENCE_UNKNOWN, /* not asked yet, or the question did not leave this host */
+        EVIDENCE_ALIVE,
+        EVIDENCE_REFUSED, /* connection reset or refused: the process is gone */
+        EVIDENCE_SILENT,  /* nothing comes back: connecting timed out, or there is no route */
+        EVIDENCE_FROZEN,  /* it connects, but no greeting comes */
+        EVIDENCE_HUNG,    /* it greets, but a query does not return */
+        EVIDENCE_ERROR,   /* it answers with an error (too many connections, access denied, shutting down): it lives */
+        _EVIDENCE_MAX,
+        _EVIDENCE_INVALID = -22,
+} Evidence;
+
+/* How far the attempt had come. */
+typedef enum EvidencePhase {
+        EVIDENCE_PHASE_CONNECT,  /* until TCP is connected */
+        EVIDENCE_PHASE_GREETING, /* until the greeting is there */
+        EVIDENCE_PHASE_LOGIN,    /* until the login is answered */
+        EVIDENCE_PHASE_QUERY,    /* a query on a connection that was opened for it */
+        EVIDENCE_PHASE_SESSION,  /* a query on a session that was open before: no answer means SILENT until a new connection
+                                  * tells more */
+        _EVIDENCE_PHASE_MAX,
+} EvidencePhase;
+
+const char *evidence_to_string(Evidence evidence);
+Evidence evidence_from_string(const char *name);
+/* What a failed attempt proves. By numbers only, never by the words of a message. */
+Evidence evidence_from_failure(const Failure *failure, EvidencePhase phase);
+/* Whether an error number that a receiver thread reports comes from the primary itself: it lives. */
+bool evidence_errno_is_alive(int sql_errno);
+/* Whether it says that there is no connection to the primary (2002, 2003, 2006, 2013, …). */
+bool evidence_errno_is_lost(int sql_errno);
+
+typedef enum ReceiverState {
+        RECEIVER_STOPPED,
+        RECEIVER_CONNECTING,
+        RECEIVER_CONNECTED,
+        _RECEIVER_STATE_MAX,
+        _RECEIVER_STATE_INVALID = -22,
+} ReceiverState;
+
+const char *receiver_state_to_string(ReceiverState state);
+ReceiverState receiver_state_from_string(const char *name);
+
+typedef struct ReplicaChannel {
+        char *name; /* "" is the default channel */
+        ReceiverState receiver;
+        bool applier_running;
+        char *receiver_text, *applier_text; /* what the threads say they do */
+        char *source_host;
+        uint16_t source_port;
+        char *source_user;
+        uint32_t source_id; /* 0: never connected */
+        char *source_uuid;  /* NULL or "": not known */
+        unsigned connect_retry;
+        bool tls;
+        SourceMode mode;
+        Position received, applied; /* in the source's binary logs */
+        char *relay_file;
+        uint64_t relay_offset, relay_space;
+        int64_t lag;    /* seconds, -1 when the server does not know */
+        int64_t delay;  /* seconds that it stays behind on purpose */
+        int receiver_errno, applier_errno;
+        char *receiver_error, *applier_error;
+        char *gtid_retrieved; /* MySQL: received by this channel; MariaDB: Gtid_IO_Pos */
+        char *filters;        /* all replication filters as one normal text; "" for none */
+        int64_t heartbeats;       /* received so far, -1 when not known */
+        usec_t heartbeat_period;  /* 0 when not known */
+        usec_t last_activity;     /* when events or heartbeats were last seen to have advanced; 0: never */
+        usec_t error_since;       /* when the receiver's error was first seen as it is now; 0: none */
+} ReplicaChannel;
+
+typedef struct ServerView {
+        /* Reachability. */
+        Evidence evidence;
+        int evidence_code;      /* SQL error or errno, 0 when there is none */
+        char *evidence_text;    /* the failure's sentence */
+        usec_t evidence_since;  /* when it became so */
+        usec_t last_alive;      /* when it last answered; 0: never */
+
+        /* Identity: observation_read_identity(). */
+        bool identified;
+        Version version;
+        char *version_text;
+        uint32_t server_id;
+        char *server_uuid; /* NULL on MariaDB */
+        char *hostname, *pid_file, *datadir;
+        uint16_t port;
+        bool log_bin, log_slave_updates;
+        char *log_bin_basename, *log_bin_index;
+        bool gtid_mode;        /* MySQL: ON or ON_PERMISSIVE */
+        bool gtid_strict_mode; /* MariaDB */
+        bool relay_log_purge;
+        unsigned parallel_workers;
+        unsigned sync_binlog, flush_log_at_commit;
+        usec_t slave_net_timeout;
+        bool semi_sync_source_enabled, semi_sync_replica_enabled;
+        bool semi_sync_installed;
+        unsigned semi_sync_wait_count;
+
+        /* Tick: observation_read_tick(). */
+        bool ticked;
+        bool read_only, super_read_only;
+        char *gtid_executed;  /* MySQL gtid_executed; MariaDB gtid_current_pos */
+        char *gtid_purged;    /* MySQL */
+        char *gtid_binlog_pos, *gtid_slave_pos; /* MariaDB */
+
+        /* Replication: observation_read_replica(). */
+        bool replica_read;
+        ReplicaChannel *channels;
+        size_t n_channels;
+
+        /* Own binary log: observation_read_binlog(). */
+        bool binlog_read;
+        Position binlog;
+        char *binlog_do_db, *binlog_ignore_db;
+
+        /* Semi-sync: observation_read_semi_sync(). */
+        bool semi_sync_active;           /* as a primary */
+        unsigned semi_sync_clients;      /* replicas that acknowledge */
+        unsigned semi_sync_waiting;      /* sessions that wait for one */
+} ServerView;
+
+ServerView *server_view_new(void);
+ServerView *server_view_free(ServerView *view);
+DEFINE_CLEANUP(ServerView *, server_view_free)
+void server_view_done(ServerView *view); /* frees what is in it */
+
+/* The dialect of this server (of the oldest MySQL while it is not identified). */
+const Dialect *server_view_dialect(const ServerView *view);
+/* The default channel, or the only one; NULL when it does not replicate. */
+const ReplicaChannel *server_view_channel(const ServerView *view);
+/* Reachable now and read completely: identity, tick and replication. */
+bool server_view_is_read(const ServerView *view);
+GtidFamily server_view_gtid_family(const ServerView *view);
+/* Everything that the server received, applied or not, and what it applied: MySQL retrieved and executed; MariaDB
+ * Gtid_IO_Pos (or slave position) and own transactions. Empty sets when text is malformed. */
+GtidSet *server_view_gtid_received(const ServerView *view);
+GtidSet *server_view_gtid_applied(const ServerView *view);
+
+/* Takes an answer in. FAILURE_PROTOCOL when it is not what was asked for; the view is unchanged then. */
+int observation_read_identity(ServerView *view, const Reply *reply, Failure *reterr);
+int observation_read_tick(ServerView *view, const Reply *reply, Failure *reterr);
+int observation_read_replica(ServerView *view, const Reply *reply, usec_t now, Failure *reterr);
+int observation_read_heartbeat(ServerView *view, const Reply *reply, usec_t now, Failure *reterr);
+int observation_read_binlog(ServerView *view, const Reply *reply, Failure *reterr);
+int observation_read_semi_sync(ServerView *view, const Reply *reply, Failure *reterr);
+/* It answered, or an attempt failed. True when the evidence is another than before. */
+bool observation_note_alive(ServerView *view, usec_t now);
+bool observation_note_failure(ServerView *view, const Failure *failure, EvidencePhase phase, usec_t now);
+bool observation_note_evidence(ServerView *view, Evidence evidence, int code, const char *text, usec_t now);
+
+/* For status, facts and journal. Flat members named as those of ServerView (port is "sql_port"; positions are
+ * "file:offset"; the version is "version" with "flavour" beside it), and "channels", an array of objects with the members
+ * of ReplicaChannel. Merging a newer one into an older one gives the newer one. Times are not in it: they mean nothing
+ * to another process. */
+Json *server_view_to_json(const ServerView *view);
+/* Takes every absent member for unknown; never fails. The caller frees it. */
+ServerView *server_view_from_json(const Json *json);
