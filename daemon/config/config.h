@@ -4,6 +4,7 @@
 
 #include "json.h"
 #include "server.h"
+#include "tls.h"
 #include "usec.h"
 
 typedef enum LogLevel {
@@ -19,14 +20,6 @@ typedef struct DaemonConfig {
         char *socket_group; /* NULL: only root and the daemon's own user may change things */
         LogLevel log_level;
 } DaemonConfig;
-
-typedef enum SqlTls {
-        SQL_TLS_OFF,
-        SQL_TLS_REQUIRED, /* encrypted, the certificate is not checked */
-        SQL_TLS_VERIFY,
-        _SQL_TLS_MAX,
-        _SQL_TLS_INVALID = -22,
-} SqlTls;
 
 typedef struct SqlTlsConfig {
         SqlTls mode;
@@ -177,8 +170,6 @@ typedef struct Config {
 
 const char *log_level_to_string(LogLevel level);
 LogLevel log_level_from_string(const char *name);
-const char *sql_tls_to_string(SqlTls mode);
-SqlTls sql_tls_from_string(const char *name);
 const char *replication_tls_to_string(ReplicationTls tls);
 ReplicationTls replication_tls_from_string(const char *name);
 const char *detection_ping_to_string(DetectionPing ping);

@@ -7,17 +7,7 @@
 #include "failure.h"
 #include "loop.h"
 #include "script.h"
-
-typedef enum SqlTls {
-        SQL_TLS_OFF,
-        SQL_TLS_REQUIRED, /* encrypted or not at all; the certificate's chain is checked when there is a ca_file */
-        SQL_TLS_VERIFY,   /* and the certificate must be the server's: chain and name */
-        _SQL_TLS_MAX,
-        _SQL_TLS_INVALID = -22,
-} SqlTls;
-
-const char *sql_tls_to_string(SqlTls tls); /* "off", "required", "verify" */
-SqlTls sql_tls_from_string(const char *name);
+#include "tls.h"
 
 /* How far a connection has come; after a failure, how far it had come. */
 typedef enum SqlPhase {
