@@ -14,6 +14,7 @@ from .process import run
 
 DATA = "/srv/mysql"
 APT_TIMEOUT = 900
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 OLD_WORDS = {
     "status": "SHOW SLAVE STATUS", "start": "START SLAVE", "stop": "STOP SLAVE", "change": "CHANGE MASTER TO",
@@ -182,7 +183,8 @@ class MySQL9(Flavour):
 
     def options(self, mode):
         ours = {"log_replica_updates": 1, "replica_net_timeout": 4, "innodb_redo_log_capacity": "32M",
-                "relay_log_recovery": 1, "mysqlx": 0, "tmpdir": "/tmp", "innodb_use_native_aio": 0}
+                "relay_log_recovery": 1, "mysqlx": 0, "tmpdir": "/tmp", "secure_file_priv": "NULL",
+                "innodb_use_native_aio": 0}
         if mode != "position":
             ours |= {"gtid_mode": "ON", "enforce_gtid_consistency": 1}
         return {**COMMON, **ours}
@@ -210,7 +212,9 @@ class MySQL9(Flavour):
 
     def initialise(self, host):
         self.prepare_host(host)
-        host.run(*self.command(), f"--defaults-file={DATA}/my.cnf", "--initialize-insecure", timeout=120)
+        host.run(*self.command(), f"--defaults-file={DATA}/my.cnf", "--initialize-insecure", "--datadir=/tmp/data",
+                 "--log-error=/tmp/initialise.err", timeout=120)
+        host.run("sh", "-c", f"mv {self.root}/tmp/data/* {DATA}/")
 
     def change_source(self, server, source, mode):
         return f"SOURCE_AUTO_POSITION={0 if mode == 'position' else 1}, GET_SOURCE_PUBLIC_KEY=1"
@@ -261,23 +265,20 @@ def install(packages):
 
 
 def mirror():
-    """The main archive of Debian that this machine uses, and the keyring that signs it."""
-    listed = run(["apt-get", "indextargets", "--format", "$(LABEL)|$(REPO_URI)|$(COMPONENT)|$(SIGNED_BY)",
-                  "Created-By: Packages"]).stdout.splitlines()
-    for line in listed:
-        label, uri, component, key = line.split("|")
-        if label == "Debian" and component == "main":
-            return uri, key or "/usr/share/keyrings/debian-archive-keyring.gpg"
+    """The main archive of Debian, where this machine gets it from."""
+    listed = run(["apt-get", "indextargets", "--format", "$(LABEL)|$(COMPONENT)|$(REPO_URI)", "Created-By: Packages"])
+    for line in listed.stdout.splitlines():
+        if line.startswith("Debian|main|"):
+            return line.split("|")[2]
     raise Unavailable("no Debian archive among the machine's apt sources")
 
 
 def unpack_debian(suite, packages, target):
     """Unpack packages of another Debian release, with all they need, into a tree; the machine's own are not touched."""
-    uri, key = mirror()
     apt = f"{target}/apt"
     for sub in ("lists/partial", "archives/partial"):
         os.makedirs(f"{apt}/{sub}")
-    folder.write(f"{apt}/sources.list", f"deb [signed-by={key}] {uri} {suite} main\n")
+    folder.write(f"{apt}/sources.list", f"deb [signed-by={KEYRING}] {mirror()} {suite} main\n")
     folder.write(f"{apt}/status", "")
     options = [f"Dir::Etc::SourceList={apt}/sources.list", "Dir::Etc::SourceParts=/dev/null",
                f"Dir::State::Lists={apt}/lists", f"Dir::Cache={apt}", f"Dir::Cache::archives={apt}/archives",

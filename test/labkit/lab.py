@@ -5,6 +5,7 @@ import ipaddress
 import json
 import os
 import re
+import signal
 import time
 
 from . import flavours, folder
@@ -34,6 +35,14 @@ def living_labs():
     """The ids of all labs that have a folder, living or crashed."""
     root = folder.base()
     return sorted(name for name in os.listdir(root) if os.path.isfile(f"{root}/{name}/lab.json"))
+
+
+def sweep():
+    """Remove what a lab that was interrupted while it claimed its folder has left; the base is locked."""
+    root = folder.base()
+    for name in os.listdir(root):
+        if name.startswith(".new-"):
+            folder.remove(f"{root}/{name}")
 
 
 class Cluster:
@@ -188,9 +197,8 @@ class Lab(MhadMixin):
                 raise LabError(f"{lab_id!r}: not an id")
             if os.path.lexists(f"{root}/{lab_id}"):
                 raise LabError(f"there is a lab {lab_id!r} already: test/lab down {lab_id}")
-            building = f"{root}/.{lab_id}.new"
-            if os.path.lexists(building):
-                folder.remove(building)
+            building = f"{root}/.new-{lab_id}"
+            sweep()
             os.mkdir(building, 0o700)
             for name in ("pids", "etc"):
                 os.mkdir(f"{building}/{name}", 0o700)
@@ -257,16 +265,17 @@ class Lab(MhadMixin):
                   f"{replica.name}: the first table")
 
     def down(self):
-        """End every process of the lab and remove its folder."""
-        records = os.path.join(self.folder, "pids")
-        holders = [host.holder for host in self.hosts.values()] + [self.switch.holder]
-        for holder in holders:
-            holder.kill()
-        for name in os.listdir(records) if os.path.isdir(records) else []:
-            if not name.endswith(".json"):
-                os.unlink(f"{records}/{name}")
-        with folder.locked(os.path.join(folder.base(), ".lock")):
-            folder.remove(self.folder)
+        """End every process of the lab and remove its folder; Ctrl-C waits until that is done."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+        try:
+            for holder in [host.holder for host in self.hosts.values()] + [self.switch.holder]:
+                holder.kill()
+            if self.mhad:
+                self.mhad.wait(10)
+            with folder.locked(os.path.join(folder.base(), ".lock")):
+                folder.remove(self.folder)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def __enter__(self):
         return self

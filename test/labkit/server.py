@@ -42,7 +42,7 @@ if [ -s /run/lab/supervisor.pid ]; then
 fi
 pkill -TERM -x {name}
 for i in $(seq 50); do
-    pgrep -r R,S,D,T -x {name} >/dev/null || exit 0
+    pgrep -x {name} >/dev/null || exit 0
     sleep 0.1
 done
 pkill -KILL -x {name}

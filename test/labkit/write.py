@@ -6,6 +6,7 @@ A line of the output is KIND MONOTONIC ID REST: "c" connected (REST: server_id),
 
 import json
 import signal
+import ssl
 import sys
 import time
 
@@ -34,11 +35,18 @@ def kind_of(error):
     return f"{type(error).__name__} {number}{timed_out}"
 
 
-def connect(spec, place):
-    ssl = {"ssl": {"check_hostname": False}} if spec["tls"] else {}
+def tls_context():
+    """Encrypted, unchecked, and made once: to load the machine's certificates takes 30 ms."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def connect(spec, place, tls):
     connection = pymysql.connect(host=place, user="app", password="app-pw", database="app", autocommit=True,
                                  connect_timeout=spec["connect_timeout"], read_timeout=spec["read_timeout"],
-                                 write_timeout=spec["read_timeout"], **ssl)
+                                 write_timeout=spec["read_timeout"], ssl=tls)
     with connection.cursor() as cursor:
         cursor.execute("SELECT @@server_id")
         return connection, cursor.fetchone()[0]
@@ -55,6 +63,7 @@ def main():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     log = Log(spec["output"])
     places = spec["places"]
+    tls = tls_context() if spec["tls"] else None
     row, turn, connection = spec["first"], 0, None
     due = time.monotonic()
     while not ENDED:
@@ -62,7 +71,7 @@ def main():
         sent = "-"
         try:
             if not connection:
-                connection, server = connect(spec, places[turn % len(places)])
+                connection, server = connect(spec, places[turn % len(places)], tls)
                 log("c", "-", server)
             row += 1
             with connection.cursor() as cursor:
