@@ -1,0 +1,157 @@
+/* What must hold between several keys of a cluster. Pure but for the look at a default file; must never change the
+ * draft. */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "draft.h"
+#include "text.h"
+#include "value.h"
+
+static void check_required(const Draft *draft, Reading *reading)
+{
+        SCHEMA_FOREACH(row, SCHEMA_CLUSTER)
+        if (row->required && !draft_mentions(draft, row->path))
+                draft_error(draft, reading, row->path, "%s is missing", row->path);
+}
+
+static bool is_same_place(const Server *a, const Server *b)
+{
+        return a->port == b->port && a->host && text_equal(a->host, b->host);
+}
+
+static void check_duplicates(const Draft *draft, Reading *reading)
+{
+        const ClusterConfig *config = draft->config;
+        for (size_t i = 0; i < config->n_servers; i++)
+                for (size_t j = 0; j < i; j++)
+                        if (is_same_place(&config->servers[i], &config->servers[j])) {
+                                const Server *server = &config->servers[i];
+                                reading_error(reading, draft->server_places[i], "%s:%u is the server \"%s\" already",
+                                              server->host, server->port, config->servers[j].name);
+                                break;
+                        }
+}
+
+static void check_servers(const Draft *draft, Reading *reading)
+{
+        const ClusterConfig *config = draft->config;
+        size_t n_promotable = 0;
+        if (!draft_mentions(draft, "servers"))
+                return;
+        for (size_t i = 0; i < config->n_servers; i++)
+                n_promotable += config->servers[i].promotion != PROMOTION_NEVER;
+        if (config->n_servers == 0)
+                draft_error(draft, reading, "servers", "servers: there must be at least one");
+        else if (config->n_servers == 1)
+                draft_warn(draft, reading, "servers", "servers: with only one there is nothing to fail over to");
+        else if (n_promotable < 2)
+                draft_warn(draft, reading, "servers",
+                           "servers: promotion is \"never\" on all but %zu: there may be nothing to fail over to",
+                           n_promotable);
+        check_duplicates(draft, reading);
+}
+
+static void check_accounts(const Draft *draft, Reading *reading)
+{
+        const ClusterConfig *config = draft->config;
+        static const char *const forms[] = { "password", "password_file", "password_credential", "password_command" };
+        bool sql = config->sql.password, replication = config->replication.password;
+        for (size_t i = 0; i < ARRAY_LENGTH(forms); i++) {
+                CLEANUP(mem_free) char *of_sql = text_format("sql.%s", forms[i]);
+                CLEANUP(mem_free) char *of_replication = text_format("replication.%s", forms[i]);
+                sql = sql || draft_mentions(draft, of_sql);
+                replication = replication || draft_mentions(draft, of_replication);
+        }
+        if (!sql && !config->sql.tls.key_file)
+                draft_warn(draft, reading, "sql", "sql: the account has no password");
+        if (!replication)
+                draft_warn(draft, reading, "replication", "replication: the account has no password");
+}
+
+static void check_tls(const Draft *draft, Reading *reading)
+{
+        const SqlTlsConfig *tls = &draft->config->sql.tls;
+        if (tls->mode == SQL_TLS_VERIFY && !tls->ca_file && !draft_mentions(draft, "sql.tls.ca_file"))
+                draft_error(draft, reading, "sql.tls.mode", "sql.tls.mode: \"verify\" needs sql.tls.ca_file");
+        if (!tls->certificate_file != !tls->key_file &&
+            draft_mentions(draft, "sql.tls.certificate_file") != draft_mentions(draft, "sql.tls.key_file"))
+                draft_error(draft, reading, "sql.tls", "sql.tls: certificate_file and key_file must be given together");
+}
+
+static void check_replication(const Draft *draft, Reading *reading)
+{
+        const ClusterConfig *config = draft->config;
+        if (config->replication.connect_retry % USEC_SEC)
+                draft_error(draft, reading, "replication.connect_retry",
+                            "replication.connect_retry must be whole seconds");
+        if (config->detection.heartbeat_stale <= 2 * config->replication.heartbeat)
+                draft_warn(draft, reading, "detection.heartbeat_stale",
+                           "detection.heartbeat_stale should be more than twice replication.heartbeat");
+}
+
+static void check_ssh(const Draft *draft, Reading *reading)
+{
+        const SshConfig *ssh = &draft->config->ssh;
+        if (!ssh->enabled) {
+                if (draft->config->n_observers)
+                        draft_warn(draft, reading, "observers", "observers cannot be asked: ssh.enabled is false");
+                return;
+        }
+        if (!ssh->strict_host_keys) {
+                draft_warn(draft, reading, "ssh.strict_host_keys",
+                           "ssh.strict_host_keys is off: whoever answers as one of the hosts is believed");
+                return;
+        }
+        /* A path that was written down was looked at when it was read. */
+        if (reading->offline || draft_mentions(draft, "ssh.known_hosts_file"))
+                return;
+        if (!ssh->known_hosts_file)
+                draft_error(draft, reading, "ssh", "ssh.known_hosts_file is missing");
+        else if (access(ssh->known_hosts_file, R_OK) < 0)
+                draft_error(draft, reading, "ssh",
+                            "ssh.known_hosts_file: cannot read %s: %s (make it with ssh-keyscan, or set ssh.enabled to "
+                            "false)",
+                            ssh->known_hosts_file, strerror(errno));
+}
+
+static void check_address(const Draft *draft, Reading *reading)
+{
+        const AddressConfig *address = &draft->config->address;
+        if (!address->ip) {
+                if ((address->label || address->device) && !draft_mentions(draft, "address.ip"))
+                        draft_warn(draft, reading, "address", "address.ip is missing: there is no address");
+                return;
+        }
+        if (!address->device && !draft_mentions(draft, "address.device"))
+                draft_error(draft, reading, "address", "address.device is missing");
+        if (address->label && strchr(address->ip, ':'))
+                draft_error(draft, reading, "address.label", "address.label: an IPv6 address cannot have one");
+        if (!draft->config->ssh.enabled)
+                draft_error(draft, reading, "address", "address: it is moved over SSH, but ssh.enabled is false");
+}
+
+static void check_fence(const Draft *draft, Reading *reading)
+{
+        const ClusterConfig *config = draft->config;
+        bool can_stop = config->ssh.enabled && config->fence.stop_process;
+        if (config->fence.policy == FENCE_POLICY_REQUIRED && !can_stop && !config->hooks.shutdown)
+                draft_warn(draft, reading, "fence.policy",
+                           "fence.policy: \"required\" can never be satisfied without stop_process over SSH or "
+                           "hooks.shutdown");
+        if (config->fence.command && !can_stop)
+                draft_warn(draft, reading, "fence.command", "fence.command is never run: %s is false",
+                           config->ssh.enabled ? "fence.stop_process" : "ssh.enabled");
+}
+
+void draft_check(const Draft *draft, Reading *reading)
+{
+        check_required(draft, reading);
+        check_servers(draft, reading);
+        check_accounts(draft, reading);
+        check_tls(draft, reading);
+        check_replication(draft, reading);
+        check_ssh(draft, reading);
+        check_address(draft, reading);
+        check_fence(draft, reading);
+}
