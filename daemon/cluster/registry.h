@@ -17,6 +17,7 @@ typedef struct Asker {
 int registry_new(Loop *loop, const char *config_path, Registry **ret, Json **ret_errors, Failure *reterr);
 Registry *registry_free(Registry *registry);
 const char *registry_socket_path(const Registry *registry);
+const char *registry_socket_group(const Registry *registry); /* NULL: only root and our own user may give orders */
 /* Takes a changed configuration over; with errors what was running stays in force. */
 int registry_reload(Registry *registry, Json **ret_errors, Failure *reterr);
 /* "3 clusters: 2 healthy, 1 failing over": for STATUS= of sd_notify(3). The caller frees it. changed is called from the
@@ -42,8 +43,8 @@ void registry_unsubscribe(Registry *registry, void *userdata);
 /* Orders. */
 int registry_failover(Registry *registry, const char *cluster, const Json *options, const Asker *asker, Json **ret,
                       Failure *reterr);
-int registry_pause(Registry *registry, const char *cluster, const char *reason, usec_t for_how_long,
-                   const Asker *asker, Json **ret, Failure *reterr);
+int registry_pause(Registry *registry, const char *cluster, const char *reason, usec_t for_how_long, const Asker *asker,
+                   Json **ret, Failure *reterr);
 int registry_resume(Registry *registry, const char *cluster, const Asker *asker, Json **ret, Failure *reterr);
 int registry_acknowledge(Registry *registry, const char *cluster, const Asker *asker, Json **ret, Failure *reterr);
 /* After a halt, or before the point of no return: what is "retry", "override", "abandon" or "cancel"; options hold

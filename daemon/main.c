@@ -1,0 +1,189 @@
+/* mhad: arguments, the service manager's protocol, signals, run. Owns the loop, the registry and the control socket; must
+ * never decide anything about a cluster. */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "config.h"
+#include "control.h"
+#include "log.h"
+#include "loop.h"
+#include "registry.h"
+#include "text.h"
+
+typedef struct Daemon {
+        Loop *loop;
+        Registry *registry;
+        Control *control;
+} Daemon;
+
+static void print_errors(const Json *errors)
+{
+        JSON_FOREACH(error, errors)
+        {
+                fprintf(stderr, "%s\n", json_string(error));
+        }
+}
+
+static void log_errors(const Json *errors)
+{
+        JSON_FOREACH(error, errors)
+        {
+                log_event(EVENT_CONFIG_REJECTED, NULL, "%s", json_string(error));
+        }
+}
+
+static int check_config(const char *path)
+{
+        CLEANUP(json_free) Json *errors = json_array();
+        CLEANUP(json_free) Json *warnings = json_array();
+        CLEANUP(config_free) Config *config = NULL;
+        int r = config_load(path, &config, errors, warnings);
+        print_errors(errors);
+        JSON_FOREACH(warning, warnings)
+        {
+                fprintf(stderr, "%s (warning)\n", json_string(warning));
+        }
+        if (r < 0) {
+                fprintf(stderr, "%zu error(s): the configuration cannot be used\n", json_length(errors));
+                return EXIT_FAILURE;
+        }
+        printf("%s: %zu cluster(s), no errors\n", path, config->n_clusters);
+        return EXIT_SUCCESS;
+}
+
+static void notify_status(void *userdata)
+{
+        Daemon *daemon = userdata;
+        CLEANUP(mem_free) char *summary = registry_summary(daemon->registry);
+        (void) sd_notifyf(0, "STATUS=%s", summary);
+}
+
+static void reload(void *userdata)
+{
+        Daemon *daemon = userdata;
+        CLEANUP(json_free) Json *errors = NULL;
+        Failure failure = { 0 };
+        (void) sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long) usec_now_monotonic());
+        if (registry_reload(daemon->registry, &errors, &failure) < 0) {
+                log_errors(errors);
+                log_event(EVENT_CONFIG_REJECTED, NULL,
+                          "the new configuration has errors and is not used; what was running stays in force: %s",
+                          failure.text);
+        }
+        (void) sd_notify(0, "READY=1");
+        notify_status(daemon);
+}
+
+static void stop(void *userdata)
+{
+        Daemon *daemon = userdata;
+        (void) sd_notify(0, "STOPPING=1");
+        log_event(EVENT_STOPPING, NULL, "told to stop; a run under way is resumed at the next start");
+        loop_exit(daemon->loop, 0);
+}
+
+/* The descriptor that systemd listens on for us, or -1. */
+static int inherited_socket(void)
+{
+        int n = sd_listen_fds(/* unset_environment= */ 1);
+        return n >= 1 ? SD_LISTEN_FDS_START : -1;
+}
+
+static int run(const char *path)
+{
+        Daemon daemon = { 0 };
+        Failure failure = { 0 };
+        CLEANUP(json_free) Json *errors = NULL;
+        int r = loop_new(&daemon.loop);
+        if (r < 0) {
+                log_event(EVENT_ERROR, NULL, "cannot make an event loop: %s", strerror(-r));
+                return EXIT_FAILURE;
+        }
+        r = registry_new(daemon.loop, path, &daemon.registry, &errors, &failure);
+        if (r >= 0)
+                r = control_new(daemon.loop, daemon.registry, registry_socket_path(daemon.registry),
+                                registry_socket_group(daemon.registry), inherited_socket(), &daemon.control, &failure);
+        if (r >= 0) {
+                registry_on_change(daemon.registry, notify_status, &daemon);
+                (void) loop_signal(daemon.loop, SIGTERM, stop, &daemon);
+                (void) loop_signal(daemon.loop, SIGINT, stop, &daemon);
+                (void) loop_signal(daemon.loop, SIGHUP, reload, &daemon);
+                (void) loop_watchdog(daemon.loop);
+                CLEANUP(mem_free) char *summary = registry_summary(daemon.registry);
+                log_event(EVENT_STARTED, NULL, "mhad " MHAD_VERSION " watches: %s", summary);
+                (void) sd_notifyf(0, "READY=1\nSTATUS=%s", summary);
+                r = loop_run(daemon.loop);
+        } else {
+                log_errors(errors);
+                log_event(EVENT_ERROR, NULL, "cannot start: %s", failure.text);
+        }
+        control_free(daemon.control);
+        registry_free(daemon.registry);
+        loop_free(daemon.loop);
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static void usage(FILE *to)
+{
+        fputs("mhad [--config FILE] [--check-config] [--debug] [--version] [--help]\n"
+              "Keeps MySQL and MariaDB replication clusters writable. See mhad(8).\n"
+              "\n"
+              "  -c, --config FILE   configuration (default: " CONFIG_DEFAULT_PATH ")\n"
+              "      --check-config  check it, list all errors, and end\n"
+              "      --debug         log what happens in detail\n"
+              "      --version       print the version\n",
+              to);
+}
+
+int main(int argc, char *argv[])
+{
+        enum { OPT_CHECK = 256, OPT_DEBUG, OPT_VERSION };
+        static const struct option options[] = {
+                { "config", required_argument, NULL, 'c' }, { "check-config", no_argument, NULL, OPT_CHECK },
+                { "debug", no_argument, NULL, OPT_DEBUG },  { "version", no_argument, NULL, OPT_VERSION },
+                { "help", no_argument, NULL, 'h' },         { 0 },
+        };
+        const char *path = CONFIG_DEFAULT_PATH;
+        bool check = false;
+        for (int c; (c = getopt_long(argc, argv, "c:h", options, NULL)) >= 0;) {
+                switch (c) {
+                case 'c':
+                        path = optarg;
+                        break;
+                case OPT_CHECK:
+                        check = true;
+                        break;
+                case OPT_DEBUG:
+                        log_set_debug(true);
+                        break;
+                case OPT_VERSION:
+                        puts("mhad " MHAD_VERSION);
+                        return EXIT_SUCCESS;
+                case 'h':
+                        usage(stdout);
+                        return EXIT_SUCCESS;
+                default:
+                        usage(stderr);
+                        return 2;
+                }
+        }
+        if (optind < argc) {
+                usage(stderr);
+                return 2;
+        }
+        signal(SIGPIPE, SIG_IGN);
+        umask(077);
+        /* Passwords are in memory: no core file, no debugger of another user. */
+        (void) prctl(PR_SET_DUMPABLE, 0);
+        (void) setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
+        return check ? check_config(path) : run(path);
+}

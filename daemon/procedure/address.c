@@ -1,0 +1,158 @@
+/* Moving the address with ip(8) over SSH. Pure: builds shell text, reads its output. Must never trust that a command
+ * worked: the next ask looks. */
+#include "address.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "text.h"
+
+static const char *configured(const Facts *facts)
+{
+        return facts_config_string(facts, "address.ip");
+}
+
+bool address_skip(const Facts *facts)
+{
+        return text_is_empty(configured(facts));
+}
+
+/* "10.0.0.100/24" without its prefix length. */
+static char *bare(const char *ip_with_prefix)
+{
+        return alloc_string_n(ip_with_prefix, strcspn(ip_with_prefix, "/"));
+}
+
+/* One line an interface that has it: "2: eth0    inet 10.0.0.100/24 scope …". */
+static char *listing(const char *ip_with_prefix)
+{
+        CLEANUP(mem_free) char *ip = bare(ip_with_prefix);
+        CLEANUP(mem_free) char *quoted = text_quote_shell(ip);
+        return text_format("ip -o addr show to %s", quoted);
+}
+
+void ask_address(const Facts *facts, const char *server, Script *script)
+{
+        CLEANUP(mem_free) char *command = listing(configured(facts));
+        script_ssh(script, "%s", command);
+}
+
+/* The device that has the address, from the listing; free with free(). NULL when none has. */
+static char *found_on(const Reply *reply)
+{
+        const char *space = reply->out ? strchr(reply->out, ' ') : NULL;
+        if (!space)
+                return NULL;
+        space += strspn(space, " ");
+        return alloc_string_n(space, strcspn(space, " @\n"));
+}
+
+static bool listed(const Replies *replies, Judgement *judgement)
+{
+        const Reply *reply = replies_at(replies, 0);
+        if (reply_succeeded(reply) && reply->exit_status == 0)
+                return true;
+        judge_as(judgement, VERDICT_UNMET, "cannot list the addresses: %s",
+                 reply->failure.kind != FAILURE_NONE ? reply->failure.text : "ip failed");
+        return false;
+}
+
+static void learn_rung(Judgement *judgement, const char *result, const char *guarantee)
+{
+        Json *rung = json_object();
+        json_set_string(rung, "result", result);
+        json_set_string(rung, "guarantee", guarantee);
+        json_set(json_ensure_object(judge_learned(judgement), "fence"), "address", rung);
+}
+
+void judge_address_absent(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        if (!listed(replies, judgement))
+                return;
+        CLEANUP(mem_free) char *device = found_on(replies_at(replies, 0));
+        if (device) {
+                judge_as(judgement, VERDICT_UNMET, "%s is still on %s", configured(facts), device);
+                return;
+        }
+        learn_rung(judgement, "the address is not on the host",
+                   "no client reaches the old primary by the address; one that knows its own address still could");
+        judge_as(judgement, VERDICT_MET, "%s is not on the host", configured(facts));
+}
+
+char *address_removal(const char *ip_with_prefix)
+{
+        CLEANUP(mem_free) char *list = listing(ip_with_prefix);
+        return text_format("%s | while read -r index device family address rest; do "
+                           "ip addr del \"$address\" dev \"${device%%%%@*}\"; done",
+                           list);
+}
+
+void act_address_remove(const Facts *facts, const char *server, const Replies *seen, Script *script)
+{
+        CLEANUP(mem_free) char *command = address_removal(configured(facts));
+        script_ssh(script, "%s", command);
+}
+
+void judge_address_present(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        if (!listed(replies, judgement))
+                return;
+        CLEANUP(mem_free) char *device = found_on(replies_at(replies, 0));
+        if (device)
+                judge_as(judgement, VERDICT_MET, "%s is on %s", configured(facts), device);
+        else
+                judge_as(judgement, VERDICT_UNMET, "%s is not there yet", configured(facts));
+}
+
+/* A host address of the same network that is not the address itself: the highest but one or two. For IPv4 only; free with
+ * free(), NULL when the network is too small. */
+static char *neighbour_of(const char *ip_with_prefix)
+{
+        CLEANUP(mem_free) char *ip = bare(ip_with_prefix);
+        const char *slash = strchr(ip_with_prefix, '/');
+        int prefix = slash ? atoi(slash + 1) : 32;
+        struct in_addr address;
+        if (inet_pton(AF_INET, ip, &address) != 1 || prefix < 8 || prefix > 29)
+                return NULL;
+        uint32_t own = ntohl(address.s_addr), broadcast = own | (UINT32_MAX >> prefix), other = broadcast - 1;
+        if (other == own)
+                other--;
+        address.s_addr = htonl(other);
+        char text[INET_ADDRSTRLEN];
+        return alloc_string(inet_ntop(AF_INET, &address, text, sizeof text));
+}
+
+/* Tells the network where the address is now, in the background. Without arping(8), an ARP request that the address itself
+ * sends for an unused neighbour does it too: every host that knows the address takes the sender's link address from it
+ * (RFC 826); once more after the second for which Linux may ignore a change. */
+static char *announcement(const char *ip_with_prefix, const char *device)
+{
+        CLEANUP(mem_free) char *ip = bare(ip_with_prefix);
+        CLEANUP(mem_free) char *other = neighbour_of(ip_with_prefix);
+        if (strchr(ip, ':')) /* IPv6: the kernel announces by itself when duplicate address detection is skipped */
+                return alloc_string(":");
+        Text ping = { 0 };
+        if (other)
+                text_addf(&ping,
+                          "for pause in 0 1.2; do sleep $pause; ip neigh flush to %s dev %s; "
+                          "ping -q -c 1 -W 1 -I %s %s; done",
+                          other, device, ip, other);
+        else
+                text_add(&ping, ":");
+        CLEANUP(mem_free) char *fallback = text_take(&ping);
+        return text_format("( if command -v arping; then arping -q -U -c 3 -I %s %s; else %s; fi ) "
+                           "</dev/null >/dev/null 2>&1 &",
+                           device, ip, fallback);
+}
+
+void act_address_add(const Facts *facts, const char *server, const Replies *seen, Script *script)
+{
+        const char *ip = configured(facts), *label = facts_config_string(facts, "address.label");
+        CLEANUP(mem_free) char *device = text_quote_shell(facts_config_string(facts, "address.device"));
+        CLEANUP(mem_free) char *quoted = text_quote_shell(ip);
+        CLEANUP(mem_free) char *quoted_label = label ? text_quote_shell(label) : NULL;
+        CLEANUP(mem_free) char *announce = announcement(ip, device);
+        script_ssh(script, "ip addr add %s dev %s%s%s%s && { %s\n}", quoted, device, label ? " label " : "",
+                   label ? quoted_label : "", strchr(ip, ':') ? " nodad" : "", announce);
+}

@@ -1,0 +1,14 @@
+/* The address (virtual IP) of a cluster: is it on a host, put it there, take it away. Shell text for SSH. */
+#pragma once
+
+#include "step.h"
+
+bool address_skip(const Facts *facts); /* no address is configured */
+/* Both goals ask the same question. */
+void ask_address(const Facts *facts, const char *server, Script *script);
+void judge_address_absent(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
+void act_address_remove(const Facts *facts, const char *server, const Replies *seen, Script *script);
+void judge_address_present(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
+void act_address_add(const Facts *facts, const char *server, const Replies *seen, Script *script);
+/* The shell text that removes an address wherever it is on the host, for others who fence. Free with free(). */
+char *address_removal(const char *ip_with_prefix);

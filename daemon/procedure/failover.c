@@ -1,0 +1,86 @@
+/* The runbook of a failover: the table, nothing else. */
+#include "address.h"
+#include "failover.h"
+#include "fence.h"
+#include "gather.h"
+#include "hooks.h"
+#include "promote.h"
+#include "repoint.h"
+#include "status.h"
+
+#define SEC USEC_SEC
+
+static const Step steps[] = {
+        /* Why we are here, on record before anything is touched. */
+        { "confirm-dead", "the old primary is dead, and the evidence is on record", ON_DAEMON, NEED_EVERY, THEN_ABORT,
+          .decide = decide_dead },
+        { "prepare-hook", "the prepare hook agrees", ON_DAEMON, NEED_EVERY, THEN_ABORT, .skip = skip_prepare_hook,
+          .ask = ask_prepare_hook, .judge = judge_hook },
+
+        /* Fence, and freeze what the replicas have, at the same time. */
+        { "fence-address", "the old primary's host does not have the address", ON_OLD_PRIMARY, NEED_EVERY,
+          THEN_CONTINUE, .skip = address_skip, .ask = ask_address, .judge = judge_address_absent,
+          .act = act_address_remove, .parallel_with_next = true },
+        { "fence-process", "no database process is left on the old primary's host", ON_OLD_PRIMARY, NEED_EVERY,
+          THEN_CONTINUE, .skip = skip_fence_process, .ask = ask_process, .judge = judge_process_gone,
+          .act = act_process_stop, .parallel_with_next = true },
+        { "stop-receivers", "no replica receives further events, and what each has is on record", ON_REPLICAS, NEED_ONE,
+          THEN_ABORT, .ask = ask_status, .judge = judge_receiver_stopped, .act = act_stop_receiver },
+        { "stop-hook", "the stop hook has taken the clients off the old primary", ON_DAEMON, NEED_EVERY, THEN_ABORT,
+          .skip = skip_stop_hook, .ask = ask_stop_hook, .judge = judge_hook },
+        { "shutdown-hook", "the old primary's host is off", ON_DAEMON, NEED_EVERY, THEN_CONTINUE,
+          .skip = skip_shutdown_hook, .ask = ask_shutdown_hook, .judge = judge_shutdown_hook },
+        { "fence-enough", "what keeps the old primary from being written to is enough to go on", ON_DAEMON, NEED_EVERY,
+          THEN_ABORT, .decide = decide_fence_is_enough },
+
+        /* Elect: the one decision, taken once, with its reasons on record. */
+        { "choose-candidate", "one replica is chosen, and why is on record", ON_DAEMON, NEED_EVERY, THEN_ABORT,
+          .decide = decide_candidate },
+
+        /* Bring it to the end of everything that anybody received. */
+        { "drain-donor", "the most advanced replica has applied all it received", ON_DONOR, NEED_EVERY, THEN_ABORT,
+          .skip = skip_without_donor, .ask = ask_status_twice, .judge = judge_drained, .act = act_start_applier },
+        { "feed-candidate", "the candidate has received all that the most advanced replica has", ON_CANDIDATE,
+          NEED_EVERY, THEN_ABORT, .skip = skip_without_donor, .ask = ask_status, .judge = judge_fed, .act = act_feed },
+        { "drain-candidate", "the candidate has applied all it received", ON_CANDIDATE, NEED_EVERY, THEN_ABORT,
+          .ask = ask_status_twice, .judge = judge_drained, .act = act_start_applier },
+        { "verify-candidate", "the candidate lacks nothing that a replica has received", ON_DAEMON, NEED_EVERY,
+          THEN_ABORT, .decide = decide_nothing_missing },
+        { "detach-candidate", "the candidate follows nobody, and where its log ends is on record", ON_CANDIDATE,
+          NEED_EVERY, THEN_ABORT, .ask = ask_status, .judge = judge_detached, .act = act_detach },
+
+        /* Open: from here there is no way back. */
+        { "open-candidate", "the new primary takes writes", ON_CANDIDATE, NEED_EVERY, THEN_HALT, 10 * SEC,
+          .ask = ask_read_only, .judge = judge_writable, .act = act_open },
+        { "move-address", "the new primary's host has the address", ON_CANDIDATE, NEED_EVERY, THEN_CONTINUE, 20 * SEC,
+          .skip = address_skip, .ask = ask_address, .judge = judge_address_present, .act = act_address_add,
+          .parallel_with_next = true },
+        { "start-hook", "the start hook has sent the clients to the new primary", ON_DAEMON, NEED_EVERY, THEN_CONTINUE,
+          .skip = skip_start_hook, .ask = ask_start_hook, .judge = judge_hook, .parallel_with_next = true },
+
+        /* The others: none waits for another. */
+        { "repoint-replicas", "every other replica follows the new primary", ON_OTHERS, NEED_NONE, THEN_CONTINUE,
+          .ask = ask_repoint, .judge = judge_follows_candidate, .act = act_follow_candidate },
+        { "semi-sync", "the new primary waits for acknowledgements as the old one did", ON_CANDIDATE, NEED_EVERY,
+          THEN_CONTINUE, 10 * SEC, .skip = skip_semi_sync, .ask = ask_semi_sync, .judge = judge_semi_sync_source,
+          .act = act_semi_sync_source },
+        { "set-read-only", "every replica is read-only", ON_OTHERS, NEED_NONE, THEN_CONTINUE, 10 * SEC,
+          .skip = skip_read_only, .ask = ask_read_only, .judge = judge_read_only, .act = act_read_only },
+        { "verify-replication", "every other replica has what the new primary had when it was opened", ON_OTHERS,
+          NEED_NONE, THEN_CONTINUE, .ask = ask_status, .judge = judge_level },
+};
+
+static const Step undo[] = {
+        { "restore-receivers", "every replica follows the old primary again", ON_REPLICAS, NEED_NONE, THEN_CONTINUE,
+          10 * SEC, .ask = ask_status, .judge = judge_receiver_restored, .act = act_restore_receiver },
+};
+
+const Procedure failover = {
+        .name = "failover",
+        .version = 1,
+        .steps = steps,
+        .n_steps = sizeof steps / sizeof *steps,
+        .no_return = "open-candidate",
+        .undo = undo,
+        .n_undo = sizeof undo / sizeof *undo,
+};

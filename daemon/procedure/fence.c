@@ -1,0 +1,181 @@
+/* The rungs of the fence over SSH, and their judgement. Pure. Must never end a process that is not the database that
+ * listens on the old primary's port. */
+#include "fence.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "text.h"
+
+bool skip_fence_process(const Facts *facts)
+{
+        return !facts_config_bool(facts, "ssh.enabled", true) || !facts_config_bool(facts, "fence.stop_process", true);
+}
+
+/* One line a process that listens on the server's port or stands in its pid file: "PID NAME PARENT PARENT-NAME UNIT". Only
+ * a unit that systemd itself says is led by this process or its parent counts: in a container the control group names the
+ * service of somebody else. */
+static const char describe[] =
+        "describe() { name=$(cat /proc/$1/comm 2>/dev/null) || return 0; "
+        "parent=$(awk '/^PPid:/ {print $2}' /proc/$1/status 2>/dev/null); "
+        "parent_name=$(cat /proc/$parent/comm 2>/dev/null); unit=-; "
+        "found=$(sed -n 's,.*/\\([^/]*\\.service\\).*,\\1,p' /proc/$1/cgroup 2>/dev/null | head -n 1); "
+        "if [ -n \"$found\" ]; then main=$(systemctl show -P MainPID \"$found\" 2>/dev/null); "
+        "if [ \"$main\" = \"$1\" ] || [ \"$main\" = \"$parent\" ]; then unit=$found; fi; fi; "
+        "echo \"$1 $name ${parent:-0} ${parent_name:--} $unit\"; }";
+
+void ask_process(const Facts *facts, const char *server, Script *script)
+{
+        const char *address = facts_server_string(facts, server, "address");
+        const char *pid_file = facts_server_string(facts, server, "pid_file");
+        int port = (int) facts_server_int(facts, server, "port", 3306);
+        if (!address)
+                address = facts_server_string(facts, server, "host");
+        CLEANUP(mem_free) char *quoted = text_quote_shell(address ? address : "");
+        CLEANUP(mem_free) char *quoted_file = text_quote_shell(pid_file ? pid_file : "");
+        script_ssh(script,
+                   "%s\n"
+                   "command -v ss >/dev/null || exit 3\n"
+                   "a=%s; p=%d; f=%s\n"
+                   "{ ss -Hltnp \"sport = :$p\" | while read -r state rq sq local rest; do case $local in\n"
+                   "\"*:$p\"|\"0.0.0.0:$p\"|\"[::]:$p\"|\"$a:$p\"|\"[$a]:$p\"|\"[::ffff:$a]:$p\")\n"
+                   "echo \"$rest\" | grep -o 'pid=[0-9]*' | cut -d= -f2 ;; esac; done\n"
+                   "if [ -r \"$f\" ]; then read -r pid <\"$f\"; "
+                   "case $(cat /proc/$pid/comm 2>/dev/null) in mysqld*|mariadbd*) echo $pid;; esac; fi; } | sort -u | "
+                   "while read -r pid; do describe $pid; done\nexit 0",
+                   describe, quoted, port, quoted_file);
+}
+
+static void learn_rung(Judgement *judgement, const char *result, const char *guarantee)
+{
+        Json *rung = json_object();
+        json_set_string(rung, "result", result);
+        json_set_string(rung, "guarantee", guarantee);
+        json_set(json_ensure_object(judge_learned(judgement), "fence"), "process", rung);
+}
+
+typedef struct Process {
+        int pid, parent;
+        char name[32], parent_name[32], unit[128];
+} Process;
+
+/* The next line; false at the end or at one that is not ours. */
+static bool next_process(const char **text, Process *ret)
+{
+        *ret = (Process){ 0 };
+        if (!*text || sscanf(*text, "%d %31s %d %31s %127s", &ret->pid, ret->name, &ret->parent, ret->parent_name,
+                             ret->unit) != 5)
+                return false;
+        const char *end = strchr(*text, '\n');
+        *text = end ? end + 1 : NULL;
+        return ret->pid > 1;
+}
+
+static bool is_database(const char *name)
+{
+        return text_starts_with(name, "mysqld") || text_starts_with(name, "mariadbd");
+}
+
+void judge_process_gone(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        const Reply *reply = replies_at(replies, 0);
+        if (reply->exit_status == 3) {
+                judge_as(judgement, VERDICT_HOPELESS, "the host has no ss(8): install iproute2 there");
+                return;
+        }
+        if (!reply_succeeded(reply)) {
+                judge_as(judgement, VERDICT_UNMET, "cannot look for the process: %s", reply->failure.text);
+                return;
+        }
+        const char *out = reply->out;
+        Process process;
+        if (next_process(&out, &process)) {
+                if (is_database(process.name))
+                        judge_as(judgement, VERDICT_UNMET, "%s (pid %d) still runs", process.name, process.pid);
+                else
+                        judge_as(judgement, VERDICT_HOPELESS,
+                                 "%s (pid %d) holds the port, not a database: it is not touched", process.name,
+                                 process.pid);
+                return;
+        }
+        learn_rung(judgement, "no database process listens on the host",
+                   "nobody can write to the old primary until somebody starts it; its unit was stopped, not disabled");
+        judge_as(judgement, VERDICT_MET, "no database process is left");
+}
+
+void act_process_stop(const Facts *facts, const char *server, const Replies *seen, Script *script)
+{
+        const char *command = facts_config_string(facts, "fence.command");
+        if (command) {
+                script_ssh(script, "%s", command);
+                return;
+        }
+        const char *out = replies_at(seen, 0)->out;
+        Process process;
+        while (next_process(&out, &process)) {
+                if (!is_database(process.name))
+                        continue;
+                CLEANUP(mem_free) char *unit = text_quote_shell(process.unit);
+                /* The stop is queued first, so that the service manager does not take the kill for a crash and start it
+                 * again. A frozen process hears nothing but SIGKILL; a durable server loses nothing by it. */
+                if (strcmp(process.unit, "-") != 0)
+                        script_try_ssh(script, "systemctl stop --no-block %s", unit);
+                if (text_starts_with(process.parent_name, "mysqld_safe") ||
+                    text_starts_with(process.parent_name, "mariadbd-safe"))
+                        script_try_ssh(script, "kill -KILL %d", process.parent);
+                script_try_ssh(script, "kill -KILL %d", process.pid);
+        }
+}
+
+static void add_rung(Json *rungs, const Json *fence, const char *name, bool applies, bool *held)
+{
+        if (!applies)
+                return;
+        const Json *found = json_get(fence, name);
+        Json *rung = json_object();
+        json_set_string(rung, "rung", name);
+        json_set_bool(rung, "held", found != NULL);
+        json_set_string(rung, "result", found ? json_get_string(found, "result") : "not reached");
+        json_set_string(rung, "guarantee", found ? json_get_string(found, "guarantee") : "none");
+        json_append(rungs, rung);
+        if (found)
+                *held = true;
+}
+
+void decide_fence_is_enough(const Facts *facts, Judgement *judgement)
+{
+        const char *old = facts_string(facts, "old_primary");
+        const Json *fence = json_get(facts_server(facts, old), "fence");
+        const Json *power = json_get(facts->root, "fence");
+        bool address = false, process = false, off = false;
+        Json *rungs = json_ensure_array(judge_learned(judgement), "fence_rungs");
+        add_rung(rungs, fence, "address", !text_is_empty(facts_config_string(facts, "address.ip")), &address);
+        add_rung(rungs, fence, "process", !skip_fence_process(facts), &process);
+        add_rung(rungs, power, "power", facts_config_bool(facts, "hooks.shutdown", false), &off);
+        bool unanimous = json_get_bool(facts->root, "unreachable_for_all", false);
+        Json *witnesses = json_object();
+        json_set_string(witnesses, "rung", "witnesses");
+        json_set_bool(witnesses, "held", unanimous);
+        json_set_string(witnesses, "result",
+                        unanimous ? "every server and observer that could be asked cannot reach the old primary"
+                                  : "somebody could still reach the old primary");
+        json_set_string(witnesses, "guarantee", "none: clients on other networks could still reach it");
+        json_append(rungs, witnesses);
+
+        if (process || off)
+                judge_as(judgement, VERDICT_MET, "the old primary cannot take a write: %s",
+                         off ? "its host is off" : "its process is gone");
+        else if (text_equal(facts_config_string(facts, "fence.policy"), "required"))
+                judge_as(judgement, VERDICT_HOPELESS,
+                         "fence.policy is required, and neither the process nor the power of %s is known to be off",
+                         old);
+        else if (unanimous)
+                judge_as(judgement, VERDICT_MET,
+                         "NOT FENCED: %s could not be reached%s; going on because everybody who could be asked cannot "
+                         "reach it either. It is made read-only as soon as it answers again",
+                         old, address ? " except to take the address away" : "");
+        else
+                judge_as(judgement, VERDICT_HOPELESS,
+                         "%s could not be fenced, and not everybody agrees that it cannot be reached", old);
+}

@@ -1,0 +1,335 @@
+/* Freezing, choosing and catching up, as goals. Pure. Must never start a receiver whose restart could drop relay logs that
+ * hold what nobody else has. */
+#include "gather.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "election.h"
+#include "source.h"
+#include "status.h"
+#include "text.h"
+
+void decide_dead(const Facts *facts, Judgement *judgement)
+{
+        const Json *verdict = json_get(facts->root, "verdict");
+        const char *old = facts_string(facts, "old_primary");
+        if (!old)
+                judge_as(judgement, VERDICT_HOPELESS, "nobody knows which server was the primary");
+        else if (!verdict)
+                judge_as(judgement, VERDICT_HOPELESS, "there is no verdict about %s", old);
+        else
+                judge_as(judgement, VERDICT_MET, "%s: %s", json_get_string(verdict, "row"),
+                         json_get_string(verdict, "text"));
+}
+
+void judge_receiver_stopped(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        CLEANUP(server_view_free) ServerView *view = status_read(facts, server, replies, 0, judgement);
+        if (!view)
+                return;
+        const ReplicaChannel *channel = server_view_channel(view);
+        if (!channel) {
+                judge_as(judgement, VERDICT_HOPELESS, "it does not replicate from anybody");
+                return;
+        }
+        if (channel->receiver != RECEIVER_STOPPED) {
+                judge_as(judgement, VERDICT_UNMET, "its receiver is %s", receiver_state_to_string(channel->receiver));
+                return;
+        }
+        judgement->learned = server_view_to_json(view);
+        json_set_bool(judgement->learned, "frozen", true);
+        CLEANUP(mem_free) char *received = position_format(&channel->received);
+        judge_as(judgement, VERDICT_MET, "received up to %s%s%s", received, channel->gtid_retrieved ? ", " : "",
+                 channel->gtid_retrieved ? channel->gtid_retrieved : "");
+}
+
+void act_stop_receiver(const Facts *facts, const char *server, const Replies *seen, Script *script)
+{
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
+        script_sql(script, "%s", server_view_dialect(view)->stop_receiver);
+}
+
+static Json *names_where(const Facts *facts, bool frozen)
+{
+        Json *names = json_array();
+        JSON_FOREACH(replica, json_get(facts->root, "replicas"))
+        {
+                const char *name = json_string(replica);
+                if (facts_server_bool(facts, name, "frozen", false) == frozen)
+                        json_append_string(names, name);
+        }
+        return names;
+}
+
+void decide_candidate(const Facts *facts, Judgement *judgement)
+{
+        CLEANUP(facts_done) Facts with = facts_copy(facts);
+        CLEANUP(election_input_done) ElectionInput input = { 0 };
+        Json *learned = judge_learned(judgement);
+        Failure failure = { 0 };
+        /* Those that nobody could ask from the start stay in the list. */
+        Json *left_out = names_where(facts, false);
+        JSON_FOREACH(name, json_get(facts->root, "left_out"))
+        {
+                json_append_string(left_out, json_string(name));
+        }
+        json_set(learned, "left_out", left_out);
+        json_set(learned, "replicas", names_where(facts, true));
+        json_merge(with.root, learned);
+        if (json_length(json_get(with.root, "replicas")) == 0) {
+                judge_as(judgement, VERDICT_HOPELESS, "no replica can be reached: there is nobody to promote");
+                return;
+        }
+        if (election_from_facts(&with, &input, &failure) < 0) {
+                judge_as(judgement, VERDICT_HOPELESS, "%s", failure.text);
+                return;
+        }
+        CLEANUP(election_done) Election election = election_hold(&input);
+        Json *result = election_to_json(&election, &input);
+        json_set(learned, "election", result);
+        json_set_string(learned, "mode", election_mode_to_string(input.mode));
+        if (election.candidate < 0) {
+                judge_as(judgement, VERDICT_HOPELESS, "%s", election.why);
+                return;
+        }
+        json_set_string(learned, "candidate", input.candidates[election.candidate].name);
+        if (election.donor >= 0)
+                json_set_string(learned, "donor", input.candidates[election.donor].name);
+        judge_as(judgement, VERDICT_MET, "%s: %s", input.candidates[election.candidate].name, election.why);
+}
+
+bool skip_without_donor(const Facts *facts)
+{
+        return text_is_empty(facts_string(facts, "donor"));
+}
+
+/* Everything received is applied. */
+static bool is_level(const ServerView *view, const ReplicaChannel *channel, bool gtid)
+{
+        if (!gtid)
+                return position_is_set(&channel->applied) && position_equal(&channel->applied, &channel->received);
+        CLEANUP(gtid_free) GtidSet *received = server_view_gtid_received(view);
+        CLEANUP(gtid_free) GtidSet *applied = server_view_gtid_applied(view);
+        return gtid_contains(applied, received);
+}
+
+static bool stands_still(const ReplicaChannel *before, const ReplicaChannel *after)
+{
+        return before->applier_running && after->applier_running && position_equal(&before->applied, &after->applied) &&
+               before->applier_text && strstr(before->applier_text, "has read all relay log") && after->applier_text &&
+               strstr(after->applier_text, "has read all relay log");
+}
+
+void judge_drained(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        CLEANUP(server_view_free) ServerView *before = status_read(facts, server, replies, 0, judgement);
+        CLEANUP(server_view_free)
+        ServerView *view = before ? status_read(facts, server, replies, _STATUS_MAX + 1, judgement) : NULL;
+        if (!view)
+                return;
+        const ReplicaChannel *channel = server_view_channel(view), *channel_before = server_view_channel(before);
+        if (!channel || !channel_before) {
+                judge_as(judgement, VERDICT_HOPELESS, "its replication configuration is gone");
+                return;
+        }
+        if (!channel->applier_running && channel->applier_errno) {
+                judge_as(judgement, VERDICT_HOPELESS, "its applier stopped with error %d: %s", channel->applier_errno,
+                         channel->applier_error ? channel->applier_error : "");
+                return;
+        }
+        CLEANUP(mem_free) char *applied = position_format(&channel->applied);
+        CLEANUP(mem_free) char *received = position_format(&channel->received);
+        bool level = is_level(view, channel, status_is_gtid(facts));
+        bool unfinished = !level && stands_still(channel_before, channel);
+        if (!level && !unfinished) {
+                judge_as(judgement, VERDICT_UNMET, "applied up to %s of %s%s", applied, received,
+                         channel->applier_running ? "" : ", its applier does not run");
+                return;
+        }
+        judgement->learned = server_view_to_json(view);
+        json_set_bool(judgement->learned, "drained", true);
+        json_set_string(judgement->learned, "drained_at", applied);
+        json_set_bool(judgement->learned, "unfinished_tail", unfinished);
+        judge_as(judgement, VERDICT_MET, "applied everything it received, up to %s%s", applied,
+                 unfinished ? "; what follows is the beginning of a transaction whose end nobody sent" : "");
+}
+
+void act_start_applier(const Facts *facts, const char *server, const Replies *seen, Script *script)
+{
+        CLEANUP(server_view_free) ServerView *known = status_known(facts, server);
+        Judgement ignored = { 0 };
+        CLEANUP(server_view_free) ServerView *view = status_read(facts, server, seen, 0, &ignored);
+        const ReplicaChannel *channel = view ? server_view_channel(view) : NULL;
+        if (channel && !channel->applier_running && !channel->applier_errno)
+                script_sql(script, "%s", server_view_dialect(known)->start_applier);
+}
+
+void judge_fed(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        const char *donor = facts_string(facts, "donor");
+        CLEANUP(server_view_free) ServerView *view = status_read(facts, server, replies, 0, judgement);
+        CLEANUP(server_view_free) ServerView *from = status_known(facts, donor);
+        if (!view)
+                return;
+        CLEANUP(gtid_free) GtidSet *has = server_view_gtid_received(view);
+        CLEANUP(gtid_free) GtidSet *wanted = server_view_gtid_applied(from);
+        CLEANUP(gtid_free) GtidSet *missing = gtid_subtract(wanted, has);
+        const ReplicaChannel *channel = server_view_channel(view);
+        if (gtid_is_empty(missing)) {
+                judge_as(judgement, VERDICT_MET, "it has everything that %s has", donor);
+                return;
+        }
+        if (status_follows(facts, channel, donor) && channel->receiver == RECEIVER_STOPPED && channel->receiver_errno) {
+                judge_as(judgement, VERDICT_HOPELESS, "%s does not give it: error %d: %s", donor,
+                         channel->receiver_errno, channel->receiver_error ? channel->receiver_error : "");
+                return;
+        }
+        judge_as(judgement, VERDICT_UNMET, "%" PRIu64 " transactions of %s are missing", gtid_count(missing), donor);
+}
+
+void act_feed(const Facts *facts, const char *server, const Replies *seen, Script *script)
+{
+        const char *donor = facts_string(facts, "donor");
+        Judgement ignored = { 0 };
+        CLEANUP(server_view_free) ServerView *view = status_read(facts, server, seen, 0, &ignored);
+        if (!view)
+                return;
+        const ReplicaChannel *channel = server_view_channel(view);
+        if (!status_follows(facts, channel, donor))
+                source_change(facts, server, view, donor, NULL, script);
+        else if (channel->receiver == RECEIVER_STOPPED)
+                script_sql(script, "%s", server_view_dialect(view)->start_replica);
+}
+
+/* What all frozen replicas received together, less what the candidate applied; NULL when nothing. By position the
+ * farthest received position counts; an unfinished transaction at the end is nobody's. */
+static char *missing_on(const Facts *facts, const ServerView *candidate, const ReplicaChannel *channel)
+{
+        bool gtid = status_is_gtid(facts);
+        CLEANUP(gtid_free) GtidSet *applied = server_view_gtid_applied(candidate);
+        CLEANUP(gtid_free) GtidSet *missing = gtid_new(server_view_gtid_family(candidate));
+        Position farthest = channel->applied;
+        JSON_FOREACH(replica, json_get(facts->root, "replicas"))
+        {
+                CLEANUP(server_view_free) ServerView *view = status_known(facts, json_string(replica));
+                const ReplicaChannel *other = server_view_channel(view);
+                if (gtid) {
+                        CLEANUP(gtid_free) GtidSet *received = server_view_gtid_received(view);
+                        CLEANUP(gtid_free) GtidSet *lacks = gtid_subtract(received, applied);
+                        GtidSet *sum = gtid_union(missing, lacks);
+                        gtid_free(missing);
+                        missing = sum;
+                } else if (other) {
+                        farthest = position_max(farthest, other->received);
+                }
+        }
+        if (gtid)
+                return gtid_is_empty(missing) ? NULL : gtid_describe(missing);
+        if (position_compare(&farthest, &channel->received) <= 0)
+                return NULL;
+        return position_format_range(&channel->applied, &farthest);
+}
+
+/* What the old primary was last seen to have, beyond what the candidate has; NULL when nothing is known to be missing. */
+static char *missing_of_old(const Facts *facts, const ServerView *candidate, const ReplicaChannel *channel)
+{
+        CLEANUP(server_view_free) ServerView *old = status_known(facts, facts_string(facts, "old_primary"));
+        if (status_is_gtid(facts)) {
+                CLEANUP(gtid_free) GtidSet *had = server_view_gtid_applied(old);
+                CLEANUP(gtid_free) GtidSet *has = server_view_gtid_applied(candidate);
+                CLEANUP(gtid_free) GtidSet *missing = gtid_subtract(had, has);
+                return gtid_is_empty(missing) ? NULL : gtid_describe(missing);
+        }
+        if (!position_comparable(&old->binlog, &channel->applied) ||
+            position_compare(&old->binlog, &channel->applied) <= 0)
+                return NULL;
+        return position_format_range(&channel->applied, &old->binlog);
+}
+
+void decide_nothing_missing(const Facts *facts, Judgement *judgement)
+{
+        const char *candidate = facts_string(facts, "candidate");
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, candidate);
+        const ReplicaChannel *channel = server_view_channel(view);
+        Json *loss = json_ensure_object(judge_learned(judgement), "loss");
+        Json *details = json_ensure_array(loss, "details");
+        if (!channel) {
+                judge_as(judgement, VERDICT_HOPELESS, "the replication status of %s is not known", candidate);
+                return;
+        }
+        CLEANUP(mem_free) char *missing = missing_on(facts, view, channel);
+        CLEANUP(mem_free) char *old_had = missing_of_old(facts, view, channel);
+        bool accepted = facts_config_bool(facts, "election.accept_loss", false);
+        if (missing) {
+                CLEANUP(mem_free)
+                char *detail = text_format("received by a replica, not by %s: %s", candidate, missing);
+                json_append_string(details, detail);
+        }
+        if (old_had) {
+                CLEANUP(mem_free)
+                char *detail = text_format("seen on the old primary, on no replica that can be asked: %s", old_had);
+                json_append_string(details, detail);
+        }
+        JSON_FOREACH(name, json_get(facts->root, "left_out"))
+        {
+                CLEANUP(mem_free)
+                char *detail =
+                        text_format("%s could not be asked: what only it received is not known", json_string(name));
+                json_append_string(details, detail);
+        }
+        bool semi_sync = facts_server_bool(facts, facts_string(facts, "old_primary"), "semi_sync_active", false);
+        bool complete = semi_sync && json_length(json_get(facts->root, "left_out")) == 0;
+        json_set_string(loss, "verdict", missing || old_had ? "lost" : complete ? "none" : "unknown");
+        json_set_string(
+                loss, "proof",
+                missing     ? "a replica has received what the new primary lacks"
+                : old_had   ? "the old primary was seen ahead of every replica; its binary log has the rest"
+                : semi_sync ? "every transaction that any reachable replica received is on the new primary; the old "
+                              "primary acknowledged commits only after a replica had received them (semi-sync)"
+                            : "every transaction that any reachable replica received is on the new primary; what the "
+                              "old primary committed in its last moments without sending it cannot be known from here");
+        if (missing && !accepted)
+                judge_as(judgement, VERDICT_HOPELESS, "%s lacks what another replica has received: %s", candidate,
+                         missing);
+        else
+                judge_as(judgement, VERDICT_MET, "%s", json_get_string(loss, "proof"));
+}
+
+void judge_receiver_restored(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        CLEANUP(server_view_free) ServerView *view = status_read(facts, server, replies, 0, judgement);
+        if (!view)
+                return;
+        const ReplicaChannel *channel = server_view_channel(view);
+        const char *old = facts_string(facts, "old_primary");
+        if (!status_follows(facts, channel, old))
+                judge_as(judgement, VERDICT_UNMET, "it does not follow %s", old);
+        else if (channel->receiver == RECEIVER_STOPPED || (!channel->applier_running && !channel->applier_errno))
+                judge_as(judgement, VERDICT_UNMET, "it follows %s, but not all of its threads run", old);
+        else
+                judge_as(judgement, VERDICT_MET, "it follows %s again", old);
+}
+
+void act_restore_receiver(const Facts *facts, const char *server, const Replies *seen, Script *script)
+{
+        Judgement ignored = { 0 };
+        CLEANUP(server_view_free) ServerView *known = status_known(facts, server);
+        CLEANUP(server_view_free) ServerView *view = status_read(facts, server, seen, 0, &ignored);
+        const char *old = facts_string(facts, "old_primary");
+        if (!view)
+                return;
+        const ReplicaChannel *was = server_view_channel(known), *is = server_view_channel(view);
+        const Dialect *dialect = server_view_dialect(view);
+        if (!status_follows(facts, is, old)) {
+                if (was)
+                        source_change(facts, server, view, old, status_is_gtid(facts) ? NULL : &was->applied, script);
+                return;
+        }
+        if (is->receiver == RECEIVER_STOPPED)
+                script_sql(script, "%s", dialect->start_receiver);
+        if (!is->applier_running && !is->applier_errno)
+                script_sql(script, "%s", dialect->start_applier);
+}

@@ -1,0 +1,80 @@
+/* Hooks as steps. Pure: builds their input, reads their exit status. Must never put a secret into it. */
+#include "hooks.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "text.h"
+
+bool hook_is_configured(const Facts *facts, const char *name)
+{
+        CLEANUP(mem_free) char *path = text_format("hooks.%s", name);
+        return facts_config_bool(facts, path, false);
+}
+
+static Json *about(const Facts *facts, const char *server)
+{
+        if (!server)
+                return NULL;
+        Json *json = json_object();
+        json_set_string(json, "name", server);
+        json_set_string(json, "host", facts_server_string(facts, server, "host"));
+        json_set_int(json, "port", facts_server_int(facts, server, "port", 3306));
+        json_set_string(json, "ssh_host", facts_server_string(facts, server, "ssh_host"));
+        json_set_int(json, "ssh_port", facts_server_int(facts, server, "ssh_port", 22));
+        json_set_string(json, "ssh_user", facts_server_string(facts, server, "ssh_user"));
+        return json;
+}
+
+static void ask(const Facts *facts, const char *name, Script *script)
+{
+        Json *input = json_object();
+        json_set_string(input, "hook", name);
+        json_set_string(input, "cluster", facts_string(facts, "cluster"));
+        json_set_string(input, "run", facts_string(facts, "run"));
+        json_set_string(input, "procedure", facts_string(facts, "procedure"));
+        json_set(input, "old_primary", about(facts, facts_string(facts, "old_primary")));
+        json_set(input, "new_primary", about(facts, facts_string(facts, "candidate")));
+        script_hook(script, name, input);
+}
+
+#define HOOK(hook)                                                                                                     \
+        bool skip_##hook##_hook(const Facts *facts)                                                                    \
+        {                                                                                                              \
+                return !hook_is_configured(facts, #hook);                                                              \
+        }                                                                                                              \
+        void ask_##hook##_hook(const Facts *facts, const char *server, Script *script)                                 \
+        {                                                                                                              \
+                ask(facts, #hook, script);                                                                             \
+        }
+HOOK(prepare)
+HOOK(stop)
+HOOK(shutdown)
+HOOK(start)
+
+void judge_hook(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        const Reply *reply = replies_at(replies, 0);
+        if (reply_succeeded(reply) && reply->exit_status == 0) {
+                judge_as(judgement, VERDICT_MET, "the hook ended well");
+                return;
+        }
+        const char *said = reply->err ? reply->err : "";
+        CLEANUP(mem_free) char *line = alloc_string_n(said, strcspn(said, "\n"));
+        if (reply->failure.kind != FAILURE_NONE)
+                judge_as(judgement, VERDICT_HOPELESS, "%s%s%s", reply->failure.text, *line ? ": " : "", line);
+        else
+                judge_as(judgement, VERDICT_HOPELESS, "exit status %d%s%s", reply->exit_status, *line ? ": " : "",
+                         line);
+}
+
+void judge_shutdown_hook(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        judge_hook(facts, server, replies, judgement);
+        if (judgement->verdict != VERDICT_MET)
+                return;
+        Json *rung = json_object();
+        json_set_string(rung, "result", "the shutdown hook succeeded");
+        json_set_string(rung, "guarantee", "the old primary's host is off, as far as the hook can tell");
+        json_set(json_ensure_object(judge_learned(judgement), "fence"), "power", rung);
+}

@@ -1,0 +1,223 @@
+/* Repointing as goals. Pure. Must never let a replica skip a transaction: by position it is attached only where it stands
+ * exactly where the new primary stood when it was opened. */
+#include "repoint.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "promote.h"
+#include "source.h"
+#include "status.h"
+#include "text.h"
+
+typedef enum Stage {
+        STAGE_BROKEN,   /* cannot be attached; why says so */
+        STAGE_APPLYING, /* by position: not yet at the end of what it received */
+        STAGE_READY,    /* can be attached now */
+        STAGE_STARTING, /* attached, its threads are not both running yet */
+        STAGE_FOLLOWS,
+} Stage;
+
+typedef struct Progress {
+        Stage stage;
+        char why[512];
+} Progress;
+
+#define PROGRESS(progress_stage, ...)                                                                                  \
+        ({                                                                                                             \
+                Progress progress = { .stage = progress_stage };                                                       \
+                snprintf(progress.why, sizeof progress.why, __VA_ARGS__);                                              \
+                progress;                                                                                              \
+        })
+
+static Progress progress_attached(const ReplicaChannel *channel, const char *candidate)
+{
+        if (channel->applier_errno && !channel->applier_running)
+                return PROGRESS(STAGE_BROKEN, "its applier stopped with error %d: %s", channel->applier_errno,
+                                channel->applier_error ? channel->applier_error : "");
+        if (channel->receiver == RECEIVER_CONNECTED && channel->applier_running)
+                return PROGRESS(STAGE_FOLLOWS, "it follows %s", candidate);
+        if (channel->receiver_errno)
+                return PROGRESS(STAGE_STARTING, "its receiver is %s: error %d: %s",
+                                receiver_state_to_string(channel->receiver), channel->receiver_errno,
+                                channel->receiver_error ? channel->receiver_error : "");
+        return PROGRESS(STAGE_STARTING, "its receiver is %s and its applier %s",
+                        receiver_state_to_string(channel->receiver), channel->applier_running ? "runs" : "is stopped");
+}
+
+static Progress progress_gtid(const Facts *facts, const ServerView *view)
+{
+        const char *candidate = facts_string(facts, "candidate"),
+                   *open = facts_server_string(facts, candidate, "open_gtid");
+        CLEANUP(gtid_free) GtidSet *applied = server_view_gtid_applied(view);
+        CLEANUP(gtid_free) GtidSet *available = NULL;
+        Failure failure = { 0 };
+        if (gtid_parse(server_view_gtid_family(view), open, &available, &failure) < 0)
+                return PROGRESS(STAGE_BROKEN, "the transactions of %s are not known: %s", candidate, failure.text);
+        CLEANUP(gtid_free) GtidSet *extra = gtid_subtract(applied, available);
+        if (!gtid_is_empty(extra)) {
+                CLEANUP(mem_free) char *text = gtid_describe(extra);
+                return PROGRESS(STAGE_BROKEN, "it has transactions that %s lacks: %s; it is left as it is", candidate,
+                                text);
+        }
+        return PROGRESS(STAGE_READY, "it can follow %s", candidate);
+}
+
+static bool stands_still(const ReplicaChannel *channel)
+{
+        return channel->applier_running && channel->applier_text &&
+               strstr(channel->applier_text, "has read all relay log");
+}
+
+static Progress progress_position(const Facts *facts, const ReplicaChannel *channel, const ReplicaChannel *before)
+{
+        const char *candidate = facts_string(facts, "candidate");
+        const char *end = facts_server_string(facts, candidate, "drained_at");
+        CLEANUP(mem_free) char *applied = position_format(&channel->applied);
+        if (text_equal(applied, end))
+                return PROGRESS(STAGE_READY, "it has applied everything that %s has", candidate);
+        bool level = position_equal(&channel->applied, &channel->received);
+        bool unfinished = stands_still(channel) && before && position_equal(&before->applied, &channel->applied);
+        if (channel->applier_errno && !channel->applier_running)
+                return PROGRESS(STAGE_BROKEN, "its applier stopped with error %d: %s", channel->applier_errno,
+                                channel->applier_error ? channel->applier_error : "");
+        if (!level && !unfinished)
+                return PROGRESS(STAGE_APPLYING, "it applies what it received, up to %s so far", applied);
+        return PROGRESS(STAGE_BROKEN,
+                        "it lacks what lies between %s and %s in the old primary's binary log: it is left stopped and "
+                        "not attached, since that would skip these transactions",
+                        applied, end ? end : "?");
+}
+
+static Progress progress_of(const Facts *facts, const Replies *replies, const ServerView *view)
+{
+        const char *candidate = facts_string(facts, "candidate");
+        const ReplicaChannel *channel = server_view_channel(view);
+        if (!channel)
+                return PROGRESS(STAGE_BROKEN, "its replication configuration is gone");
+        if (status_follows(facts, channel, candidate))
+                return progress_attached(channel, candidate);
+        if (channel->receiver != RECEIVER_STOPPED)
+                return PROGRESS(STAGE_APPLYING, "its receiver is %s", receiver_state_to_string(channel->receiver));
+        if (status_is_gtid(facts))
+                return progress_gtid(facts, view);
+        CLEANUP(server_view_free) ServerView *before = server_view_new();
+        if (observation_read_replica(before, replies_at(replies, 0), 0, NULL) < 0)
+                return PROGRESS(STAGE_APPLYING, "its replication status cannot be read");
+        return progress_position(facts, channel, server_view_channel(before));
+}
+
+/* Replies: the replication status, a pause, and then ask_status()'s. */
+enum { AFTER_PAUSE = 2 };
+
+void ask_repoint(const Facts *facts, const char *server, Script *script)
+{
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
+        script_sql(script, "%s", server_view_dialect(view)->show_replica);
+        bool wait = !status_is_gtid(facts);
+        script_sql(script, "SELECT SLEEP(%s)", !wait ? "0" : view->parallel_workers > 1 ? "0.35" : "0.02");
+        ask_status(facts, server, script);
+}
+
+void judge_follows_candidate(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        CLEANUP(server_view_free) ServerView *view = status_read(facts, server, replies, AFTER_PAUSE, judgement);
+        if (!view)
+                return;
+        Progress progress = progress_of(facts, replies, view);
+        Verdict verdict = progress.stage == STAGE_FOLLOWS  ? VERDICT_MET
+                          : progress.stage == STAGE_BROKEN ? VERDICT_HOPELESS
+                                                           : VERDICT_UNMET;
+        json_set_bool(judge_learned(judgement), "attached", verdict == VERDICT_MET);
+        judge_as(judgement, verdict, "%s", progress.why);
+}
+
+void act_follow_candidate(const Facts *facts, const char *server, const Replies *seen, Script *script)
+{
+        Judgement ignored = { 0 };
+        CLEANUP(server_view_free) ServerView *view = status_read(facts, server, seen, AFTER_PAUSE, &ignored);
+        if (!view)
+                return;
+        const char *candidate = facts_string(facts, "candidate");
+        const Dialect *dialect = server_view_dialect(view);
+        const ReplicaChannel *channel = server_view_channel(view);
+        Progress progress = progress_of(facts, seen, view);
+        if (progress.stage == STAGE_READY) {
+                Position open = { 0 };
+                bool gtid = status_is_gtid(facts);
+                if (!gtid && position_parse(facts_server_string(facts, candidate, "open_position"), &open, NULL) < 0)
+                        return;
+                if (!skip_semi_sync(facts))
+                        dialect_semi_sync(dialect, script, false, true);
+                source_change(facts, server, view, candidate, gtid ? NULL : &open, script);
+        } else if (progress.stage == STAGE_APPLYING && channel->receiver != RECEIVER_STOPPED) {
+                script_sql(script, "%s", dialect->stop_receiver);
+        } else if (progress.stage == STAGE_APPLYING && !channel->applier_running && !channel->applier_errno) {
+                script_sql(script, "%s", dialect->start_applier);
+        } else if (progress.stage == STAGE_STARTING && !channel->applier_errno) {
+                if (channel->receiver == RECEIVER_STOPPED || !channel->applier_running)
+                        script_sql(script, "%s", dialect->start_replica);
+        }
+}
+
+bool skip_read_only(const Facts *facts)
+{
+        return !facts_config_bool(facts, "failover.set_read_only", true);
+}
+
+void judge_read_only(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
+        Failure failure = { 0 };
+        if (observation_read_tick(view, replies_at(replies, 0), &failure) < 0)
+                judge_as(judgement, VERDICT_UNMET, "%s", failure.text);
+        else if (!view->read_only || (server_view_dialect(view)->super_read_only && !view->super_read_only))
+                judge_as(judgement, VERDICT_UNMET, "it is writable");
+        else
+                judge_as(judgement, VERDICT_MET, "it is read-only");
+}
+
+void act_read_only(const Facts *facts, const char *server, const Replies *seen, Script *script)
+{
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
+        dialect_read_only(server_view_dialect(view), script, true);
+}
+
+void judge_level(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        const char *candidate = facts_string(facts, "candidate");
+        if (!facts_server_bool(facts, server, "attached", false)) {
+                judge_as(judgement, VERDICT_HOPELESS, "it is not attached");
+                return;
+        }
+        CLEANUP(server_view_free) ServerView *view = status_read(facts, server, replies, 0, judgement);
+        if (!view)
+                return;
+        const ReplicaChannel *channel = server_view_channel(view);
+        if (!status_follows(facts, channel, candidate)) {
+                judge_as(judgement, VERDICT_HOPELESS, "it no longer follows %s", candidate);
+                return;
+        }
+        if (channel->applier_errno && !channel->applier_running) {
+                judge_as(judgement, VERDICT_HOPELESS, "its applier stopped with error %d: %s", channel->applier_errno,
+                         channel->applier_error ? channel->applier_error : "");
+                return;
+        }
+        bool level;
+        if (status_is_gtid(facts)) {
+                CLEANUP(gtid_free) GtidSet *applied = server_view_gtid_applied(view);
+                CLEANUP(gtid_free) GtidSet *wanted = NULL;
+                level = gtid_parse(server_view_gtid_family(view), facts_server_string(facts, candidate, "open_gtid"),
+                                   &wanted, NULL) >= 0 &&
+                        gtid_contains(applied, wanted);
+        } else {
+                Position open = { 0 };
+                level = position_parse(facts_server_string(facts, candidate, "open_position"), &open, NULL) >= 0 &&
+                        position_compare(&channel->applied, &open) >= 0;
+        }
+        CLEANUP(mem_free) char *applied = position_format(&channel->applied);
+        if (level)
+                judge_as(judgement, VERDICT_MET, "it has applied everything up to the opening");
+        else
+                judge_as(judgement, VERDICT_UNMET, "it is at %s", applied);
+}

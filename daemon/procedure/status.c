@@ -1,0 +1,55 @@
+/* Shared questions to a database and their reading. Pure. */
+#include "status.h"
+
+#include "text.h"
+
+ServerView *status_known(const Facts *facts, const char *server)
+{
+        return server_view_from_json(facts_server(facts, server));
+}
+
+void ask_status(const Facts *facts, const char *server, Script *script)
+{
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
+        const Dialect *dialect = server_view_dialect(view);
+        script_sql(script, "%s", dialect->tick);
+        script_sql(script, "%s", dialect->show_replica);
+        script_try_sql(script, "%s", dialect->show_binlog);
+}
+
+void ask_status_twice(const Facts *facts, const char *server, Script *script)
+{
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
+        ask_status(facts, server, script);
+        /* Parallel appliers tell their position late: at each checkpoint, every 300 ms by default. */
+        script_sql(script, "SELECT SLEEP(%s)", view->parallel_workers > 1 ? "0.35" : "0.02");
+        ask_status(facts, server, script);
+}
+
+ServerView *status_read(const Facts *facts, const char *server, const Replies *replies, size_t first,
+                        Judgement *judgement)
+{
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
+        Failure failure = { 0 };
+        int r = observation_read_tick(view, replies_at(replies, first + STATUS_TICK), &failure);
+        if (r >= 0)
+                r = observation_read_replica(view, replies_at(replies, first + STATUS_REPLICA), 0, &failure);
+        if (r >= 0 && reply_succeeded(replies_at(replies, first + STATUS_BINLOG)))
+                r = observation_read_binlog(view, replies_at(replies, first + STATUS_BINLOG), &failure);
+        if (r < 0) {
+                judge_as(judgement, VERDICT_UNMET, "%s", failure.text);
+                return NULL;
+        }
+        return TAKE(view);
+}
+
+bool status_follows(const Facts *facts, const ReplicaChannel *channel, const char *source)
+{
+        return channel && text_equal(channel->source_host, facts_server_string(facts, source, "host")) &&
+               channel->source_port == facts_server_int(facts, source, "port", 3306);
+}
+
+bool status_is_gtid(const Facts *facts)
+{
+        return !text_equal(facts_string(facts, "mode"), "position");
+}

@@ -1,0 +1,23 @@
+/* What several goals ask of a database, and how they read it. */
+#pragma once
+
+#include "observation.h"
+#include "step.h"
+
+/* Everything that changes while replication does: tick, replication status, own binary log. */
+void ask_status(const Facts *facts, const char *server, Script *script);
+/* Twice, a moment apart: a replica that stands still inside an unfinished transaction shows the same both times. */
+void ask_status_twice(const Facts *facts, const char *server, Script *script);
+/* The view of a server: what the facts say, brought up to date with the replies of ask_status() that begin at first.
+ * NULL when they cannot be read; the judgement says why (UNMET). The caller frees it. */
+ServerView *status_read(const Facts *facts, const char *server, const Replies *replies, size_t first,
+                        Judgement *judgement);
+/* The view that the facts alone give, and the dialect in it. Never NULL; the caller frees the view. */
+ServerView *status_known(const Facts *facts, const char *server);
+/* The replies of one ask_status(). */
+enum { STATUS_TICK, STATUS_REPLICA, STATUS_BINLOG, _STATUS_MAX };
+
+/* Whether a channel points at that server of the facts. */
+bool status_follows(const Facts *facts, const ReplicaChannel *channel, const char *source);
+/* Whether the run's replicas use global transaction ids. */
+bool status_is_gtid(const Facts *facts);
