@@ -23,7 +23,7 @@ typedef enum RunEventKind {
         RUN_EVENT_PROGRESS,       /* a target is still unmet; why says how far it is */
         RUN_EVENT_TARGET_SETTLED, /* verdict and why */
         RUN_EVENT_STEP_SKIPPED,
-        RUN_EVENT_STEP_ENDED,     /* verdict: MET or what failed */
+        RUN_EVENT_STEP_ENDED, /* verdict: MET or what failed */
         RUN_EVENT_DECIDED,
         RUN_EVENT_UNDOING,
 } RunEventKind;
@@ -37,8 +37,10 @@ typedef struct RunEvent {
         size_t number, total; /* step number of total, from 1 */
 } RunEvent;
 
+/* Must not call the runbook back. */
 typedef void (*runbook_event_fn)(const RunEvent *event, void *userdata);
-/* Never called from within begin/resume. For RUN_HALTED it may be called again after retry/override/abandon. */
+/* Never called from within begin/resume and the like; may free the runbook. For RUN_HALTED it may be called again after
+ * retry/override/abandon/cancel. */
 typedef void (*runbook_done_fn)(Runbook *runbook, RunOutcome outcome, const char *why, void *userdata);
 
 const char *run_outcome_to_string(RunOutcome outcome);
@@ -49,11 +51,13 @@ Runbook *runbook_new(Loop *loop, Exec *exec, Journal *journal, const Procedure *
 /* Starts a new run. Takes initial over. -errno when the journal cannot be written: nothing was done then. */
 int runbook_begin(Runbook *runbook, Facts initial, Failure *reterr);
 /* Goes on with the run that the journal left open (journal_open_run()). FAILURE_INVALID for another version of the
- * procedure or an unknown step: the run is halted, never guessed. */
+ * procedure or an unknown step: the run is halted, never guessed (done is not called; it may be abandoned). */
 int runbook_resume(Runbook *runbook, Failure *reterr);
-/* Before the point of no return: undo and end as ABORTED. FAILURE_INVALID after it. */
+/* Before the point of no return, also when halted: undo and end as ABORTED. FAILURE_INVALID after it. */
 int runbook_cancel(Runbook *runbook, const char *by, const char *reason, Failure *reterr);
-/* After a halt: the failed step again; a target settled by a person; or give up (outcome ABORTED, nothing undone). */
+/* After a halt: the failed step again; a target of it settled by a person (server NULL on the daemon; MET, or another
+ * final verdict); or give up (outcome ABORTED, nothing undone). FAILURE_INVALID when it is not halted. A decision cannot
+ * be overridden: what follows relies on what it found. */
 int runbook_retry(Runbook *runbook, const char *by, Failure *reterr);
 int runbook_override(Runbook *runbook, const char *server, Verdict verdict, const char *by, const char *reason,
                      Failure *reterr);
@@ -61,13 +65,23 @@ int runbook_abandon(Runbook *runbook, const char *by, const char *reason, Failur
 
 const Facts *runbook_facts(const Runbook *runbook);
 const char *runbook_id(const Runbook *runbook);
-/* {"run", "procedure", "state": "running|undoing|halted|ended", "step", "number", "total", "no_return_passed", "steps":
- *  [{"name","goal","state":"done|running|pending|skipped|failed|undone","started","ended", "targets": {"db2":
- *  {"verdict","why"}}}]}: times are wall-clock microseconds. The caller frees it. */
+/* {"run", "procedure", "state": "running|undoing|halted|ended", "outcome", "why", "step", "number", "total",
+ *  "no_return_passed", "steps": [{"name","goal","state":"done|running|pending|skipped|failed|undone","started","ended",
+ *  "undo": true, "targets": {"db2": {"verdict","why"}}}]}: times are wall-clock microseconds; undo steps are listed once
+ * they have begun. The caller frees it. */
 Json *runbook_describe(const Runbook *runbook);
 Runbook *runbook_free(Runbook *runbook); /* leaves the journal as it is: a later resume goes on */
 DEFINE_CLEANUP(Runbook *, runbook_free)
 
-/* The procedure as a plan: for each step goal, targets and what act would say, from ask and judge with the servers'
- * present answers where that is possible without acting; done gets the plan as JSON. Writes no journal. */
-typedef void (*runbook_plan_fn)(Json *plan, void *userdata);
+/* The procedure as a plan: for each step its goal and targets with their present verdict and what act would say, from
+ * asking and judging alone: nothing is changed, no hook is run, no journal written.
+ * {"procedure", "complete", "why", "steps": [{"name", "goal", "number", "scope", "no_return", "state": "planned|skipped|
+ *  decided|unknown", "why", "targets": {"db2": {"verdict", "why", "script": […]}}, "decided": {…}}]}; with complete
+ * false, why says which decision is not possible, and the steps after it are "unknown". */
+typedef struct Plan Plan;
+typedef void (*runbook_plan_fn)(Json *plan, void *userdata); /* plan is the callee's */
+
+/* Takes initial over. Frees itself after done, which is called by deadline (absolute, monotonic). */
+Plan *runbook_plan(Loop *loop, Exec *exec, const Procedure *procedure, Facts initial, usec_t deadline,
+                   runbook_plan_fn done, void *userdata);
+void runbook_plan_abandon(Plan *plan); /* done is not called; takes NULL */

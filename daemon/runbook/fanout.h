@@ -1,0 +1,29 @@
+/* One step over its targets: ask, judge, act, wait, and so on until each is settled. Targets are independent of one
+ * another. What must be on record goes through the calls; a negative answer stops everything. */
+#pragma once
+
+#include "exec.h"
+#include "run.h"
+
+typedef struct Fanout Fanout;
+
+typedef struct FanoutCalls {
+        /* Before an effect; must be durable when it returns. */
+        int (*intend)(RunStep *step, RunTarget *target, const Script *script, void *userdata);
+        /* The target's end. learned may be NULL. After the last one the fan-out does nothing more. */
+        int (*settle)(RunStep *step, RunTarget *target, Verdict verdict, const char *why, const Json *learned,
+                      void *userdata);
+        /* At most each half second for a target. */
+        void (*progress)(RunStep *step, RunTarget *target, Verdict verdict, const char *why, void *userdata);
+        /* Whether an effect of ours may still be on its way to a server: it is quiesced before it is asked. */
+        bool (*is_unsure)(const char *server, void *userdata);
+        void (*set_unsure)(const char *server, bool unsure, void *userdata);
+} FanoutCalls;
+
+/* All arguments are lent and outlive it. Begins with all targets that are not settled. calls->settle may be called
+ * from within fanout_start() (when there is nothing to ask). */
+Fanout *fanout_new(Loop *loop, Exec *exec, const Run *run, RunStep *step, const FanoutCalls *calls, void *userdata);
+void fanout_start(Fanout *fanout);
+/* Abandons what is under way; the servers concerned become unsure. Nothing is called but set_unsure. */
+void fanout_stop(Fanout *fanout);
+Fanout *fanout_free(Fanout *fanout); /* stops it */
