@@ -1,0 +1,185 @@
+/* One thin handler a row of lib/api: parameters out of the call, the registry's answer back. Owns nothing; must never
+ * decide anything about a cluster. */
+#include "methods.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+/* A call on its way: what the handlers need. */
+typedef struct Request {
+        Registry *registry;
+        const Json *parameters;
+        const char *cluster; /* NULL when it is not given */
+        Asker asker;
+} Request;
+
+typedef int (*method_fn)(const Request *request, Json **ret, Failure *reterr);
+
+static const char *parameter(const Request *request, const char *name)
+{
+        return json_get_string(request->parameters, name);
+}
+
+static int get_info(const Request *request, Json **ret, Failure *reterr)
+{
+        Json *info = json_object();
+        json_set_string(info, "vendor", "mhad");
+        json_set_string(info, "product", "mhad");
+        json_set_string(info, "version", api_version());
+        json_set_string(info, "url", "");
+        Json *interfaces = json_ensure_array(info, "interfaces");
+        for (size_t i = 0; api_interface_name(i); i++)
+                json_append_string(interfaces, api_interface_name(i));
+        *ret = info;
+        return 0;
+}
+
+static int status(const Request *request, Json **ret, Failure *reterr)
+{
+        return registry_status(request->registry, request->cluster, ret, reterr);
+}
+
+static int check(const Request *request, Json **ret, Failure *reterr)
+{
+        return registry_check(request->registry, request->cluster, ret, reterr);
+}
+
+static int plan(const Request *request, Json **ret, Failure *reterr)
+{
+        return registry_plan(request->registry, request->cluster, parameter(request, "procedure"),
+                             json_get(request->parameters, "options"), ret, reterr);
+}
+
+static int failover(const Request *request, Json **ret, Failure *reterr)
+{
+        return registry_failover(request->registry, request->cluster, json_get(request->parameters, "options"),
+                                 &request->asker, ret, reterr);
+}
+
+static int pause_cluster(const Request *request, Json **ret, Failure *reterr)
+{
+        int64_t milliseconds = json_get_int(request->parameters, "for_ms", -1);
+        bool endless = milliseconds < 0 || (usec_t) milliseconds > USEC_INFINITY / USEC_MSEC;
+        return registry_pause(request->registry, request->cluster, parameter(request, "reason"),
+                              endless ? USEC_INFINITY : (usec_t) milliseconds * USEC_MSEC, &request->asker, ret,
+                              reterr);
+}
+
+static int resume(const Request *request, Json **ret, Failure *reterr)
+{
+        return registry_resume(request->registry, request->cluster, &request->asker, ret, reterr);
+}
+
+static int acknowledge(const Request *request, Json **ret, Failure *reterr)
+{
+        return registry_acknowledge(request->registry, request->cluster, &request->asker, ret, reterr);
+}
+
+static int run(const Request *request, Json **ret, Failure *reterr)
+{
+        return registry_run(request->registry, request->cluster, parameter(request, "what"),
+                            json_get(request->parameters, "options"), &request->asker, ret, reterr);
+}
+
+static int events(const Request *request, Json **ret, Failure *reterr)
+{
+        return registry_events(request->registry, request->cluster, ret, reterr);
+}
+
+static int report(const Request *request, Json **ret, Failure *reterr)
+{
+        return registry_report(request->registry, request->cluster, parameter(request, "run"), ret, reterr);
+}
+
+static int history(const Request *request, Json **ret, Failure *reterr)
+{
+        return registry_history(request->registry, request->cluster, ret, reterr);
+}
+
+static int version(const Request *request, Json **ret, Failure *reterr)
+{
+        *ret = json_object();
+        json_set_string(*ret, "product", "mhad");
+        json_set_string(*ret, "version", api_version());
+        json_set_int(*ret, "pid", getpid());
+        return 0;
+}
+
+/* Two have errors of their own and are answered by themselves below: the interface's text and the reload. */
+static const method_fn handlers[_API_MAX] = {
+        [API_GET_INFO] = get_info, [API_STATUS] = status,       [API_CHECK] = check,   [API_PLAN] = plan,
+        [API_FAILOVER] = failover, [API_PAUSE] = pause_cluster, [API_RESUME] = resume, [API_ACKNOWLEDGE] = acknowledge,
+        [API_RUN] = run,           [API_EVENTS] = events,       [API_REPORT] = report, [API_HISTORY] = history,
+        [API_VERSION] = version,
+};
+
+static Answer answer_error(const char *error, const char *name, const char *value)
+{
+        Answer answer = { .error = error, .parameters = json_object() };
+        if (name)
+                json_set_string(answer.parameters, name, value);
+        return answer;
+}
+
+static Answer answer_failure(const Failure *failure, const char *cluster)
+{
+        if (failure->kind == FAILURE_INVALID && failure->code == ENOENT && cluster) {
+                Answer answer = answer_error(API_ERROR_UNKNOWN_CLUSTER, "reason", failure->text);
+                json_set_string(answer.parameters, "cluster", cluster);
+                return answer;
+        }
+        bool refused = failure->kind == FAILURE_INVALID || failure->kind == FAILURE_CANCELLED;
+        return answer_error(refused ? API_ERROR_REFUSED : API_ERROR_FAILED, "reason", failure->text);
+}
+
+static Answer describe_interface(const Json *parameters)
+{
+        const char *interface = json_get_string(parameters, "interface");
+        const char *description = api_interface_description(interface);
+        if (!description)
+                return answer_error(API_ERROR_INTERFACE_NOT_FOUND, "interface", interface);
+        Answer answer = { .parameters = json_object() };
+        json_set_string(answer.parameters, "description", description);
+        return answer;
+}
+
+static Answer reload(Registry *registry)
+{
+        Failure failure = { 0 };
+        CLEANUP(json_free) Json *errors = NULL;
+        if (registry_reload(registry, &errors, &failure) >= 0)
+                return (Answer){ 0 };
+        if (json_length(errors) == 0)
+                return answer_failure(&failure, NULL);
+        Answer answer = answer_error(API_ERROR_CONFIGURATION_REJECTED, "reason", failure.text);
+        json_set(answer.parameters, "errors", TAKE(errors));
+        return answer;
+}
+
+static Answer handle(Registry *registry, const ApiCall *call, const Peer *peer)
+{
+        Request request = {
+                .registry = registry,
+                .parameters = call->parameters,
+                .cluster = json_get_string(call->parameters, "cluster"),
+                .asker = { .who = peer->who },
+        };
+        Failure failure = { 0 };
+        Answer answer = { .follow = call->id == API_EVENTS && call->more && !call->oneway };
+        if (handlers[call->id](&request, &answer.parameters, &failure) < 0)
+                return answer_failure(&failure, request.cluster);
+        return answer;
+}
+
+Answer methods_answer(Registry *registry, const ApiCall *call, const Peer *peer)
+{
+        if (call->error)
+                return answer_error(call->error, call->detail_name, call->detail);
+        if (api_method(call->id)->access == API_CHANGES && !peer->may_change)
+                return answer_error(API_ERROR_PERMISSION_DENIED, NULL, NULL);
+        if (call->id == API_GET_INTERFACE_DESCRIPTION)
+                return describe_interface(call->parameters);
+        if (call->id == API_RELOAD)
+                return reload(registry);
+        return handle(registry, call, peer);
+}

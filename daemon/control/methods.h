@@ -1,0 +1,15 @@
+/* What each method of the control API does: a call in, an answer out. Knows nothing of connections. */
+#pragma once
+
+#include "api.h"
+#include "peer.h"
+#include "registry.h"
+
+typedef struct Answer {
+        const char *error; /* a varlink error, NULL when it went well */
+        Json *parameters;  /* of the reply or the error; NULL for none */
+        bool follow;       /* after this, every new event is a further reply */
+} Answer;
+
+/* Answers a call that api_call_parse() accepted, also one that it found wrong. */
+Answer methods_answer(Registry *registry, const ApiCall *call, const Peer *peer);
