@@ -55,33 +55,32 @@ typedef enum ReplicaColumn {
 } ReplicaColumn;
 
 typedef struct Dialect {
-        const char *name;                  /* "mysql-5.6", … */
+        const char *name; /* "mysql-5.6", … */
         Flavour flavour;
-        unsigned major, minor, patch;      /* the first version that it is for */
-        const char *const *columns;        /* by ReplicaColumn; NULL where there is no such column */
+        unsigned since_major, since_minor, since_patch;
+        const char *const *columns; /* by ReplicaColumn; NULL where there is no such column */
         /* Queries. The tick is cheap enough for every ping and never fails for lack of a variable. */
         const char *tick;
         const char *show_replica;
         const char *show_binlog;
-        const char *show_heartbeat;        /* NULL: the replica status has it */
-        const char *show_binlogs;          /* list of binary log files */
+        const char *show_heartbeat; /* columns channel, received, period; NULL: the replica status has it */
+        const char *show_binlogs;   /* list of binary log files */
         /* Replication. */
         const char *start_replica, *stop_replica;
         const char *start_receiver, *stop_receiver;
         const char *start_applier, *stop_applier;
         const char *start_applier_until_no_gaps; /* NULL: its appliers leave none */
         const char *reset_replica;               /* forgets the source altogether */
-        const char *position_wait;               /* function of file, offset, seconds: NULL on an error, -1 on timeout */
-        const char *gtid_wait;                   /* function of set, seconds */
-        bool gtid_wait_zero;                     /* it gives 0 (not a count) on success */
+        const char *position_wait;   /* function of file, offset, seconds: NULL on an error, -1 on timeout */
+        const char *gtid_wait;       /* function of set, seconds */
+        bool gtid_wait_1_is_timeout; /* it gives 1 when the time passed, not -1 */
         /* What exists. */
         bool super_read_only;
-        bool gtid_mode;                 /* MySQL's */
-        bool public_key;                /* GET_…_PUBLIC_KEY for caching_sha2_password without TLS */
-        const char *semi_sync_source;   /* prefix of the primary's semi-sync variables: "rpl_semi_sync_master" */
-        const char *semi_sync_replica;  /* the same of the replica's */
-        const char *change_source;      /* "CHANGE MASTER TO" */
-        const char *source_word;        /* prefix of its options: "MASTER" */
+        bool public_key;               /* GET_…_PUBLIC_KEY for caching_sha2_password without TLS */
+        const char *semi_sync_source;  /* prefix of the primary's semi-sync variables: "rpl_semi_sync_master" */
+        const char *semi_sync_replica; /* the same of the replica's */
+        const char *change_source;     /* "CHANGE MASTER TO" */
+        const char *source_word;       /* prefix of its options: "MASTER" */
 } Dialect;
 
 /* The dialect of a version, never NULL: an unknown newer version speaks as the newest known one, an older one as the
@@ -97,10 +96,10 @@ const char *dialect_identity(void);
 const char *dialect_semi_sync_status(void);
 
 typedef enum SourceMode {
-        SOURCE_POSITION,     /* file and offset */
-        SOURCE_AUTO,         /* MySQL: auto position */
-        SOURCE_SLAVE_POS,    /* MariaDB */
-        SOURCE_CURRENT_POS,  /* MariaDB */
+        SOURCE_POSITION,    /* file and offset */
+        SOURCE_AUTO,        /* MySQL: auto position */
+        SOURCE_SLAVE_POS,   /* MariaDB */
+        SOURCE_CURRENT_POS, /* MariaDB */
         _SOURCE_MODE_MAX,
         _SOURCE_MODE_INVALID = -22,
 } SourceMode;
@@ -116,12 +115,12 @@ typedef enum SourceTls {
 typedef struct SourceSpec {
         const char *host;
         uint16_t port;
-        const char *user;      /* NULL: user and password stay as they are */
-        bool with_password;    /* the placeholder ${replication_password} */
+        const char *user;   /* NULL: user and password stay as they are */
+        bool with_password; /* the placeholder ${replication_password} */
         SourceMode mode;
-        Position position;     /* SOURCE_POSITION only; unset: from where it is */
-        usec_t heartbeat;      /* 0: as it is */
-        usec_t connect_retry;  /* 0: as it is; whole seconds, at least 1 */
+        Position position;    /* SOURCE_POSITION only; unset: from where it is */
+        usec_t heartbeat;     /* 0: as it is */
+        usec_t connect_retry; /* 0: as it is; whole seconds, at least 1 */
         SourceTls tls;
 } SourceSpec;
 
@@ -132,7 +131,7 @@ SourceTls source_tls_from_string(const char *name);
 
 /* Points a stopped replica at a source. */
 void dialect_change_source(const Dialect *dialect, Script *script, const SourceSpec *spec);
-/* Nobody writes (super_read_only too, where it exists); everybody may. */
+/* Nobody may write (with super_read_only where it exists), or everybody may. */
 void dialect_read_only(const Dialect *dialect, Script *script, bool on);
 /* One query of one row and one column, "result": 0 or more when reached, -1 when the time passed, NULL when the applier
  * does not run or the server gave up. */
