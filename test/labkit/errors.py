@@ -7,3 +7,7 @@ class LabError(Exception):
 
 class Unavailable(LabError):
     """A server flavour cannot be had on this machine."""
+
+
+class CommandFailed(LabError):
+    """A command ended with an error."""

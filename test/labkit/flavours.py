@@ -144,8 +144,8 @@ class MySQL56(Flavour):
         ours = {"basedir": f"{self.tree}/server", "lc_messages_dir": f"{self.tree}/server/share",
                 "master_info_repository": "TABLE", "relay_log_info_repository": "TABLE", "relay_log_recovery": 1,
                 "explicit_defaults_for_timestamp": 1, "performance_schema": 0, "table_definition_cache": 400}
-        if mode != "position":
-            ours |= {"gtid_mode": "ON", "enforce_gtid_consistency": 1}
+        gtid = "OFF" if mode == "position" else "ON"
+        ours |= {"gtid_mode": gtid, "enforce_gtid_consistency": gtid}
         return {**COMMON, **OLD, **ours}
 
     def semisync_options(self):
@@ -185,8 +185,8 @@ class MySQL9(Flavour):
         ours = {"log_replica_updates": 1, "replica_net_timeout": 4, "innodb_redo_log_capacity": "32M",
                 "relay_log_recovery": 1, "mysqlx": 0, "tmpdir": "/tmp", "secure_file_priv": "NULL",
                 "innodb_use_native_aio": 0}
-        if mode != "position":
-            ours |= {"gtid_mode": "ON", "enforce_gtid_consistency": 1}
+        gtid = "OFF" if mode == "position" else "ON"
+        ours |= {"gtid_mode": gtid, "enforce_gtid_consistency": gtid}
         return {**COMMON, **ours}
 
     def semisync_options(self):

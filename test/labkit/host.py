@@ -12,6 +12,7 @@ from .process import Process, all_pids, namespace, run, until
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.abspath(os.environ.get("MHAD_BUILD") or os.path.join(REPOSITORY, "build"))
+HOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "holder.py")
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8",
                "HOME": "/run/home"}
 PASSWD = "root:x:0:0:root:/run/home:/bin/bash\n"
@@ -35,6 +36,16 @@ Subsystem sftp internal-sftp
 """
 
 
+def holders_in(lab_folder):
+    """The living holders of a lab, found by their arguments, recorded or not."""
+    found = []
+    for process in map(Process, all_pids()):
+        script, spec = (["", "", *process.arguments()])[-2:]
+        if script.endswith("/labkit/holder.py") and f'"{lab_folder}/pids/' in spec and process.alive():
+            found.append(process)
+    return found
+
+
 class Holder:
     """The process that a set of namespaces lives and dies with."""
 
@@ -52,8 +63,7 @@ class Holder:
 
     def start(self, name, binds=(), keep=(), full=True):
         spec = {"name": name, "record": self.record, "binds": list(binds), "keep": list(keep), "full": full}
-        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "holder.py")
-        done = run([sys.executable, "-I", "-S", script, json.dumps(spec)], timeout=20, env=ENVIRONMENT)
+        done = run([sys.executable, "-I", "-S", HOLDER, json.dumps(spec)], timeout=20, env=ENVIRONMENT)
         if done.stdout != "ready\n" or not self.process():
             raise LabError(f"host {name} did not start: {done.stderr.strip()}")
 

@@ -9,8 +9,8 @@ import signal
 import time
 
 from . import flavours, folder
-from .errors import LabError
-from .host import BUILD, PASSWD, REPOSITORY, Host, Switch
+from .errors import CommandFailed, LabError
+from .host import BUILD, PASSWD, REPOSITORY, Host, Switch, holders_in
 from .mhad import MhadMixin
 from .process import run, until
 from .server import Server
@@ -37,8 +37,18 @@ def living_labs():
     return sorted(name for name in os.listdir(root) if os.path.isfile(f"{root}/{name}/lab.json"))
 
 
+def down_all():
+    """Take every lab down, whoever made it; gives the ids."""
+    labs = living_labs()
+    for lab_id in labs:
+        Lab.open(lab_id).down()
+    with folder.locked(f"{folder.base()}/.lock"):
+        sweep()
+    return labs
+
+
 def sweep():
-    """Remove what a lab that was interrupted while it claimed its folder has left; the base is locked."""
+    """Remove what labs have left that were interrupted while they claimed a folder. The base must be locked."""
     root = folder.base()
     for name in os.listdir(root):
         if name.startswith(".new-"):
@@ -138,7 +148,7 @@ class Lab(MhadMixin):
         return [REPOSITORY, BUILD, self.folder, folder.cache()]
 
     def note_fault(self, what):
-        """Remember when something was broken: writers measure from the last of these."""
+        """Remember when something is broken, just before it is: writers measure from the last of these."""
         self.last_fault = {"mono": time.monotonic(), "what": what}
         if os.path.isdir(self.folder):
             folder.write(f"{self.folder}/fault.json", json.dumps(self.last_fault))
@@ -272,10 +282,21 @@ class Lab(MhadMixin):
                 holder.kill()
             if self.mhad:
                 self.mhad.wait(10)
-            with folder.locked(os.path.join(folder.base(), ".lock")):
-                folder.remove(self.folder)
+            until(self._removed, 20, f"removing {self.folder}", 0.1)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _removed(self):
+        """Whether all is gone; commands of a lab that crashed while it was made may still be adding to it."""
+        stragglers = holders_in(self.folder)
+        for process in stragglers:
+            process.kill()
+        try:
+            with folder.locked(os.path.join(folder.base(), ".lock")):
+                folder.remove(self.folder)
+        except CommandFailed:
+            return False
+        return not stragglers
 
     def __enter__(self):
         return self

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from .errors import LabError
+from .errors import CommandFailed, LabError
 
 
 def _stat(pid):
@@ -113,7 +113,7 @@ def run(command, timeout=60, check=True, **options):
         raise LabError(f"{command[0]}: not installed") from None
     if check and done.returncode:
         words = (done.stderr.strip() or done.stdout.strip())[-2000:]
-        raise LabError(f"{' '.join(map(str, command))[:300]}: exit {done.returncode}: {words}")
+        raise CommandFailed(f"{' '.join(map(str, command))[:300]}: exit {done.returncode}: {words}")
     return done
 
 

@@ -40,12 +40,14 @@ if [ -s /run/lab/supervisor.pid ]; then
     kill -9 "$(cat /run/lab/supervisor.pid)" 2>/dev/null
     rm -f /run/lab/supervisor.pid
 fi
-pkill -TERM -x {name}
-for i in $(seq 50); do
-    pgrep -x {name} >/dev/null || exit 0
-    sleep 0.1
+for signal in TERM KILL; do
+    pkill -$signal -x {name}
+    for i in $(seq 50); do
+        pgrep -x {name} >/dev/null || exit 0
+        sleep 0.1
+    done
 done
-pkill -KILL -x {name}
+exit 1
 """
 
 
@@ -132,12 +134,16 @@ class Server:
 
     def kill(self):
         """SIGKILL; nothing restarts it unless the server is supervised."""
+        processes = self.processes()
         self.host.lab.note_fault(f"{self.name} killed")
-        self.host.end(self.flavour.process_name, signal.SIGKILL)
+        for process in processes:
+            process.kill()
 
     def freeze(self):
+        processes = self.processes()
         self.host.lab.note_fault(f"{self.name} frozen")
-        self.host.send_signal(self.flavour.process_name, signal.SIGSTOP)
+        for process in processes:
+            process.signal(signal.SIGSTOP)
 
     def thaw(self):
         self.host.send_signal(self.flavour.process_name, signal.SIGCONT)

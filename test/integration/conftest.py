@@ -1,0 +1,100 @@
+"""Fixtures: a lab a test.
+
+A test that wants one takes `lab`, and is run for each flavour and mode that its marks allow:
+
+    @pytest.mark.flavours("mariadb", "mysql9")   # default: all
+    @pytest.mark.modes("gtid")                   # default: position and gtid
+    @pytest.mark.lab(replicas=1)                 # settings for Lab.up()
+
+or it takes `make_lab` and makes its own. MHAD_FLAVOURS ("mariadb,mysql9") restricts a run to some flavours.
+"""
+
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from labkit import Lab, LabError, flavours  # noqa: E402  pylint: disable=wrong-import-position
+
+WANTED = os.environ.get("MHAD_FLAVOURS", ",".join(flavours.FLAVOURS)).split(",")
+MISSING = "FLAVOUR NOT AVAILABLE"
+LABS = pytest.StashKey()
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "flavours(*names): the server flavours a test is for")
+    config.addinivalue_line("markers", "modes(*names): the replication modes a test is for")
+    config.addinivalue_line("markers", "lab(**settings): settings of the lab")
+    if os.geteuid() != 0:
+        pytest.exit("the lab needs root", 2)
+
+
+def _allowed(metafunc, mark, default):
+    found = metafunc.definition.get_closest_marker(mark)
+    return list(found.args if found else default)
+
+
+def pytest_generate_tests(metafunc):
+    if "flavour" in metafunc.fixturenames:
+        names = [name for name in _allowed(metafunc, "flavours", flavours.FLAVOURS) if name in WANTED]
+        metafunc.parametrize("flavour", names)
+    if "mode" in metafunc.fixturenames:
+        metafunc.parametrize("mode", _allowed(metafunc, "modes", ["position", "gtid"]))
+
+
+def require(name):
+    """Skip if the flavour cannot be had; fail in CI, and for MariaDB anywhere."""
+    flavour = flavours.flavour_named(name)
+    try:
+        flavour.fetch()
+    except LabError as error:
+        if name == "mariadb" or os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"{MISSING}: {error}")
+
+
+@pytest.fixture
+def available(flavour):
+    """The flavour, for a test that makes no lab by make_lab."""
+    require(flavour)
+    return flavour
+
+
+@pytest.fixture
+def make_lab(request):
+    """Lab.up() that is taken down when the test is over."""
+    labs = request.node.stash.setdefault(LABS, [])
+
+    def make(**settings):
+        require(settings.setdefault("flavour", "mariadb"))
+        lab = Lab.up(**settings)
+        labs.append(lab)
+        return lab
+
+    yield make
+    for lab in labs:
+        lab.down()
+
+
+@pytest.fixture
+def lab(request, make_lab, flavour, mode):
+    mark = request.node.get_closest_marker("lab")
+    return make_lab(flavour=flavour, mode=mode, **(mark.kwargs if mark else {}))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if report.when == "call" and report.failed:
+        for one in item.stash.get(LABS, []):
+            report.sections.append((f"lab {one.id}", one.describe()))
+            report.sections.append(("end of mhad's log", one.mhad_log_tail()))
+
+
+def pytest_terminal_summary(terminalreporter):
+    reasons = {str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", [])
+               if isinstance(report.longrepr, tuple)}
+    for reason in sorted(reason for reason in reasons if MISSING in reason):
+        terminalreporter.write_line(reason, red=True, bold=True)
