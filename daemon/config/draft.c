@@ -54,7 +54,8 @@ void draft_done(Draft *draft)
 static void complain_unknown(Walk *walk, const char *section, const Tree *child)
 {
         CLEANUP(mem_free) char *shown = reading_quote_key(child->key);
-        const char *nearest = schema_nearest(walk->scope, section, child->key);
+        CLEANUP(mem_free) char *word = reading_cut_key(child->key);
+        const char *nearest = schema_nearest(walk->scope, section, word);
         if (nearest)
                 reading_error(walk->reading, child->place_of_key, "unknown key %s (did you mean \"%s\"?)", shown,
                               nearest);
@@ -111,7 +112,9 @@ static void walk_section(Walk *walk, const SchemaRow *row, const Tree *tree)
 static void walk_value(Walk *walk, const SchemaRow *row, const Tree *tree)
 {
         set_origin(walk, row, tree->place);
-        if (tree_is_null(tree) && !row->required)
+        if (tree_is_null(tree) && row->required)
+                reading_error(walk->reading, tree->place, "%s must not be null", row->path);
+        else if (tree_is_null(tree))
                 value_reset(row, walk->object);
         else
                 value_read(walk->reading, row, tree, walk->object);

@@ -59,7 +59,17 @@ char *reading_quote(const char *value)
         return quote(value, strlen(value));
 }
 
+static size_t length_of_key(const char *key)
+{
+        return strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.");
+}
+
+char *reading_cut_key(const char *key)
+{
+        return alloc_string_n(key, length_of_key(key));
+}
+
 char *reading_quote_key(const char *key)
 {
-        return quote(key, strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."));
+        return quote(key, length_of_key(key));
 }

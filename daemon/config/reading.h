@@ -20,5 +20,6 @@ void reading_warn(Reading *reading, TreePlace place, const char *format, ...) __
 bool reading_is_hopeless(const Reading *reading);
 /* A value as it may stand in an error: short, printable, in quotes. Never call it for a secret. The caller frees it. */
 char *reading_quote(const char *value);
-/* The same for what may be a key written together with its value: cut where a key must end. */
+/* What may be a key written together with its value, cut where a key must end; the same in quotes. */
+char *reading_cut_key(const char *key);
 char *reading_quote_key(const char *key);

@@ -146,7 +146,7 @@ static int collect(pid_t pid, usec_t deadline, const char *what, Failure *reterr
                 poll(NULL, 0, 5);
         }
         if (WIFSIGNALED(status))
-                return failure_set(reterr, FAILURE_EXIT, 128 + WTERMSIG(status), "%s was ended by signal %d", what,
+                return failure_set(reterr, FAILURE_EXIT, 128 + WTERMSIG(status), "%s ended by signal %d", what,
                                    WTERMSIG(status));
         if (WEXITSTATUS(status) != 0)
                 return failure_set(reterr, FAILURE_EXIT, WEXITSTATUS(status), "%s ended with status %d", what,

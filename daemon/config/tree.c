@@ -9,6 +9,8 @@
 
 typedef struct Builder {
         yaml_parser_t parser;
+        const char *bytes;
+        size_t length;
         size_t n_nodes;
         TreePlace place; /* of the failure */
         Failure *reterr;
@@ -42,12 +44,24 @@ static int refuse(Builder *builder, const yaml_mark_t *mark, const char *why)
         return failure_set(builder->reterr, FAILURE_INVALID, 0, "%s", why);
 }
 
+/* libyaml gives the offset only. */
+static TreePlace place_of_offset(const Builder *builder, size_t offset)
+{
+        TreePlace place = { 1, 1 };
+        for (size_t i = 0; i < offset && i < builder->length; i++) {
+                bool ends = builder->bytes[i] == '\n';
+                place.line += ends;
+                place.column = ends ? 1 : place.column + 1;
+        }
+        return place;
+}
+
 static int refuse_syntax(Builder *builder)
 {
         const yaml_parser_t *parser = &builder->parser;
         const char *problem = parser->problem ? parser->problem : "not understood";
         if (parser->error == YAML_READER_ERROR) {
-                builder->place = (TreePlace){ .line = parser->mark.line + 1, .column = parser->mark.column + 1 };
+                builder->place = place_of_offset(builder, parser->problem_offset);
                 return failure_set(builder->reterr, FAILURE_INVALID, 0, "not valid UTF-8 text: %s", problem);
         }
         builder->place = place_of_mark(&parser->problem_mark);
@@ -225,7 +239,7 @@ static int build_document(Builder *builder, Tree **ret)
 
 int tree_parse(const char *bytes, size_t length, Tree **ret, TreePlace *ret_place, Failure *reterr)
 {
-        Builder builder = { .reterr = reterr, .place = { 1, 1 } };
+        Builder builder = { .bytes = bytes, .length = length, .reterr = reterr, .place = { 1, 1 } };
         *ret_place = builder.place;
         if (length > TREE_MAX_BYTES)
                 return failure_set(reterr, FAILURE_INVALID, 0, "larger than %zu bytes", TREE_MAX_BYTES);
