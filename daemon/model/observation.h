@@ -30,14 +30,15 @@ typedef enum EvidencePhase {
         EVIDENCE_PHASE_GREETING, /* until the greeting is there */
         EVIDENCE_PHASE_LOGIN,    /* until the login is answered */
         EVIDENCE_PHASE_QUERY,    /* a query on a connection that was opened for it */
-        EVIDENCE_PHASE_SESSION,  /* a query on a session that was open before: no answer means SILENT until a new connection
+        EVIDENCE_PHASE_SESSION, /* a query on a session that was open before: no answer means SILENT until a new connection
                                   * tells more */
         _EVIDENCE_PHASE_MAX,
 } EvidencePhase;
 
 const char *evidence_to_string(Evidence evidence);
 Evidence evidence_from_string(const char *name);
-/* What a failed attempt proves. By numbers only, never by the words of a message. */
+/* What a failed attempt proves: by numbers, never by words (libmariadb puts the errno of 2002, 2003 and 2013 in numbers
+ * at the end of its text). */
 Evidence evidence_from_failure(const Failure *failure, EvidencePhase phase);
 /* Whether an error number that a receiver thread reports comes from the primary itself: it lives. */
 bool evidence_errno_is_alive(int sql_errno);
@@ -71,25 +72,25 @@ typedef struct ReplicaChannel {
         Position received, applied; /* in the source's binary logs */
         char *relay_file;
         uint64_t relay_offset, relay_space;
-        int64_t lag;    /* seconds, -1 when the server does not know */
-        int64_t delay;  /* seconds that it stays behind on purpose */
+        int64_t lag;   /* seconds, -1 when the server does not know */
+        int64_t delay; /* seconds that it stays behind on purpose */
         int receiver_errno, applier_errno;
         char *receiver_error, *applier_error;
-        char *gtid_retrieved; /* MySQL: received by this channel; MariaDB: Gtid_IO_Pos */
-        char *filters;        /* all replication filters as one normal text; "" for none */
-        int64_t heartbeats;       /* received so far, -1 when not known */
-        usec_t heartbeat_period;  /* 0 when not known */
-        usec_t last_activity;     /* when events or heartbeats were last seen to have advanced; 0: never */
-        usec_t error_since;       /* when the receiver's error was first seen as it is now; 0: none */
+        char *gtid_retrieved;    /* MySQL: received by this channel; MariaDB: Gtid_IO_Pos */
+        char *filters;           /* all replication filters as one normal text; "" for none */
+        int64_t heartbeats;      /* received so far, -1 when not known */
+        usec_t heartbeat_period; /* 0 when not known */
+        usec_t last_activity;    /* when events or heartbeats were last seen to have advanced, or it was first seen */
+        usec_t error_since;      /* when the receiver's error was first seen as it is now; 0: none */
 } ReplicaChannel;
 
 typedef struct ServerView {
         /* Reachability. */
         Evidence evidence;
-        int evidence_code;      /* SQL error or errno, 0 when there is none */
-        char *evidence_text;    /* the failure's sentence */
-        usec_t evidence_since;  /* when it became so */
-        usec_t last_alive;      /* when it last answered; 0: never */
+        int evidence_code;     /* SQL error or errno, 0 when there is none */
+        char *evidence_text;   /* the failure's sentence */
+        usec_t evidence_since; /* when it became so */
+        usec_t last_alive;     /* when it last answered; 0: never */
 
         /* Identity: observation_read_identity(). */
         bool identified;
@@ -114,8 +115,8 @@ typedef struct ServerView {
         /* Tick: observation_read_tick(). */
         bool ticked;
         bool read_only, super_read_only;
-        char *gtid_executed;  /* MySQL gtid_executed; MariaDB gtid_current_pos */
-        char *gtid_purged;    /* MySQL */
+        char *gtid_executed;                    /* MySQL gtid_executed; MariaDB gtid_current_pos */
+        char *gtid_purged;                      /* MySQL */
         char *gtid_binlog_pos, *gtid_slave_pos; /* MariaDB */
 
         /* Replication: observation_read_replica(). */
@@ -129,9 +130,9 @@ typedef struct ServerView {
         char *binlog_do_db, *binlog_ignore_db;
 
         /* Semi-sync: observation_read_semi_sync(). */
-        bool semi_sync_active;           /* as a primary */
-        unsigned semi_sync_clients;      /* replicas that acknowledge */
-        unsigned semi_sync_waiting;      /* sessions that wait for one */
+        bool semi_sync_active;      /* as a primary */
+        unsigned semi_sync_clients; /* replicas that acknowledge */
+        unsigned semi_sync_waiting; /* sessions that wait for one */
 } ServerView;
 
 ServerView *server_view_new(void);
@@ -158,7 +159,8 @@ int observation_read_replica(ServerView *view, const Reply *reply, usec_t now, F
 int observation_read_heartbeat(ServerView *view, const Reply *reply, usec_t now, Failure *reterr);
 int observation_read_binlog(ServerView *view, const Reply *reply, Failure *reterr);
 int observation_read_semi_sync(ServerView *view, const Reply *reply, Failure *reterr);
-/* It answered, or an attempt failed. True when the evidence is another than before. */
+/* It answered, or an attempt failed. True when the evidence is another than before. When it is alive again, what it said
+ * before (tick, replication, binary log) counts no more until it was read again. */
 bool observation_note_alive(ServerView *view, usec_t now);
 bool observation_note_failure(ServerView *view, const Failure *failure, EvidencePhase phase, usec_t now);
 bool observation_note_evidence(ServerView *view, Evidence evidence, int code, const char *text, usec_t now);
