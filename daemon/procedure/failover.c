@@ -1,5 +1,5 @@
 /* The runbook of a failover: the table, nothing else. */
-#include "address.h"
+#include "virtual_address.h"
 #include "failover.h"
 #include "fence.h"
 #include "gather.h"

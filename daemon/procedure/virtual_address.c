@@ -1,6 +1,6 @@
 /* Moving the address with ip(8) over SSH. Pure: builds shell text, reads its output. Must never trust that a command
  * worked: the next ask looks. */
-#include "address.h"
+#include "virtual_address.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>
