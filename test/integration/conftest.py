@@ -74,8 +74,13 @@ def make_lab(request):
         return lab
 
     yield make
+    wrong = []
     for lab in labs:
+        status = lab.stop_mhad() if lab.mhad else 0
+        if status:
+            wrong.append(f"mhad ended with status {status}\n{lab.mhad_log_tail()}")
         lab.down()
+    assert not wrong, "\n".join(wrong)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import tempfile
 
@@ -15,6 +16,9 @@ from .process import run
 DATA = "/srv/mysql"
 APT_TIMEOUT = 900
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+TOOLS = {"ip": "iproute2", "nft": "nftables", "nsenter": "util-linux", "pkill": "procps",
+         "ssh-keygen": "openssh-client"}
 
 OLD_WORDS = {
     "status": "SHOW SLAVE STATUS", "start": "START SLAVE", "stop": "STOP SLAVE", "change": "CHANGE MASTER TO",
@@ -43,7 +47,7 @@ class Flavour:
     process_name = "mysqld"
     words = OLD_WORDS
     has_super_read_only = False
-    authentication = "mysql_native_password"
+    needs_tls = False  # its accounts cannot log in without
 
     def fetch(self):
         """Make the server available; Unavailable says why it cannot be."""
@@ -85,8 +89,12 @@ class Flavour:
         raise NotImplementedError
 
     def template_key(self):
-        with open(__file__, "rb") as file:
-            return hashlib.sha256(file.read() + self.version().encode()).hexdigest()[:12]
+        """Another one whenever the way to make the data directory may have changed."""
+        digest = hashlib.sha256(self.version().encode())
+        for name in ("flavours", "server", "lab"):
+            with open(os.path.join(os.path.dirname(__file__), f"{name}.py"), "rb") as file:
+                digest.update(file.read())
+        return digest.hexdigest()[:12]
 
 
 class MariaDB(Flavour):
@@ -163,7 +171,7 @@ class MySQL9(Flavour):
     name = "mysql9"
     words = NEW_WORDS
     has_super_read_only = True
-    authentication = "caching_sha2_password"
+    needs_tls = True
     root = "/run/lab/tree"
 
     @property
@@ -303,6 +311,13 @@ def unpack_debian(suite, packages, target):
     if not os.path.exists(f"{target}/etc/passwd"):
         folder.write(f"{target}/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nmysql:x:100:100::/srv/mysql:/bin/false\n",
                      0o644)
+
+
+def fetch_tools():
+    """Install the small programs that the lab is made with, where they are missing."""
+    missing = {package for name, package in TOOLS.items() if not shutil.which(name)}
+    if missing:
+        install(sorted(missing))
 
 
 def fetch_sshd():

@@ -57,8 +57,8 @@ def remove(path):
     run(["rm", "-rf", "--one-file-system", "--", path], timeout=120)
 
 
-def copy(source, target):
-    run(["cp", "-a", "--reflink=auto", "--sparse=auto", "--", source, target], timeout=120)
+def copy(source, target, sparse="auto"):
+    run(["cp", "-a", "--reflink=auto" if sparse == "auto" else "--reflink=never", f"--sparse={sparse}", "--", source, target], timeout=120)
 
 
 def write(path, text, mode=0o600):

@@ -13,7 +13,7 @@ import stat
 import sys
 
 NEWNS, NEWUTS, NEWIPC, NEWPID, NEWNET = 0x00020000, 0x04000000, 0x08000000, 0x20000000, 0x40000000
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 8, 4096, 16384, 1 << 18
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 18
 HIDDEN = ("/run", "/tmp", "/srv", "/var/log")
 DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 
@@ -55,6 +55,10 @@ def make_root(spec):
             if any(path.startswith(hidden + "/") for hidden in HIDDEN)]
     mount("lab", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     mount("lab", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY)
+    net = os.open("/proc/sys/net", os.O_PATH)
+    mount("/proc/sys", "/proc/sys", None, MS_BIND)
+    mount("none", "/proc/sys", None, MS_BIND | MS_REMOUNT | MS_RDONLY)
+    mount(f"/proc/self/fd/{net}", "/proc/sys/net", None, MS_BIND)
     make_devices()
     if os.path.exists("/proc/sysrq-trigger"):
         mount("/dev/null", "/proc/sysrq-trigger", None, MS_BIND)

@@ -394,4 +394,4 @@ def _fill_template(lab, target):
             os.unlink(f"{server.data}/{name}")
     if os.path.isdir(target):
         folder.remove(target)
-    folder.copy(server.data, target)
+    folder.copy(server.data, target, sparse="always")

@@ -107,6 +107,8 @@ class MhadMixin:
             "ssh": {"user": "root", "identity_file": f"{self.folder}/ssh_key",
                     "known_hosts_file": f"{etc}/known_hosts"},
         }
+        if self.flavour.needs_tls:
+            config["sql"]["tls"] = {"mode": "required"}
         if self.settings["address"]:
             config["address"] = {"ip": f"{cluster.address}/24", "device": "eth0"}
         if self.settings["supervised"] is not None:

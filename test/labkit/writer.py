@@ -82,7 +82,7 @@ class Writer:
             "places": [self.cluster.address] if address else [server.ip for server in self.cluster.servers],
             "interval": interval_ms / 1000, "connect_timeout": connect_timeout, "read_timeout": read_timeout,
             "first": self.number * ROWS_PER_WRITER, "output": f"{self.path}.log", "size": size,
-            "tls": lab.flavour.authentication != "mysql_native_password", "cluster": self.cluster.name,
+            "tls": lab.flavour.needs_tls, "cluster": self.cluster.name,
         }
 
     @classmethod
