@@ -107,7 +107,7 @@ Json *cluster_config_to_json(const ClusterConfig *cluster)
 {
         Json *json = json_object();
         SCHEMA_FOREACH(row, SCHEMA_CLUSTER)
-        if (value_has_member(row) && !value_is_secret(row) && value_is_set(row, cluster))
+        if (value_has_member(row) && (value_is_secret(row) || value_is_set(row, cluster)))
                 value_to_json(row, cluster, section_of(json, row));
         return json;
 }

@@ -208,6 +208,7 @@ DEFINE_CLEANUP(ClusterConfig *, cluster_config_free)
 /* Whether everything but the file's name is the same, secrets included. */
 bool cluster_config_equal(const ClusterConfig *a, const ClusterConfig *b);
 /* What a run freezes: all keys but secrets and servers, as objects by section ("fence": {"policy": "attempted", …}).
- * A duration X is an integer X_ms; a hook or command list that is given is true; what is not given is absent. */
+ * A duration X is an integer X_ms; a hook that is given is true; a password is has_password, true or false; what is
+ * not given is absent. */
 Json *cluster_config_to_json(const ClusterConfig *cluster);
 const Server *cluster_config_find_server(const ClusterConfig *cluster, const char *name);

@@ -580,13 +580,21 @@ static void duration_to_json(const char *leaf, usec_t duration, Json *json)
         json_set_int(json, name, (int64_t) (duration / USEC_MSEC));
 }
 
+static void has_to_json(const char *leaf, bool has, Json *json)
+{
+        CLEANUP(mem_free) char *name = text_format("has_%s", leaf);
+        json_set_bool(json, name, has);
+}
+
 void value_to_json(const SchemaRow *row, const void *object, Json *json)
 {
         const void *member = value_member_const(row, object);
         const char *leaf = schema_leaf(row);
-        if (value_is_secret(row) || !value_is_set(row, object))
+        if (value_is_secret(row))
+                has_to_json(leaf, value_is_set(row, object), json);
+        else if (!value_is_set(row, object))
                 return;
-        if (row->type == SCHEMA_BOOL)
+        else if (row->type == SCHEMA_BOOL)
                 json_set_bool(json, leaf, *(const bool *) member);
         else if (row->type == SCHEMA_PORT)
                 json_set_int(json, leaf, *(const uint16_t *) member);

@@ -21,5 +21,6 @@ bool value_equal(const SchemaRow *row, const void *a, const void *b);
 /* After a copy of the struct's bytes: gives it a copy of its own of what the member points to. */
 void value_unshare(const SchemaRow *row, void *object);
 void value_done(const SchemaRow *row, void *object); /* wipes a secret */
-/* Puts the member into json under its leaf name; nothing when it is not set. Secrets are never put. */
+/* Puts the member into json under its leaf name; nothing when it is not set. Of a secret only whether
+ * there is one: has_password. */
 void value_to_json(const SchemaRow *row, const void *object, Json *json);

@@ -687,7 +687,7 @@ static void test_json(void **state)
         CLEANUP(json_free) Json *json = cluster_config_to_json(&config->clusters[0]);
         CLEANUP(mem_free) char *text = json_print(json);
         assert_null(strstr(text, "s3cret"));
-        assert_null(strstr(text, "password"));
+        assert_null(strstr(text, "\"password"));
         assert_string_equal(json_get_string(json, "cluster"), "app1");
         const Json *fence = json_get(json, "fence"), *hooks = json_get(json, "hooks"),
                    *address = json_get(json, "address");
@@ -700,6 +700,7 @@ static void test_json(void **state)
         assert_string_equal(json_get_string(address, "ip"), "10.0.0.9/24");
         assert_false(json_has(address, "label"));
         const Json *replication = json_get(json, "replication"), *failover = json_get(json, "failover");
+        assert_true(json_get_bool(replication, "has_password", false));
         assert_string_equal(json_get_string(replication, "user"), "repl");
         assert_int_equal(json_get_int(replication, "heartbeat_ms", 0), 1000);
         assert_string_equal(json_get_string(failover, "mode"), "automatic");
