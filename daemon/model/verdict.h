@@ -24,10 +24,10 @@ typedef enum ReceiverOpinion {
 typedef enum TunnelOpinion {
         TUNNEL_SAYS_NOTHING, /* no SSH, or not finished */
         TUNNEL_SAYS_GREETING,
-        TUNNEL_SAYS_ERROR,   /* an error packet, such as too many connections: it lives */
+        TUNNEL_SAYS_ERROR, /* an error packet, such as too many connections: it lives */
         TUNNEL_SAYS_REFUSED,
-        TUNNEL_SAYS_SILENT,  /* connecting did not end */
-        TUNNEL_SAYS_FROZEN,  /* connected, no greeting */
+        TUNNEL_SAYS_SILENT, /* connecting did not end */
+        TUNNEL_SAYS_FROZEN, /* connected, no greeting */
         _TUNNEL_OPINION_MAX,
         _TUNNEL_OPINION_INVALID = -22,
 } TunnelOpinion;
@@ -84,7 +84,7 @@ typedef enum Persistence {
         PERSISTENCE_GRACE,      /* process gone: for a service manager to restart it */
         PERSISTENCE_BLACK_HOLE, /* nothing comes back */
         PERSISTENCE_FROZEN,
-        PERSISTENCE_CAREFUL,    /* twice the longest of these: the evidence is thin */
+        PERSISTENCE_CAREFUL, /* twice the longest of these: the evidence is thin */
         _PERSISTENCE_MAX,
 } Persistence;
 
@@ -143,12 +143,12 @@ void verdict_print(Text *text);
 /* Why a dead primary is not failed over by itself. */
 typedef enum Guard {
         GUARD_PAUSED,
-        GUARD_MONITOR,      /* the cluster is only watched */
-        GUARD_FLAP,         /* the last failover was too recent */
-        GUARD_STORM,        /* many clusters lost their primaries together */
-        GUARD_STALL,        /* the clock jumped or this process stood still */
-        GUARD_TOPOLOGY,     /* a problem that blocks */
-        GUARD_HALTED,       /* the last run waits for an operator */
+        GUARD_MONITOR,  /* the cluster is only watched */
+        GUARD_FLAP,     /* the last failover was too recent */
+        GUARD_STORM,    /* many clusters lost their primaries together */
+        GUARD_STALL,    /* the clock jumped or this process stood still */
+        GUARD_TOPOLOGY, /* a problem that blocks */
+        GUARD_HALTED,   /* the last run waits for an operator */
         GUARD_NO_CANDIDATE,
         _GUARD_MAX,
         _GUARD_INVALID = -22,
