@@ -1,0 +1,456 @@
+/* What a cluster tells and takes from an operator. Owns the plans under way; must never act by itself. */
+#include "inside.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "failover.h"
+#include "file.h"
+#include "report.h"
+#include "text.h"
+
+/* How long a plan may ask the servers. */
+#define PLAN_TIMEOUT (5 * USEC_SEC)
+
+struct PlanRequest {
+        Cluster *cluster;
+        Plan *plan;
+        Json *blocked;
+        cluster_plan_fn done;
+        void *userdata;
+        PlanRequest *next;
+};
+
+static const char *health(const Cluster *cluster)
+{
+        switch (cluster->now) {
+        case CLUSTER_STARTING:
+                return "warning";
+        case CLUSTER_STEADY:
+                return cluster->topology.n_problems > 0 ? "warning" : "ok";
+        case CLUSTER_SUSPECT:
+                return "suspect";
+        case CLUSTER_HELD:
+                return "held";
+        case CLUSTER_RUNNING:
+                return "running";
+        case CLUSTER_HALTED:
+                return "halted";
+        case _CLUSTER_STATE_MAX:
+        case _CLUSTER_STATE_INVALID:
+                break;
+        }
+        return "warning";
+}
+
+static void add_channel(const Cluster *cluster, size_t i, const ServerView *view, Json *json)
+{
+        const ReplicaChannel *channel = server_view_channel(view);
+        if (!channel)
+                return;
+        ssize_t source = cluster->topology.entries ? cluster->topology.entries[i].source : -1;
+        CLEANUP(mem_free) char *other = text_format("%s:%u", channel->source_host, channel->source_port);
+        json_set_string(json, "source", source >= 0 ? cluster->config->servers[source].name : other);
+        json_set_string(json, "receiver",
+                        channel->receiver == RECEIVER_CONNECTED    ? "yes"
+                        : channel->receiver == RECEIVER_CONNECTING ? "connecting"
+                                                                   : "no");
+        json_set_string(json, "applier", channel->applier_running ? "yes" : "no");
+        if (channel->lag >= 0)
+                json_set_int(json, "lag_ms", channel->lag * 1000);
+        if (channel->delay > 0)
+                json_set_int(json, "delay_ms", channel->delay * 1000);
+        CLEANUP(mem_free) char *position = position_format(&channel->applied);
+        json_set_string(json, "position", position);
+}
+
+static void add_problems(const Cluster *cluster, size_t i, Json *json)
+{
+        for (size_t k = 0; k < cluster->topology.n_problems; k++) {
+                const Problem *problem = &cluster->topology.problems[k];
+                if (problem->server == (ssize_t) i)
+                        json_append_string(json_ensure_array(json, "problems"), problem->text);
+        }
+}
+
+static Json *server_status(const Cluster *cluster, size_t i)
+{
+        const Server *server = &cluster->config->servers[i];
+        const Watch *watch = cluster->watches[i];
+        const ServerView *view = watch_view(watch);
+        Json *json = json_object();
+        Role role = cluster->topology.entries ? cluster->topology.entries[i].role : ROLE_UNKNOWN;
+        json_set_string(json, "name", server->name);
+        json_set_string(json, "host", server->host);
+        json_set_int(json, "port", server->port);
+        json_set_string(json, "role", role_to_string(role));
+        json_set_string(json, "promotion", promotion_to_string(server->promotion));
+        json_set_bool(json, "up", view->evidence == EVIDENCE_ALIVE);
+        json_set_string(json, "evidence", evidence_to_string(view->evidence));
+        if (view->evidence != EVIDENCE_ALIVE)
+                json_set_string(json, "evidence_text", view->evidence_text);
+        if (watch_last_good_real(watch))
+                json_set_int(json, "last_good", (int64_t) watch_last_good_real(watch));
+        if (watch_last_ping(watch))
+                json_set_int(json, "ping_us", (int64_t) watch_last_ping(watch));
+        json_set_string(json, "version", view->version_text);
+        if (view->identified)
+                json_set_string(json, "flavour", flavour_to_string(view->version.flavour));
+        if (view->ticked)
+                json_set_bool(json, "read_only", view->read_only);
+        add_channel(cluster, i, view, json);
+        CLEANUP(mem_free) char *binlog = position_format(&view->binlog);
+        if (!json_has(json, "position") && *binlog)
+                json_set_string(json, "position", binlog);
+        if (!text_is_empty(view->gtid_executed))
+                json_set_string(json, "gtid", view->gtid_executed);
+        add_problems(cluster, i, json);
+        return json;
+}
+
+static Json *problems_json(const Cluster *cluster)
+{
+        Json *problems = json_array();
+        for (size_t i = 0; i < cluster->topology.n_problems; i++) {
+                const Problem *problem = &cluster->topology.problems[i];
+                Json *json = json_object();
+                json_set_string(json, "id", problem_to_string(problem->id));
+                json_set_string(json, "text", problem->text);
+                json_set_bool(json, "blocks", problem->blocks);
+                if (problem->server >= 0)
+                        json_set_string(json, "server", cluster->config->servers[problem->server].name);
+                json_append(problems, json);
+        }
+        return problems;
+}
+
+static Json *guard_texts(Cluster *cluster)
+{
+        GuardReasons reasons = suspect_guards(cluster, false);
+        Json *texts = json_array();
+        for (size_t i = 0; i < reasons.n_items; i++)
+                json_append_string(texts, reasons.items[i].text);
+        return texts;
+}
+
+static Json *address_json(const Cluster *cluster)
+{
+        const AddressConfig *address = &cluster->config->address;
+        if (!address->ip)
+                return NULL;
+        Json *json = json_object();
+        json_set_string(json, "ip", address->ip);
+        json_set_string(json, "device", address->device);
+        return json;
+}
+
+static Json *observers_json(const Cluster *cluster)
+{
+        Json *observers = json_array();
+        for (size_t i = 0; i < cluster->config->n_observers; i++) {
+                Json *json = json_object();
+                json_set_string(json, "name", cluster->config->observers[i].name);
+                json_set_string(json, "host", cluster->config->observers[i].host);
+                json_append(observers, json);
+        }
+        return observers;
+}
+
+Json *cluster_status(Cluster *cluster)
+{
+        Json *json = json_object();
+        json_set_string(json, "cluster", cluster->config->name);
+        json_set_string(json, "state", cluster_state_to_string(cluster->now));
+        json_set_int(json, "since", (int64_t) cluster->since_real);
+        json_set_string(json, "mode", failover_mode_to_string(cluster->config->failover.mode));
+        json_set(json, "paused", json_copy(json_get(cluster->state.root, "paused")));
+        json_set_string(json, "primary", cluster_primary_name(cluster));
+        json_set(json, "address", address_json(cluster));
+        json_set_string(json, "health", health(cluster));
+        Json *servers = json_ensure_array(json, "servers");
+        for (size_t i = 0; i < cluster->config->n_servers; i++)
+                json_append(servers, server_status(cluster, i));
+        json_set(json, "observers", observers_json(cluster));
+        json_set(json, "problems", problems_json(cluster));
+        if (cluster->row) {
+                Json *finding = json_ensure_object(json, "finding");
+                json_set_string(finding, "row", cluster->row->id);
+                CLEANUP(mem_free) char *text = text_format("%s: %s", cluster->row->sentence, cluster->row_text);
+                json_set_string(finding, "text", text);
+        }
+        Json *would = runs_if_primary_died(cluster);
+        json_set(would, "hold", guard_texts(cluster));
+        json_set(json, "if_primary_died", would);
+        if (cluster->runbook)
+                json_set(json, "run", runbook_describe(cluster->runbook));
+        json_set(json, "last_run", json_copy(json_get(cluster->state.root, "last_run")));
+        return json;
+}
+
+static void add_check(Json *checks, const Cluster *cluster, const char *server, const char *level, const char *id,
+                      const char *text)
+{
+        Json *check = json_object();
+        json_set_string(check, "cluster", cluster->config->name);
+        json_set_string(check, "server", server);
+        json_set_string(check, "level", level);
+        json_set_string(check, "id", id);
+        json_set_string(check, "text", text);
+        json_append(checks, check);
+}
+
+Json *cluster_check(Cluster *cluster)
+{
+        Json *result = json_object(), *checks = json_ensure_array(result, "checks");
+        bool ready = cluster_is_healthy(cluster);
+        for (size_t i = 0; i < cluster->topology.n_problems; i++) {
+                const Problem *problem = &cluster->topology.problems[i];
+                add_check(checks, cluster, problem->server >= 0 ? cluster->config->servers[problem->server].name : NULL,
+                          problem->blocks ? "error" : "warning", problem_to_string(problem->id), problem->text);
+        }
+        CLEANUP(json_free) Json *holds = guard_texts(cluster);
+        JSON_FOREACH(hold, holds)
+        {
+                add_check(checks, cluster, NULL, "error", "guard", json_string(hold));
+                ready = false;
+        }
+        CLEANUP(json_free) Json *would = runs_if_primary_died(cluster);
+        const char *candidate = json_get_string(would, "candidate"), *why = json_get_string(would, "why");
+        CLEANUP(mem_free) char *text = text_format("if %s died now, %s would be promoted: %s",
+                                                   cluster_primary_name(cluster) ? cluster_primary_name(cluster) : "?",
+                                                   candidate ? candidate : "nobody", why ? why : "");
+        add_check(checks, cluster, candidate, candidate ? "ok" : "error", "candidate", text);
+        json_set_bool(result, "ready", ready && candidate);
+        return result;
+}
+
+static void free_request(PlanRequest *request)
+{
+        PlanRequest **at = &request->cluster->plans;
+        while (*at && *at != request)
+                at = &(*at)->next;
+        if (*at)
+                *at = request->next;
+        json_free(request->blocked);
+        free(request);
+}
+
+static void on_plan(Json *plan, void *userdata)
+{
+        PlanRequest *request = userdata;
+        json_set_string(plan, "cluster", request->cluster->config->name);
+        json_set(plan, "blocked", TAKE(request->blocked));
+        cluster_plan_fn done = request->done;
+        void *whose = request->userdata;
+        free_request(request);
+        done(plan, whose);
+}
+
+int cluster_plan(Cluster *cluster, const char *procedure, const Json *options, cluster_plan_fn done, void *userdata,
+                 Failure *reterr)
+{
+        const char *primary = cluster_primary_name(cluster);
+        if (procedure && !text_equal(procedure, failover.name))
+                return failure_set(reterr, FAILURE_INVALID, 0, "there is no procedure \"%s\": only failover", procedure);
+        if (!primary)
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: nobody knows which server is the primary",
+                                   cluster->config->name);
+        PlanRequest *request = ALLOC(PlanRequest);
+        *request = (PlanRequest){ .cluster = cluster, .done = done, .userdata = userdata, .next = cluster->plans };
+        cluster->plans = request;
+        request->blocked = guard_texts(cluster);
+        Facts facts = runs_facts(cluster, primary, options, failover.name);
+        if (!cluster->row)
+                facts_learn(&facts, NULL, NULL);
+        request->plan = runbook_plan(cluster->context.loop, cluster->exec, &failover, facts,
+                                     usec_add(loop_now(cluster->context.loop), PLAN_TIMEOUT), on_plan, request);
+        return 0;
+}
+
+void cluster_plan_forget(Cluster *cluster, void *userdata)
+{
+        for (PlanRequest *request = cluster->plans, *next; request; request = next) {
+                next = request->next;
+                if (userdata && request->userdata != userdata)
+                        continue;
+                runbook_plan_abandon(request->plan);
+                free_request(request);
+        }
+}
+
+void answers_done(Cluster *cluster)
+{
+        cluster_plan_forget(cluster, NULL);
+}
+
+static bool is_run_id(const char *run)
+{
+        return *run && strspn(run, "abcdefghijklmnopqrstuvwxyz0123456789") == strlen(run);
+}
+
+int cluster_report(Cluster *cluster, const char *run, Json **ret, Failure *reterr)
+{
+        const char *last = json_get_string(json_get(cluster->state.root, "last_run"), "run");
+        if (text_is_empty(run))
+                run = last;
+        if (!run)
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: there was no run yet", cluster->config->name);
+        if (!is_run_id(run))
+                return failure_set(reterr, FAILURE_INVALID, 0, "\"%s\" is not the id of a run: mhactl history %s", run,
+                                   cluster->config->name);
+        CLEANUP(mem_free) char *path = text_format("%s/reports/%s.json", cluster->directory, run);
+        CLEANUP(mem_free) char *text = NULL;
+        size_t length = 0;
+        Json *report = NULL;
+        Failure failure = { 0 };
+        if (file_read(path, 16 << 20, &text, &length, &failure) < 0 || json_parse(text, length, &report, &failure) < 0)
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: there is no report of run %s: %s",
+                                   cluster->config->name, run, failure.text);
+        *ret = json_object();
+        json_set(*ret, "report", report);
+        return 0;
+}
+
+typedef struct History {
+        Json *runs;
+} History;
+
+static int add_run(const Json *record, void *userdata)
+{
+        History *history = userdata;
+        const char *run = json_get_string(record, "run");
+        const Json *last = json_at(history->runs, json_length(history->runs) ? json_length(history->runs) - 1 : 0);
+        if (run && !text_equal(json_get_string(last, "run"), run)) {
+                Json *entry = json_object();
+                json_set_string(entry, "run", run);
+                json_append(history->runs, entry);
+        }
+        return 0;
+}
+
+Json *cluster_history(Cluster *cluster)
+{
+        History history = { .runs = json_array() };
+        (void) journal_replay(cluster->journal, NULL, add_run, &history);
+        Json *result = json_object(), *runs = json_ensure_array(result, "runs");
+        JSON_FOREACH(entry, history.runs)
+        {
+                CLEANUP(json_free) Json *found = NULL;
+                const char *run = json_get_string(entry, "run");
+                Json *line = json_copy(entry);
+                json_set_string(line, "cluster", cluster->config->name);
+                if (cluster_report(cluster, run, &found, NULL) >= 0) {
+                        CLEANUP(json_free) Json *of_report = report_to_history(json_get(found, "report"));
+                        json_merge(line, of_report);
+                } else {
+                        json_set_string(line, "outcome", "running");
+                }
+                json_append(runs, line);
+        }
+        json_free(history.runs);
+        return result;
+}
+
+int cluster_failover(Cluster *cluster, const Json *options, const char *by, Json **ret, Failure *reterr)
+{
+        const char *name = cluster->config->name, *primary = cluster_primary_name(cluster);
+        const char *to = json_get_string(options, "to");
+        if (cluster->runbook)
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: run %s is under way: mhactl status %s", name,
+                                   runbook_id(cluster->runbook), name);
+        if (!primary)
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: nobody knows which server is the primary", name);
+        const ServerView *view = watch_view(cluster->watches[cluster->topology.primary]);
+        if (view->evidence == EVIDENCE_ALIVE || view->evidence == EVIDENCE_ERROR)
+                return failure_set(reterr, FAILURE_INVALID, 0,
+                                   "%s: the primary %s is alive: a failover is for a dead one", name, primary);
+        if (to && (cluster_find(cluster, to) < 0 || text_equal(to, primary)))
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: \"%s\" is not one of its replicas", name, to);
+        const Json *last = json_get(cluster->state.root, "last_failover");
+        usec_t then = (usec_t) json_get_int(last, "time", 0), now = loop_now_real(cluster->context.loop);
+        if (last && !json_get_bool(options, "ignore_last_failover", false) &&
+            !json_get_bool(cluster->state.root, "acknowledged", false) &&
+            usec_sub(now, then) < cluster->config->failover.flap_window)
+                return failure_set(reterr, FAILURE_INVALID, 0,
+                                   "%s: the last failover (%s) is too recent: look at it, then mhactl acknowledge %s, or "
+                                   "--ignore-last-failover",
+                                   name, json_get_string(last, "run"), name);
+        CLEANUP(json_free) Json *with = options ? json_copy(options) : json_object();
+        json_set_string(with, "by", by);
+        int r = runs_failover(cluster, with, reterr);
+        if (r < 0)
+                return r;
+        *ret = json_object();
+        json_set_string(*ret, "run", runbook_id(cluster->runbook));
+        return 0;
+}
+
+int cluster_pause(Cluster *cluster, const char *reason, usec_t for_how_long, const char *by, Failure *reterr)
+{
+        Json *paused = json_ensure_object(cluster->state.root, "paused");
+        usec_t until = usec_add(loop_now_real(cluster->context.loop), for_how_long);
+        json_set_string(paused, "by", by);
+        json_set_string(paused, "reason", reason);
+        json_set(paused, "until", NULL);
+        if (until < (UINT64_C(1) << 53))
+                json_set_int(paused, "until", (int64_t) until);
+        int r = state_save(&cluster->state, reterr);
+        LogFields fields = cluster_fields(cluster, NULL);
+        log_event(EVENT_PAUSED, &fields, "%s: paused by %s%s%s: no automatic failover until mhactl resume %s",
+                  cluster->config->name, by, reason ? ": " : "", reason ? reason : "", cluster->config->name);
+        cluster->context.changed(cluster->context.userdata);
+        return r;
+}
+
+int cluster_resume(Cluster *cluster, const char *by, Failure *reterr)
+{
+        if (!json_has(cluster->state.root, "paused"))
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s is not paused", cluster->config->name);
+        json_set(cluster->state.root, "paused", NULL);
+        int r = state_save(&cluster->state, reterr);
+        LogFields fields = cluster_fields(cluster, NULL);
+        log_event(EVENT_RESUMED, &fields, "%s: resumed by %s", cluster->config->name, by);
+        cluster_evaluate_soon(cluster);
+        cluster->context.changed(cluster->context.userdata);
+        return r;
+}
+
+int cluster_acknowledge(Cluster *cluster, const char *by, Failure *reterr)
+{
+        if (!json_has(cluster->state.root, "last_failover"))
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: there is no failover to acknowledge",
+                                   cluster->config->name);
+        json_set_bool(cluster->state.root, "acknowledged", true);
+        int r = state_save(&cluster->state, reterr);
+        LogFields fields = cluster_fields(cluster, NULL);
+        log_event(EVENT_ACKNOWLEDGED, &fields, "%s: the last failover was acknowledged by %s: the next one may be automatic",
+                  cluster->config->name, by);
+        cluster_evaluate_soon(cluster);
+        return r;
+}
+
+int cluster_run(Cluster *cluster, const char *what, const Json *options, const char *by, Failure *reterr)
+{
+        const char *name = cluster->config->name, *reason = json_get_string(options, "reason");
+        if (!cluster->runbook)
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: no run is under way", name);
+        int r;
+        if (text_equal(what, "retry")) {
+                r = runbook_retry(cluster->runbook, by, reterr);
+        } else if (text_equal(what, "cancel")) {
+                r = runbook_cancel(cluster->runbook, by, reason ? reason : "ordered", reterr);
+        } else if (text_equal(what, "abandon")) {
+                return runbook_abandon(cluster->runbook, by, reason ? reason : "ordered", reterr);
+        } else if (text_equal(what, "override")) {
+                Verdict verdict = verdict_from_string(json_get_string(options, "verdict"));
+                if ((int) verdict < 0)
+                        return failure_set(reterr, FAILURE_INVALID, 0, "%s: give a verdict: met, hopeless, …", name);
+                r = runbook_override(cluster->runbook, json_get_string(options, "server"), verdict, by, reason, reterr);
+        } else {
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: \"%s\" is none of retry, override, abandon, cancel",
+                                   name, what ? what : "");
+        }
+        if (r >= 0 && cluster->now == CLUSTER_HALTED)
+                cluster_transition(cluster, CLUSTER_RUN_RETRIED, by);
+        return r;
+}

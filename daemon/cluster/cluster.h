@@ -1,0 +1,50 @@
+/* One cluster: its watches, its state, its run. Created from a checked configuration, which it copies. */
+#pragma once
+
+#include "config.h"
+#include "fsm.h"
+#include "json.h"
+#include "loop.h"
+#include "resolve.h"
+
+typedef struct Cluster Cluster;
+
+typedef struct ClusterContext {
+        Loop *loop;
+        Resolver *resolver;
+        const char *state_directory;
+        /* How many clusters lost their primaries lately, this one included; 0 for the limit: no storm guard. */
+        size_t (*lost)(void *userdata);
+        size_t (*storm_limit)(void *userdata);
+        bool (*stalled)(void *userdata); /* the clock jumped or the process stood still a moment ago */
+        void (*changed)(void *userdata); /* the summary may have changed */
+        void *userdata;
+} ClusterContext;
+
+/* Begins to watch, and goes on with a run that a former process left. */
+int cluster_new(const ClusterContext *context, const ClusterConfig *config, Cluster **ret, Failure *reterr);
+Cluster *cluster_free(Cluster *cluster);
+DEFINE_CLEANUP(Cluster *, cluster_free)
+
+const char *cluster_name(const Cluster *cluster);
+const ClusterConfig *cluster_config(const Cluster *cluster);
+ClusterState cluster_state(const Cluster *cluster);
+bool cluster_is_healthy(const Cluster *cluster);  /* steady and nothing that blocks */
+usec_t cluster_lost_since(const Cluster *cluster); /* when its primary was suspected (monotonic); 0: it is not */
+/* Whether a changed configuration may be taken over now (no run is under way). */
+bool cluster_may_be_replaced(const Cluster *cluster);
+
+/* What the control API says; see registry.h. The caller frees the results. */
+Json *cluster_status(Cluster *cluster);
+Json *cluster_check(Cluster *cluster);
+typedef void (*cluster_plan_fn)(Json *plan, void *userdata); /* plan is the callee's */
+int cluster_plan(Cluster *cluster, const char *procedure, const Json *options, cluster_plan_fn done, void *userdata,
+                 Failure *reterr);
+void cluster_plan_forget(Cluster *cluster, void *userdata); /* done is not called for that userdata any more */
+int cluster_report(Cluster *cluster, const char *run, Json **ret, Failure *reterr);
+Json *cluster_history(Cluster *cluster);
+int cluster_failover(Cluster *cluster, const Json *options, const char *by, Json **ret, Failure *reterr);
+int cluster_pause(Cluster *cluster, const char *reason, usec_t for_how_long, const char *by, Failure *reterr);
+int cluster_resume(Cluster *cluster, const char *by, Failure *reterr);
+int cluster_acknowledge(Cluster *cluster, const char *by, Failure *reterr);
+int cluster_run(Cluster *cluster, const char *what, const Json *options, const char *by, Failure *reterr);

@@ -1,0 +1,96 @@
+/* Old primaries that may come back: made read-only and stripped of the address as soon as they answer, whoever started
+ * them, until they replicate from the present primary. Owns the jobs that do it. */
+#include "inside.h"
+
+#include "virtual_address.h"
+#include "text.h"
+
+void fenced_add(Cluster *cluster, const char *server)
+{
+        Json *list = json_ensure_array(cluster->state.root, "fenced");
+        if (!json_array_contains(list, server))
+                json_append_string(list, server);
+}
+
+static void fenced_remove(Cluster *cluster, const char *server)
+{
+        Json *rest = json_array();
+        JSON_FOREACH(name, json_get(cluster->state.root, "fenced"))
+        {
+                if (!text_equal(json_string(name), server))
+                        json_append_string(rest, json_string(name));
+        }
+        json_set(cluster->state.root, "fenced", rest);
+        cluster_save(cluster);
+}
+
+static void on_done(Replies *replies, void *userdata)
+{
+        FenceSlot *slot = userdata;
+        Cluster *cluster = slot->cluster;
+        size_t i = (size_t) (slot - cluster->fence_slots);
+        const Server *server = &cluster->config->servers[i];
+        LogFields fields = cluster_fields(cluster, server->name);
+        slot->job = NULL;
+        if (replies->failure.kind == FAILURE_NONE) {
+                log_event(EVENT_FENCED, &fields,
+                          "%s: %s, which was primary before, answers again and was made read-only; look at what it has "
+                          "that the others lack before you attach it",
+                          cluster->config->name, server->name);
+                watch_hurry(cluster->watches[i]);
+                watch_relax(cluster->watches[i]);
+        } else {
+                log_event(EVENT_ERROR, &fields, "%s: %s, which was primary before, answers again and could not be made read-only: %s; tried again in a second",
+                          cluster->config->name, server->name, replies->failure.text);
+        }
+        replies_free(replies);
+}
+
+static void fence(Cluster *cluster, size_t i)
+{
+        const Server *server = &cluster->config->servers[i];
+        const ServerView *view = watch_view(cluster->watches[i]);
+        CLEANUP(script_done) Script script = { 0 };
+        FenceSlot *slot = &cluster->fence_slots[i];
+        usec_t now = loop_now(cluster->context.loop);
+        *slot = (FenceSlot){ .cluster = cluster, .at = now };
+        dialect_read_only(server_view_dialect(view), &script, true);
+        if (cluster->config->address.ip && cluster->config->ssh.enabled) {
+                CLEANUP(mem_free) char *removal = address_removal(cluster->config->address.ip);
+                script_try_ssh(&script, "%s", removal);
+        }
+        slot->job = exec_run(cluster->exec, server->name, "fence", &script,
+                             usec_add(now, cluster->config->fence.timeout), on_done, slot);
+}
+
+void fenced_watch(Cluster *cluster)
+{
+        CLEANUP(json_free) Json *list = json_copy(json_get(cluster->state.root, "fenced"));
+        JSON_FOREACH(entry, list)
+        {
+                const char *name = json_string(entry);
+                ssize_t i = cluster_find(cluster, name);
+                if (i < 0 || i == cluster->topology.primary)
+                        continue;
+                const ServerView *view = watch_view(cluster->watches[i]);
+                if (view->evidence != EVIDENCE_ALIVE || !view->ticked)
+                        continue;
+                bool follows = cluster->topology.entries && cluster->topology.entries[i].role == ROLE_REPLICA &&
+                               cluster->now == CLUSTER_STEADY;
+                if (follows && view->read_only) {
+                        fenced_remove(cluster, name);
+                        continue;
+                }
+                const FenceSlot *slot = &cluster->fence_slots[i];
+                bool due = !slot->at || loop_now(cluster->context.loop) >= slot->at + USEC_SEC;
+                if (!view->read_only && !slot->job && due)
+                        fence(cluster, (size_t) i);
+        }
+}
+
+void fenced_done(Cluster *cluster)
+{
+        for (size_t i = 0; cluster->fence_slots && i < cluster->config->n_servers; i++)
+                exec_abandon(cluster->fence_slots[i].job);
+        free(cluster->fence_slots);
+}

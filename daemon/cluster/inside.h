@@ -1,0 +1,94 @@
+/* What the files of a cluster share; nobody outside this folder includes it. */
+#pragma once
+
+#include "cluster.h"
+#include "log.h"
+#include "runbook.h"
+#include "state.h"
+#include "topology.h"
+#include "verdict.h"
+#include "watch.h"
+#include "witness.h"
+
+typedef struct PlanRequest PlanRequest;
+
+typedef struct FenceSlot {
+        Cluster *cluster;
+        ExecJob *job;
+        usec_t at; /* when it was begun; 0: never */
+} FenceSlot;
+
+struct Cluster {
+        ClusterContext context;
+        ClusterConfig *config;
+        char *directory; /* of its state, journal and reports */
+        State state;
+        Journal *journal;
+        SshIdentity *identity;
+        Exec *exec;
+        Watch **watches; /* one a configured server, in its order */
+        Witnesses *witnesses;
+        Timer *evaluation; /* soon, after something changed */
+        Timer *slow;       /* now and then, for what only time changes */
+
+        ClusterState now;
+        usec_t since_real;
+        Topology topology;
+        char **told_problems; /* what was logged, to log only news */
+        size_t n_told_problems;
+        char *told_held; /* why it is held, as logged */
+
+        /* Suspicion. */
+        usec_t suspected_at, suspected_real, last_good_real;
+        const VerdictRow *row; /* of the last conclusion */
+        usec_t row_since;
+        char *row_text; /* the evidence in words */
+        bool unanimous; /* everybody who could be asked cannot reach it */
+
+        /* Run. */
+        Runbook *runbook;
+        bool resume_pending;
+        usec_t resume_by;
+        bool run_opened;
+        char *run_old, *run_new;
+        usec_t retry_at; /* after an aborted run: not before */
+        unsigned n_aborted;
+        ExecJob *report_job;
+
+        /* Returned old primaries. */
+        FenceSlot *fence_slots; /* one a server */
+
+        PlanRequest *plans;
+};
+
+LogFields cluster_fields(const Cluster *cluster, const char *server);
+const char *cluster_primary_name(const Cluster *cluster); /* NULL when it is not known */
+ssize_t cluster_find(const Cluster *cluster, const char *server);
+void cluster_transition(Cluster *cluster, ClusterEvent event, const char *detail);
+void cluster_evaluate_soon(Cluster *cluster);
+void cluster_save(Cluster *cluster);
+void cluster_hurry(Cluster *cluster, bool on);
+
+/* suspect.c */
+void suspect_begin(Cluster *cluster);
+void suspect_judge(Cluster *cluster);
+void suspect_end(Cluster *cluster);
+GuardReasons suspect_guards(Cluster *cluster, bool with_candidate);
+
+/* runs.c */
+Facts runs_facts(Cluster *cluster, const char *old_primary, const Json *options, const char *procedure);
+int runs_failover(Cluster *cluster, const Json *options, Failure *reterr);
+void runs_watch(Cluster *cluster);  /* what the watches mean for the run under way */
+void runs_resume(Cluster *cluster); /* when it is time */
+int runs_open_journal(Cluster *cluster, Failure *reterr);
+void runs_done(Cluster *cluster); /* frees what belongs to runs */
+/* Who would be promoted now: {"candidate", "why", "blockers"}; the caller frees it. */
+Json *runs_if_primary_died(Cluster *cluster);
+
+/* answers.c */
+void answers_done(Cluster *cluster);
+
+/* fenced.c */
+void fenced_add(Cluster *cluster, const char *server);
+void fenced_watch(Cluster *cluster);
+void fenced_done(Cluster *cluster);

@@ -1,0 +1,258 @@
+/* Reports. Pure; must never say more than the facts prove. */
+#include "report.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "text.h"
+#include "usec.h"
+
+static const Json *find_step(const Json *run, const char *name)
+{
+        JSON_FOREACH(step, json_get(run, "steps"))
+        {
+                if (text_equal(json_get_string(step, "name"), name))
+                        return step;
+        }
+        return NULL;
+}
+
+static int64_t step_time(const Json *run, const char *name, const char *member)
+{
+        const Json *step = find_step(run, name);
+        return text_equal(json_get_string(step, "state"), "done") ? json_get_int(step, member, 0) : 0;
+}
+
+static void set_time(Json *times, const char *name, int64_t time)
+{
+        if (time > 0)
+                json_set_int(times, name, time);
+}
+
+static Json *times_of(const Json *run, const Facts *facts)
+{
+        Json *times = json_copy(json_get(facts->root, "times"));
+        if (!times)
+                times = json_object();
+        const Json *first = json_at(json_get(run, "steps"), 0);
+        int64_t last = 0;
+        JSON_FOREACH(step, json_get(run, "steps"))
+        {
+                int64_t ended = json_get_int(step, "ended", 0);
+                last = ended > last ? ended : last;
+        }
+        set_time(times, "started", json_get_int(first, "started", 0));
+        set_time(times, "opened", step_time(run, "open-candidate", "ended"));
+        set_time(times, "address", step_time(run, "move-address", "ended"));
+        set_time(times, "ended", last);
+        return times;
+}
+
+/* How each server was left, from the last thing that was found out about it. */
+static Json *server_result(const Json *run, const Facts *facts, const char *name)
+{
+        Json *result = json_object();
+        json_set_string(result, "name", name);
+        const char *old = facts_string(facts, "old_primary"), *candidate = facts_string(facts, "candidate");
+        if (text_equal(name, candidate) && step_time(run, "open-candidate", "ended")) {
+                json_set_string(result, "state", "primary");
+                json_set_string(result, "text", "takes writes");
+                return result;
+        }
+        if (text_equal(name, old)) {
+                bool gone = json_has(json_get(facts_server(facts, old), "fence"), "process");
+                json_set_string(result, "state", gone ? "fenced" : "dead");
+                json_set_string(result, "text",
+                                gone ? "no database process; made read-only when it answers again"
+                                     : "could not be reached; made read-only when it answers again");
+                return result;
+        }
+        const Json *target = json_get(json_get(find_step(run, "repoint-replicas"), "targets"), name);
+        const char *verdict = json_get_string(target, "verdict");
+        json_set_string(result, "state",
+                        !target                       ? "left out"
+                        : text_equal(verdict, "met") ? "replica"
+                                                      : "not attached");
+        json_set_string(result, "text", target ? json_get_string(target, "why") : "it took no part in the run");
+        return result;
+}
+
+static Json *fence_of(const Facts *facts)
+{
+        Json *fence = json_array();
+        JSON_FOREACH(rung, json_get(facts->root, "fence_rungs"))
+        {
+                json_append(fence, json_copy(rung));
+        }
+        return fence;
+}
+
+static Json *candidates_of(const Facts *facts)
+{
+        Json *candidates = json_array();
+        int64_t rank = 1;
+        JSON_FOREACH(entry, json_get(json_get(facts->root, "election"), "ranks"))
+        {
+                Json *candidate = json_copy(entry);
+                json_set_int(candidate, "rank", rank++);
+                json_append(candidates, candidate);
+        }
+        return candidates;
+}
+
+static void add_time(Text *out, const Json *times, const char *name, const char *label, int64_t origin)
+{
+        int64_t time = json_get_int(times, name, 0);
+        if (time <= 0)
+                return;
+        CLEANUP(mem_free) char *clock = usec_format_time((usec_t) time);
+        text_addf(out, "  %-26s %s", label, clock);
+        if (origin > 0 && time >= origin)
+                text_addf(out, "  (+%" PRId64 " ms)", (time - origin) / 1000);
+        text_add(out, "\n");
+}
+
+static void add_times(Text *out, const Json *times)
+{
+        int64_t origin = json_get_int(times, "suspected", 0);
+        text_add(out, "Times\n");
+        add_time(out, times, "last_good", "last good ping", 0);
+        add_time(out, times, "suspected", "suspected", 0);
+        add_time(out, times, "verdict", "verdict", origin);
+        add_time(out, times, "started", "run started", origin);
+        add_time(out, times, "opened", "new primary open", origin);
+        add_time(out, times, "address", "address moved", origin);
+        add_time(out, times, "ended", "all done", origin);
+}
+
+static void add_steps(Text *out, const Json *run)
+{
+        text_add(out, "\nGoals\n");
+        JSON_FOREACH(step, json_get(run, "steps"))
+        {
+                const char *state = json_get_string(step, "state");
+                int64_t started = json_get_int(step, "started", 0), ended = json_get_int(step, "ended", 0);
+                if (text_equal(state, "skipped") || text_equal(state, "pending"))
+                        continue;
+                text_addf(out, "  %-8s %6" PRId64 " ms  %-18s %s\n", state ? state : "?",
+                          ended > started ? (ended - started) / 1000 : 0, json_get_string(step, "name"),
+                          json_get_string(step, "goal"));
+                JSON_FOREACH(target, json_get(step, "targets"))
+                {
+                        const char *why = json_get_string(target, "why"), *verdict = json_get_string(target, "verdict");
+                        text_addf(out, "             %s%s%s%s%s\n", target->string, *target->string ? ": " : "",
+                                  text_equal(verdict, "met") || !verdict ? "" : verdict,
+                                  text_equal(verdict, "met") || !verdict ? "" : ": ", why ? why : "");
+                }
+        }
+}
+
+static void add_list(Text *out, const char *title, const Json *list, const char *const names[3])
+{
+        if (json_length(list) == 0)
+                return;
+        text_addf(out, "\n%s\n", title);
+        JSON_FOREACH(entry, list)
+        {
+                const char *a = json_get_string(entry, names[0]), *b = json_get_string(entry, names[1]);
+                const char *c = names[2] ? json_get_string(entry, names[2]) : NULL;
+                text_addf(out, "  %-12s %s%s%s\n", a ? a : "", b ? b : "", c ? "\n               " : "", c ? c : "");
+        }
+}
+
+static char *render(const Json *report, const Json *run)
+{
+        Text out = { 0 };
+        const char *old = json_get_string(report, "old_primary"), *new_primary = json_get_string(report, "new_primary");
+        const Json *verdict = json_get(report, "verdict"), *loss = json_get(report, "loss");
+        text_addf(&out, "%s of cluster %s: %s\n", json_get_string(report, "procedure"), json_get_string(report, "cluster"),
+                  json_get_string(report, "outcome"));
+        text_addf(&out, "Run %s: primary %s -> %s\n", json_get_string(report, "run"), old ? old : "?",
+                  new_primary ? new_primary : "none");
+        if (json_get_string(report, "why"))
+                text_addf(&out, "%s\n", json_get_string(report, "why"));
+        if (verdict) {
+                text_addf(&out, "\nWhy: %s (%s)\n", json_get_string(verdict, "text"), json_get_string(verdict, "row"));
+                text_addf(&out, "     %s\n\n", json_get_string(verdict, "evidence"));
+        }
+        add_times(&out, json_get(report, "times"));
+        if (loss) {
+                text_addf(&out, "\nLoss: %s\n  %s\n", json_get_string(loss, "verdict"), json_get_string(loss, "proof"));
+                JSON_FOREACH(detail, json_get(loss, "details"))
+                {
+                        text_addf(&out, "  - %s\n", json_string(detail));
+                }
+        }
+        add_list(&out, "Fence", json_get(report, "fence"), (const char *const[]){ "rung", "result", "guarantee" });
+        add_list(&out, "Candidates", json_get(report, "candidates"), (const char *const[]){ "server", "why", NULL });
+        add_list(&out, "Servers", json_get(report, "servers"), (const char *const[]){ "name", "state", "text" });
+        add_steps(&out, run);
+        return text_take(&out);
+}
+
+Json *report_make(const Json *run, const Facts *facts)
+{
+        Json *report = json_object();
+        json_set_string(report, "cluster", facts_string(facts, "cluster"));
+        json_set_string(report, "run", facts_string(facts, "run"));
+        json_set_string(report, "procedure", facts_string(facts, "procedure"));
+        json_set_string(report, "outcome", json_get_string(run, "outcome"));
+        json_set_string(report, "why", json_get_string(run, "why"));
+        json_set_string(report, "old_primary", facts_string(facts, "old_primary"));
+        if (step_time(run, "open-candidate", "ended"))
+                json_set_string(report, "new_primary", facts_string(facts, "candidate"));
+        json_set(report, "times", times_of(run, facts));
+        json_set(report, "verdict", json_copy(json_get(facts->root, "verdict")));
+        json_set(report, "steps", json_copy(json_get(run, "steps")));
+        json_set(report, "candidates", candidates_of(facts));
+        json_set(report, "fence", fence_of(facts));
+        json_set(report, "loss", json_copy(json_get(facts->root, "loss")));
+        Json *servers = json_ensure_array(report, "servers");
+        for (size_t i = 0; i < facts_n_servers(facts); i++)
+                json_append(servers, server_result(run, facts, facts_server_name(facts, i)));
+        char *summary = report_summary(report);
+        json_set_string(report, "summary", summary);
+        free(summary);
+        char *text = render(report, run);
+        json_set_string(report, "text", text);
+        free(text);
+        return report;
+}
+
+char *report_summary(const Json *report)
+{
+        const char *old = json_get_string(report, "old_primary"), *new_primary = json_get_string(report, "new_primary");
+        const Json *times = json_get(report, "times");
+        int64_t suspected = json_get_int(times, "suspected", 0), opened = json_get_int(times, "opened", 0);
+        size_t attached = 0, others = 0;
+        JSON_FOREACH(server, json_get(report, "servers"))
+        {
+                const char *state = json_get_string(server, "state");
+                attached += text_equal(state, "replica");
+                others += !text_equal(state, "primary") && !text_equal(json_get_string(server, "name"), old);
+        }
+        if (!new_primary)
+                return text_format("%s %s: no server was opened%s%s", json_get_string(report, "procedure"),
+                                   json_get_string(report, "outcome"), json_get_string(report, "why") ? ": " : "",
+                                   json_get_string(report, "why") ? json_get_string(report, "why") : "");
+        Text out = { 0 };
+        text_addf(&out, "%s -> %s", old ? old : "?", new_primary);
+        if (suspected > 0 && opened > suspected)
+                text_addf(&out, ", writable %" PRId64 " ms after the first suspicion", (opened - suspected) / 1000);
+        text_addf(&out, ", %zu of %zu replicas follow", attached, others);
+        if (json_has(report, "loss"))
+                text_addf(&out, ", loss: %s", json_get_string(json_get(report, "loss"), "verdict"));
+        return text_take(&out);
+}
+
+Json *report_to_history(const Json *report)
+{
+        Json *entry = json_object();
+        static const char *const strings[] = { "run",         "cluster",     "procedure", "outcome",
+                                               "old_primary", "new_primary", "summary" };
+        for (size_t i = 0; i < ARRAY_LENGTH(strings); i++)
+                json_set_string(entry, strings[i], json_get_string(report, strings[i]));
+        json_set(entry, "started", json_copy(json_get(json_get(report, "times"), "started")));
+        json_set(entry, "ended", json_copy(json_get(json_get(report, "times"), "ended")));
+        return entry;
+}

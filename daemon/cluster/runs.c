@@ -1,0 +1,438 @@
+/* Beginning, resuming and ending the runs of a cluster. Owns the runbook, the journal and the reports; must never begin a
+ * run while another is open. */
+#include "inside.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "election.h"
+#include "failover.h"
+#include "file.h"
+#include "report.h"
+#include "text.h"
+
+/* How long a former run waits to hear from the old primary before it goes on, and pauses after an aborted run. */
+#define RESUME_WAIT (3 * USEC_SEC)
+#define RETRY_PAUSE (2 * USEC_SEC)
+#define RETRIES_MAX 3
+
+static const Procedure *const procedures[] = { &failover };
+
+static const Procedure *find_procedure(const char *name)
+{
+        for (size_t i = 0; i < ARRAY_LENGTH(procedures); i++)
+                if (text_equal(procedures[i]->name, name))
+                        return procedures[i];
+        return NULL;
+}
+
+static char *new_run_id(const Cluster *cluster)
+{
+        uint32_t random = 0;
+        (void) !getrandom(&random, sizeof random, GRND_NONBLOCK);
+        return text_format("r%llx%06x", (unsigned long long) (loop_now_real(cluster->context.loop) / USEC_MSEC),
+                           (unsigned) (random & 0xffffff));
+}
+
+static void set_ms(Json *object, const char *name, usec_t duration)
+{
+        json_set_int(object, name, (int64_t) (duration / USEC_MSEC));
+}
+
+/* A rung that has to wait for a host of which nothing is heard costs write time and gives nothing. */
+static usec_t fence_time(const Cluster *cluster, ssize_t old)
+{
+        usec_t full = cluster->config->fence.timeout, hopeless = 400 * USEC_MSEC;
+        int ssh = old >= 0 ? witnesses_ssh(cluster->witnesses, (size_t) old) : -1;
+        bool waited = cluster->suspected_at &&
+                      loop_now(cluster->context.loop) >= cluster->suspected_at + USEC_SEC;
+        if (cluster->config->fence.policy == FENCE_POLICY_REQUIRED || ssh == 1 || (ssh < 0 && !waited))
+                return full;
+        return full < hopeless ? full : hopeless;
+}
+
+static Json *frozen_config(const Cluster *cluster, ssize_t old, const Json *options)
+{
+        const ClusterConfig *config = cluster->config;
+        const FailoverConfig *rules = &config->failover;
+        Json *json = cluster_config_to_json(config);
+        Json *election = json_ensure_object(json, "election"), *timeouts = json_ensure_object(json, "timeouts");
+        json_set_bool(election, "allow_newer_version", rules->allow_newer_version);
+        if (rules->max_unapplied != CONFIG_NO_LIMIT && rules->max_unapplied < (UINT64_C(1) << 53))
+                json_set_int(election, "max_unapplied", (int64_t) rules->max_unapplied);
+        json_set_bool(election, "accept_loss", json_has(options, "accept_loss"));
+        json_set_string(json_ensure_object(json, "fence"), "command", config->fence.command);
+        json_set_bool(json_ensure_object(json, "replication"), "has_password", config->replication.password != NULL);
+        usec_t fence = fence_time(cluster, old);
+        set_ms(timeouts, "fence-address", fence);
+        set_ms(timeouts, "fence-process", fence);
+        set_ms(timeouts, "stop-receivers", 3 * USEC_SEC);
+        set_ms(timeouts, "drain-donor", rules->apply_timeout);
+        set_ms(timeouts, "feed-candidate", rules->apply_timeout);
+        set_ms(timeouts, "drain-candidate", rules->apply_timeout);
+        set_ms(timeouts, "detach-candidate", 90 * USEC_SEC);
+        set_ms(timeouts, "repoint-replicas", rules->repoint_timeout);
+        set_ms(timeouts, "verify-replication", rules->repoint_timeout);
+        static const char *const hooks[] = { "prepare-hook", "stop-hook", "shutdown-hook", "start-hook" };
+        for (size_t i = 0; i < ARRAY_LENGTH(hooks); i++)
+                set_ms(timeouts, hooks[i], usec_add(config->hooks.timeout, 5 * USEC_SEC));
+        return json;
+}
+
+static Json *server_facts(const Cluster *cluster, size_t i)
+{
+        Json *json = server_to_json(&cluster->config->servers[i]);
+        CLEANUP(json_free) Json *view = server_view_to_json(watch_view(cluster->watches[i]));
+        json_merge(json, view);
+        size_t n = 0;
+        const char *const *addresses = watch_addresses(cluster->watches[i], &n);
+        if (n)
+                json_set_string(json, "address", addresses[0]);
+        return json;
+}
+
+static Json *verdict_facts(const Cluster *cluster)
+{
+        Json *verdict = json_object();
+        json_set_string(verdict, "row", cluster->row ? cluster->row->id : "told");
+        json_set_string(verdict, "text", cluster->row ? cluster->row->sentence : "an operator said so");
+        json_set_string(verdict, "evidence", cluster->row_text);
+        return verdict;
+}
+
+static void set_time(Json *times, const char *name, usec_t real)
+{
+        if (real)
+                json_set_int(times, name, (int64_t) real);
+}
+
+Facts runs_facts(Cluster *cluster, const char *old_primary, const Json *options, const char *procedure)
+{
+        CLEANUP(mem_free) char *run = new_run_id(cluster);
+        ssize_t old = cluster_find(cluster, old_primary);
+        Facts facts = facts_new(cluster->config->name, run, procedure);
+        Json *order = json_get_mutable(facts.root, "order"), *servers = json_get_mutable(facts.root, "servers");
+        Json *replicas = json_ensure_array(facts.root, "replicas"), *left_out = json_ensure_array(facts.root, "left_out");
+        json_set(facts.root, "config", frozen_config(cluster, old, options));
+        for (size_t i = 0; i < cluster->config->n_servers; i++) {
+                const char *name = cluster->config->servers[i].name;
+                json_append_string(order, name);
+                json_set(servers, name, server_facts(cluster, i));
+                if ((ssize_t) i == old)
+                        continue;
+                bool alive = watch_view(cluster->watches[i])->evidence == EVIDENCE_ALIVE;
+                if (alive && old >= 0 && cluster->topology.entries && cluster->topology.entries[i].source == old)
+                        json_append_string(replicas, name);
+                else if (!alive)
+                        json_append_string(left_out, name);
+        }
+        json_set_string(facts.root, "old_primary", old_primary);
+        json_set_string(facts.root, "told_candidate", json_get_string(options, "to"));
+        json_set_string(facts.root, "ordered_by", json_get_string(options, "by"));
+        json_set(facts.root, "verdict", verdict_facts(cluster));
+        json_set_bool(facts.root, "unreachable_for_all", cluster->unanimous);
+        json_set_int(facts.root, "epoch", json_get_int(cluster->state.root, "epoch", 0) + 1);
+        Json *times = json_ensure_object(facts.root, "times");
+        set_time(times, "last_good", cluster->last_good_real);
+        set_time(times, "suspected", cluster->suspected_real);
+        set_time(times, "verdict", loop_now_real(cluster->context.loop));
+        return facts;
+}
+
+Json *runs_if_primary_died(Cluster *cluster)
+{
+        Json *result = json_object();
+        const char *primary = cluster_primary_name(cluster);
+        if (!primary) {
+                json_set_string(result, "why", "nobody knows which server is the primary");
+                return result;
+        }
+        CLEANUP(facts_done) Facts facts = runs_facts(cluster, primary, NULL, "failover");
+        CLEANUP(election_input_done) ElectionInput input = { 0 };
+        Failure failure = { 0 };
+        if (json_length(json_get(facts.root, "replicas")) == 0) {
+                json_set_string(result, "why", "no replica of it can be reached");
+                return result;
+        }
+        if (election_from_facts(&facts, &input, &failure) < 0) {
+                json_set_string(result, "why", failure.text);
+                return result;
+        }
+        CLEANUP(election_done) Election election = election_hold(&input);
+        if (election.candidate >= 0)
+                json_set_string(result, "candidate", input.candidates[election.candidate].name);
+        json_set_string(result, "why", election.why);
+        json_set_string(result, "loss", election.loss);
+        return result;
+}
+
+static void on_event(const RunEvent *event, void *userdata)
+{
+        Cluster *cluster = userdata;
+        LogFields fields = cluster_fields(cluster, event->server && *event->server ? event->server : NULL);
+        fields.step = event->step->name;
+        const char *why = event->why ? event->why : "";
+        const char *name = cluster->config->name, *server = event->server ? event->server : "";
+        const char *colon = *server ? ": " : "";
+        switch (event->kind) {
+        case RUN_EVENT_STEP_STARTED:
+                log_event(EVENT_STEP_STARTED, &fields, "%s: step %zu of %zu, %s: %s", name, event->number, event->total,
+                          event->step->name, event->step->goal);
+                break;
+        case RUN_EVENT_PROGRESS:
+                log_event(EVENT_DEBUG, &fields, "%s: %s: %s%s%s", name, event->step->name, server, colon, why);
+                break;
+        case RUN_EVENT_TARGET_SETTLED:
+        case RUN_EVENT_DECIDED:
+                if (event->verdict == VERDICT_MET)
+                        log_event(EVENT_STEP_DONE, &fields, "%s: %s: %s%s%s", name, event->step->name, server, colon, why);
+                else
+                        log_event(EVENT_STEP_FAILED, &fields, "%s: %s: %s%s%s: %s", name, event->step->name, server,
+                                  colon, verdict_to_string(event->verdict), why);
+                break;
+        case RUN_EVENT_STEP_SKIPPED:
+                break;
+        case RUN_EVENT_STEP_ENDED:
+                if (text_equal(event->step->name, "open-candidate") && event->verdict == VERDICT_MET) {
+                        cluster->run_opened = true;
+                        fenced_add(cluster, cluster->run_old);
+                        json_set_string(cluster->state.root, "known_primary",
+                                        facts_string(runbook_facts(cluster->runbook), "candidate"));
+                        cluster_save(cluster);
+                }
+                break;
+        case RUN_EVENT_UNDOING:
+                log_event(EVENT_WARNING, &fields, "%s: undoing: %s", name, why);
+                break;
+        }
+}
+
+static char *report_path(const Cluster *cluster, const char *run)
+{
+        return text_format("%s/reports/%s.json", cluster->directory, run);
+}
+
+static void on_report_hook(Replies *replies, void *userdata)
+{
+        Cluster *cluster = userdata;
+        LogFields fields = cluster_fields(cluster, NULL);
+        const Reply *reply = replies_at(replies, 0);
+        cluster->report_job = NULL;
+        if (replies->failure.kind != FAILURE_NONE || reply->exit_status != 0)
+                log_event(EVENT_WARNING, &fields, "%s: the report hook failed: %s", cluster->config->name,
+                          replies->failure.kind != FAILURE_NONE ? replies->failure.text : "exit status not 0");
+        replies_free(replies);
+}
+
+static void tell_report_hook(Cluster *cluster, const Json *report)
+{
+        if (!cluster->config->hooks.report)
+                return;
+        CLEANUP(script_done) Script script = { 0 };
+        Json *input = json_copy(report);
+        json_set_string(input, "hook", "report");
+        script_hook(&script, "report", input);
+        exec_abandon(cluster->report_job);
+        cluster->report_job =
+                exec_run(cluster->exec, NULL, "report", &script,
+                         usec_add(loop_now(cluster->context.loop), cluster->config->hooks.timeout), on_report_hook,
+                         cluster);
+}
+
+static void write_report(Cluster *cluster, RunOutcome outcome)
+{
+        Failure failure = { 0 };
+        CLEANUP(json_free) Json *run = runbook_describe(cluster->runbook);
+        const Facts *facts = runbook_facts(cluster->runbook);
+        json_set_string(run, "outcome", run_outcome_to_string(outcome));
+        CLEANUP(json_free) Json *report = report_make(run, facts);
+        CLEANUP(mem_free) char *text = json_print_pretty(report);
+        CLEANUP(mem_free) char *path = report_path(cluster, facts_string(facts, "run"));
+        LogFields fields = cluster_fields(cluster, NULL);
+        if (file_replace(path, text, strlen(text), 0600, &failure) < 0)
+                log_event(EVENT_ERROR, &fields, "%s: the report cannot be kept: %s", cluster->config->name, failure.text);
+        else
+                log_event(EVENT_REPORT, &fields, "%s: %s: mhactl report %s", cluster->config->name,
+                          json_get_string(report, "summary"), cluster->config->name);
+        tell_report_hook(cluster, report);
+        Json *last = json_ensure_object(cluster->state.root, "last_run");
+        CLEANUP(json_free) Json *entry = report_to_history(report);
+        json_merge(last, entry);
+}
+
+static void remember(Cluster *cluster, RunOutcome outcome)
+{
+        const Facts *facts = runbook_facts(cluster->runbook);
+        if (outcome != RUN_ABORTED || cluster->run_opened) {
+                Json *last = json_ensure_object(cluster->state.root, "last_failover");
+                json_set_string(last, "run", facts_string(facts, "run"));
+                json_set_int(last, "time", (int64_t) loop_now_real(cluster->context.loop));
+                json_set_string(last, "outcome", run_outcome_to_string(outcome));
+                json_set_string(last, "old_primary", facts_string(facts, "old_primary"));
+                json_set_string(last, "new_primary", facts_string(facts, "candidate"));
+                json_set(cluster->state.root, "acknowledged", NULL);
+                json_set_int(cluster->state.root, "epoch", json_get_int(facts->root, "epoch", 1));
+        }
+        cluster_save(cluster);
+}
+
+static void forget_run(Cluster *cluster)
+{
+        cluster->runbook = runbook_free(cluster->runbook);
+        free(cluster->run_old);
+        cluster->run_old = NULL;
+        cluster->run_opened = false;
+        exec_cool(cluster->exec);
+        Failure failure = { 0 };
+        LogFields fields = cluster_fields(cluster, NULL);
+        if (journal_compact(cluster->journal, cluster->config->failover.keep_runs, &failure) < 0)
+                log_event(EVENT_ERROR, &fields, "%s: %s", cluster->config->name, failure.text);
+}
+
+static void on_done(Runbook *runbook, RunOutcome outcome, const char *why, void *userdata)
+{
+        Cluster *cluster = userdata;
+        LogFields fields = cluster_fields(cluster, NULL);
+        const char *name = cluster->config->name;
+        write_report(cluster, outcome);
+        remember(cluster, outcome);
+        switch (outcome) {
+        case RUN_COMPLETED:
+                cluster->n_aborted = 0;
+                log_event(EVENT_RUN_COMPLETED, &fields, "%s: the run is complete: %s", name,
+                          json_get_string(json_get(cluster->state.root, "last_run"), "summary"));
+                forget_run(cluster);
+                cluster_transition(cluster, CLUSTER_RUN_COMPLETED, why);
+                break;
+        case RUN_ABORTED:
+                cluster->n_aborted++;
+                cluster->retry_at = usec_add(loop_now(cluster->context.loop),
+                                             cluster->n_aborted >= RETRIES_MAX ? USEC_MINUTE : RETRY_PAUSE);
+                log_event(EVENT_RUN_ABORTED, &fields, "%s: the run was given up and undone: %s", name, why);
+                forget_run(cluster);
+                cluster_transition(cluster, CLUSTER_RUN_ABORTED, why);
+                break;
+        case RUN_HALTED:
+                log_event(EVENT_RUN_HALTED, &fields,
+                          "%s: the run cannot go on by itself: %s. Mend it and type: mhactl run retry %s; or: mhactl run "
+                          "abandon %s",
+                          name, why, name, name);
+                cluster_transition(cluster, CLUSTER_RUN_HALTED, why);
+                break;
+        case _RUN_OUTCOME_MAX:
+        case _RUN_OUTCOME_INVALID:
+                break;
+        }
+}
+
+int runs_failover(Cluster *cluster, const Json *options, Failure *reterr)
+{
+        const char *old = cluster_primary_name(cluster);
+        LogFields fields = cluster_fields(cluster, old);
+        Facts facts = runs_facts(cluster, old, options, failover.name);
+        cluster->runbook = runbook_new(cluster->context.loop, cluster->exec, cluster->journal, &failover, on_event,
+                                       on_done, cluster);
+        cluster->run_old = alloc_string(old);
+        cluster->run_opened = false;
+        int r = runbook_begin(cluster->runbook, facts, reterr);
+        if (r < 0) {
+                cluster->runbook = runbook_free(cluster->runbook);
+                free(cluster->run_old);
+                cluster->run_old = NULL;
+                return r;
+        }
+        fields.run = runbook_id(cluster->runbook);
+        log_event(EVENT_RUN_STARTED, &fields, "%s: failover begins: primary %s is to be replaced", cluster->config->name,
+                  old);
+        cluster_transition(cluster, CLUSTER_RUN_BEGUN, NULL);
+        return 0;
+}
+
+int runs_open_journal(Cluster *cluster, Failure *reterr)
+{
+        CLEANUP(mem_free) char *reports = text_format("%s/reports", cluster->directory);
+        CLEANUP(mem_free) char *path = text_format("%s/journal", cluster->directory);
+        int r = file_make_directory(reports, 0700, reterr);
+        if (r >= 0)
+                r = journal_open(path, cluster->config->name, &cluster->journal, reterr);
+        if (r < 0)
+                return r;
+        if (journal_open_run(cluster->journal)) {
+                cluster->resume_pending = true;
+                cluster->resume_by = usec_add(loop_now(cluster->context.loop), RESUME_WAIT);
+                timer_set(cluster->evaluation, cluster->resume_by);
+        }
+        return 0;
+}
+
+typedef struct Opening {
+        const char *procedure;
+        Json *initial;
+        bool opened;
+} Opening;
+
+static int read_opening(const Json *record, void *userdata)
+{
+        Opening *opening = userdata;
+        const char *kind = json_get_string(record, "kind");
+        if (!opening->initial && json_has(json_get(record, "data"), "facts"))
+                opening->initial = json_copy(json_get(json_get(record, "data"), "facts"));
+        if (text_equal(json_get_string(record, "step"), "open-candidate") && text_equal(kind, "intent"))
+                opening->opened = true;
+        return 0;
+}
+
+/* A former run goes on as soon as the old primary was asked once (it may be back), or could not be asked for a while. */
+void runs_resume(Cluster *cluster)
+{
+        Opening opening = { 0 };
+        (void) journal_replay(cluster->journal, journal_open_run(cluster->journal), read_opening, &opening);
+        CLEANUP(json_free) Json *initial = opening.initial;
+        const char *old = json_get_string(initial, "old_primary"), *name = json_get_string(initial, "procedure");
+        ssize_t i = cluster_find(cluster, old);
+        usec_t now = loop_now(cluster->context.loop);
+        if (now < cluster->resume_by && i >= 0 && !watch_was_asked(cluster->watches[i]))
+                return;
+        cluster->resume_pending = false;
+        Failure failure = { 0 };
+        const Procedure *procedure = find_procedure(name ? name : failover.name);
+        cluster->run_old = alloc_string(old);
+        cluster->run_opened = opening.opened;
+        cluster->runbook = runbook_new(cluster->context.loop, cluster->exec, cluster->journal,
+                                       procedure ? procedure : &failover, on_event, on_done, cluster);
+        LogFields fields = cluster_fields(cluster, NULL);
+        int r = runbook_resume(cluster->runbook, &failure);
+        fields.run = runbook_id(cluster->runbook);
+        if (r < 0) {
+                log_event(EVENT_RUN_HALTED, &fields, "%s: the run that the last daemon left cannot go on: %s",
+                          cluster->config->name, failure.text);
+                cluster_transition(cluster, CLUSTER_RUN_HALTED, failure.text);
+                return;
+        }
+        log_event(EVENT_RUN_RESUMED, &fields, "%s: going on with the run that the last daemon left open",
+                  cluster->config->name);
+        cluster_transition(cluster, CLUSTER_RUN_BEGUN, NULL);
+        runs_watch(cluster);
+}
+
+/* Nothing is changed for good before the opening: when the old primary answers after all, it stays the primary. */
+void runs_watch(Cluster *cluster)
+{
+        ssize_t i = cluster_find(cluster, cluster->run_old);
+        if (!cluster->runbook || cluster->run_opened || i < 0)
+                return;
+        const ServerView *view = watch_view(cluster->watches[i]);
+        if (view->evidence != EVIDENCE_ALIVE || !view->ticked || view->read_only)
+                return;
+        CLEANUP(mem_free) char *why = text_format("%s answers again", cluster->run_old);
+        (void) runbook_cancel(cluster->runbook, "mhad", why, NULL);
+}
+
+void runs_done(Cluster *cluster)
+{
+        exec_abandon(cluster->report_job);
+        cluster->runbook = runbook_free(cluster->runbook);
+        cluster->journal = journal_free(cluster->journal);
+        free(cluster->run_old);
+}

@@ -1,0 +1,17 @@
+/* What a cluster must remember over a restart besides its runs: one small file, replaced durably. */
+#pragma once
+
+#include "json.h"
+#include "usec.h"
+
+typedef struct State {
+        char *path;
+        Json *root; /* {"known_primary", "epoch", "last_failover": {"run", "time", "outcome", "old_primary",
+                     *  "new_primary"}, "acknowledged": bool, "paused": {"by", "reason", "until"}, "fenced": [names]} */
+} State;
+
+/* A missing file is an empty state; an unreadable one is an error that names it. */
+int state_load(const char *path, State *ret, Failure *reterr);
+void state_done(State *state);
+/* Writes it if it can; the caller reports the failure. */
+int state_save(const State *state, Failure *reterr);

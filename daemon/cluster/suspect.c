@@ -1,0 +1,208 @@
+/* The primary does not answer: ask the others, judge, and act when the verdict has held long enough and nothing forbids
+ * it. Owns the suspicion's members of the cluster; must never act while somebody sees the primary alive. */
+#include "inside.h"
+
+#include <string.h>
+
+#include "text.h"
+
+void suspect_begin(Cluster *cluster)
+{
+        ssize_t primary = cluster->topology.primary;
+        cluster->suspected_at = loop_now(cluster->context.loop);
+        cluster->suspected_real = loop_now_real(cluster->context.loop);
+        cluster->last_good_real = watch_last_good_real(cluster->watches[primary]);
+        cluster->row = NULL;
+        cluster_hurry(cluster, true);
+        witnesses_ask(cluster->witnesses, (size_t) primary);
+        for (size_t i = 0; i < cluster->config->n_servers; i++)
+                exec_warm(cluster->exec, cluster->config->servers[i].name);
+}
+
+void suspect_end(Cluster *cluster)
+{
+        witnesses_rest(cluster->witnesses);
+        cluster_hurry(cluster, false);
+        cluster->row = NULL;
+        cluster->suspected_at = 0;
+        free(cluster->row_text);
+        cluster->row_text = NULL;
+        free(cluster->told_held);
+        cluster->told_held = NULL;
+}
+
+static Witness witness_of(const Cluster *cluster, size_t i)
+{
+        const ClusterConfig *config = cluster->config;
+        bool observer = i >= config->n_servers;
+        Witness witness = {
+                .name = observer ? config->observers[i - config->n_servers].name : config->servers[i].name,
+                .reachable = witnesses_ssh(cluster->witnesses, i) == 1,
+                .pending = witnesses_is_pending(cluster->witnesses, i),
+                .tunnel = witnesses_opinion(cluster->witnesses, i),
+        };
+        if (observer)
+                return witness;
+        const ServerView *view = watch_view(cluster->watches[i]);
+        const ReplicaChannel *channel = server_view_channel(view);
+        if (view->evidence != EVIDENCE_ALIVE)
+                return witness;
+        witness.reachable = true;
+        if (channel && cluster->topology.entries[i].source == cluster->topology.primary)
+                witness.receiver = suspicion_receiver(channel, loop_now(cluster->context.loop),
+                                                      config->detection.heartbeat_stale);
+        return witness;
+}
+
+/* The suspicion as values; witnesses has room for all. */
+static Suspicion gather(const Cluster *cluster, Witness *witnesses)
+{
+        size_t n = 0, primary = (size_t) cluster->topology.primary;
+        for (size_t i = 0; i < witnesses_n(cluster->witnesses); i++)
+                if (i != primary)
+                        witnesses[n++] = witness_of(cluster, i);
+        const ServerView *view = watch_view(cluster->watches[primary]);
+        return (Suspicion){
+                .own = view->evidence,
+                .semi_sync_locked = view->semi_sync_active && view->semi_sync_waiting > 0 &&
+                                    view->semi_sync_clients < view->semi_sync_wait_count,
+                .witnesses = witnesses,
+                .n_witnesses = n,
+        };
+}
+
+static bool may_act_on(const Cluster *cluster, Finding finding)
+{
+        switch (finding) {
+        case FINDING_DEAD:
+                return true;
+        case FINDING_STALLED:
+                return cluster->config->detection.on_stalled == DETECTION_ACTION_FAILOVER;
+        case FINDING_LOCKED:
+                return cluster->config->detection.on_locked == DETECTION_ACTION_FAILOVER;
+        case FINDING_ALIVE:
+        case FINDING_SUSPECT:
+        case FINDING_UNREACHABLE_FROM_HERE:
+        case FINDING_ISOLATED:
+        case _FINDING_MAX:
+        case _FINDING_INVALID:
+                break;
+        }
+        return false;
+}
+
+static bool pause_holds(Cluster *cluster)
+{
+        const Json *paused = json_get(cluster->state.root, "paused");
+        int64_t until = json_get_int(paused, "until", 0);
+        if (paused && until > 0 && (usec_t) until <= loop_now_real(cluster->context.loop)) {
+                json_set(cluster->state.root, "paused", NULL);
+                cluster_save(cluster);
+                LogFields fields = cluster_fields(cluster, NULL);
+                log_event(EVENT_RESUMED, &fields, "%s: the pause is over; automatic failover is possible again",
+                          cluster->config->name);
+                return false;
+        }
+        return paused != NULL;
+}
+
+GuardReasons suspect_guards(Cluster *cluster, bool with_candidate)
+{
+        const Json *last = json_get(cluster->state.root, "last_failover");
+        usec_t now = loop_now_real(cluster->context.loop), then = (usec_t) json_get_int(last, "time", 0);
+        const Problem *blocker = topology_blocker(&cluster->topology);
+        CLEANUP(json_free) Json *would = with_candidate ? runs_if_primary_died(cluster) : NULL;
+        const char *candidate = json_get_string(would, "candidate");
+        void *userdata = cluster->context.userdata;
+        GuardInput input = {
+                .cluster = cluster->config->name,
+                .paused = pause_holds(cluster),
+                .pause_reason = json_get_string(json_get(cluster->state.root, "paused"), "reason"),
+                .monitor_only = cluster->config->failover.mode == FAILOVER_MODE_MONITOR,
+                .had_failover = last != NULL,
+                .since_failover = usec_sub(now, then),
+                .flap_window = cluster->config->failover.flap_window,
+                .acknowledged = json_get_bool(cluster->state.root, "acknowledged", false),
+                .clusters_lost = cluster->context.lost(userdata),
+                .storm_limit = cluster->context.storm_limit(userdata),
+                .stalled = cluster->context.stalled(userdata),
+                .problem = blocker ? blocker->text : NULL,
+                .halted = cluster->now == CLUSTER_HALTED,
+                .no_candidate = with_candidate && !candidate ? json_get_string(would, "why") : NULL,
+        };
+        return guard_check(&input);
+}
+
+static void hold(Cluster *cluster, const char *why)
+{
+        cluster_transition(cluster, CLUSTER_ACT_FORBIDDEN, why);
+        if (text_equal(cluster->told_held, why))
+                return;
+        free(cluster->told_held);
+        cluster->told_held = alloc_string(why);
+        LogFields fields = cluster_fields(cluster, cluster_primary_name(cluster));
+        log_event(EVENT_HELD, &fields, "%s: no automatic failover: %s", cluster->config->name, why);
+}
+
+static void act(Cluster *cluster, const Conclusion *conclusion)
+{
+        if (!may_act_on(cluster, conclusion->row->finding)) {
+                CLEANUP(mem_free) char *why = text_format("%s (%s)", conclusion->row->sentence, cluster->row_text);
+                hold(cluster, why);
+                return;
+        }
+        if (loop_now(cluster->context.loop) < cluster->retry_at) {
+                timer_set(cluster->evaluation, cluster->retry_at);
+                return;
+        }
+        GuardReasons reasons = suspect_guards(cluster, true);
+        if (reasons.n_items == 0) {
+                Failure failure = { 0 };
+                if (runs_failover(cluster, NULL, &failure) < 0)
+                        hold(cluster, failure.text);
+                return;
+        }
+        Text why = { 0 };
+        for (size_t i = 0; i < reasons.n_items; i++) {
+                text_separate(&why, "; ");
+                text_add(&why, reasons.items[i].text);
+        }
+        hold(cluster, why.data);
+        text_done(&why);
+}
+
+static void note(Cluster *cluster, const Suspicion *suspicion, const Conclusion *conclusion)
+{
+        free(cluster->row_text);
+        cluster->row_text = suspicion_describe(suspicion, conclusion);
+        cluster->unanimous = conclusion->n_voices[VOICE_ALIVE] == 0 && conclusion->n_voices[VOICE_STALE] == 0 &&
+                             conclusion->n_voices[VOICE_GONE] + conclusion->n_voices[VOICE_LOST] > 0;
+        if (conclusion->row == cluster->row)
+                return;
+        cluster->row = conclusion->row;
+        cluster->row_since = loop_now(cluster->context.loop);
+        LogFields fields = cluster_fields(cluster, cluster_primary_name(cluster));
+        log_event(conclusion->row->finding == FINDING_DEAD ? EVENT_DEAD : EVENT_SUSPECT, &fields, "%s: %s: %s [%s]: %s",
+                  cluster->config->name, cluster_primary_name(cluster), conclusion->row->sentence, conclusion->row->id,
+                  cluster->row_text);
+}
+
+void suspect_judge(Cluster *cluster)
+{
+        CLEANUP(mem_free) Witness *witnesses = ALLOC_ARRAY(Witness, witnesses_n(cluster->witnesses));
+        Suspicion suspicion = gather(cluster, witnesses);
+        Conclusion conclusion = suspicion_judge(&suspicion);
+        const DetectionConfig *detection = &cluster->config->detection;
+        note(cluster, &suspicion, &conclusion);
+        PersistenceTimes times = { .grace = detection->restart_grace };
+        usec_t now = loop_now(cluster->context.loop);
+        /* The grace counts from the first sign: that is when a service manager began to restart it. */
+        usec_t from = conclusion.row->persistence == PERSISTENCE_GRACE ? cluster->suspected_at : cluster->row_since;
+        usec_t remaining = suspicion_remaining(&conclusion, &times, usec_sub(now, from));
+        if (conclusion.row->finding == FINDING_SUSPECT)
+                timer_set_in(cluster->evaluation, 100 * USEC_MSEC);
+        else if (remaining > 0)
+                timer_set_in(cluster->evaluation, remaining);
+        else
+                act(cluster, &conclusion);
+}

@@ -1,0 +1,547 @@
+/* The watch over one server. Owns one connection, one timer and the view; must never decide what an answer means for the
+ * cluster. At most one question is under way at a time. */
+#include "watch.h"
+
+#include <string.h>
+
+#include "log.h"
+#include "sql.h"
+#include "text.h"
+
+typedef enum WatchState {
+        WATCH_WAITING,    /* no connection; the timer says when to try */
+        WATCH_RESOLVING,
+        WATCH_CONNECTING,
+        WATCH_IDLE,       /* connected; the timer says when to ask */
+        WATCH_ASKING,
+} WatchState;
+
+/* What is asked, one after the other. */
+typedef enum Question {
+        ASK_IDENTITY,
+        ASK_PING_SCHEMA, /* makes them, for ping: insert */
+        ASK_PING_TABLE,
+        ASK_INSERT,
+        ASK_TICK,
+        ASK_REPLICA,
+        ASK_HEARTBEAT,
+        ASK_BINLOG,
+        ASK_SEMI_SYNC,
+        _ASK_MAX,
+} Question;
+
+struct Watch {
+        Loop *loop;
+        Resolver *resolver;
+        const ClusterConfig *config;
+        const Server *server;
+        watch_fn changed;
+        void *userdata;
+
+        WatchState state;
+        Timer *timer;
+        ResolverQuery *query;
+        Sql *sql;
+        Sql *probe; /* ping: connect: the connection that is the ping */
+        bool fresh; /* nothing was answered yet on this connection */
+        bool quick; /* hurry */
+        bool again; /* hurry came while a question was under way */
+        bool asked;
+        bool primary;
+        bool ping_table_made;
+        unsigned round;    /* counts, to ask slow things seldom */
+        unsigned pending;  /* bit mask of Question */
+        Question current;
+        usec_t asked_at, last_ping, next_tick, last_good_real;
+        usec_t last_status;
+
+        char **addresses;
+        size_t n_addresses;
+        ServerView *view;
+        uint64_t fingerprint;
+};
+
+/* How often a server that does not answer is tried while somebody waits for it. */
+#define QUICK_INTERVAL (150 * USEC_MSEC)
+/* Slow facts (identity, own log of a replica) are refreshed every so many rounds. */
+#define SLOW_ROUNDS 30
+
+static void connect_now(Watch *watch);
+static void next_question(Watch *watch);
+
+/* FNV-1a over what others act upon. */
+static void mix(uint64_t *hash, const void *bytes, size_t length)
+{
+        for (size_t i = 0; i < length; i++)
+                *hash = (*hash ^ ((const unsigned char *) bytes)[i]) * UINT64_C(1099511628211);
+}
+
+static void mix_text(uint64_t *hash, const char *text)
+{
+        mix(hash, text ? text : "", text ? strlen(text) + 1 : 1);
+}
+
+static uint64_t fingerprint(const ServerView *view)
+{
+        uint64_t hash = UINT64_C(14695981039346656037);
+        int flags[] = { (int) view->evidence, view->evidence_code, view->identified, view->ticked, view->read_only,
+                        view->super_read_only, view->replica_read, (int) view->n_channels, (int) view->server_id,
+                        view->semi_sync_active && view->semi_sync_waiting > 0 &&
+                                view->semi_sync_clients < view->semi_sync_wait_count };
+        mix(&hash, flags, sizeof flags);
+        for (size_t i = 0; i < view->n_channels; i++) {
+                const ReplicaChannel *channel = &view->channels[i];
+                int64_t numbers[] = { channel->receiver, channel->applier_running, channel->receiver_errno,
+                                      channel->applier_errno, channel->source_port, channel->delay };
+                mix(&hash, numbers, sizeof numbers);
+                mix_text(&hash, channel->source_host);
+        }
+        return hash;
+}
+
+static void tell(Watch *watch)
+{
+        uint64_t now = fingerprint(watch->view);
+        if (now == watch->fingerprint && watch->asked)
+                return;
+        watch->asked = true;
+        watch->fingerprint = now;
+        watch->changed(watch, watch->userdata);
+}
+
+static void drop_connection(Watch *watch)
+{
+        watch->sql = sql_free(watch->sql);
+        watch->probe = sql_free(watch->probe);
+        watch->pending = 0;
+}
+
+static usec_t interval(const Watch *watch)
+{
+        return watch->config->detection.ping_interval;
+}
+
+static void wait_to_connect(Watch *watch)
+{
+        drop_connection(watch);
+        watch->state = WATCH_WAITING;
+        usec_t delay = interval(watch);
+        if (watch->quick && delay > QUICK_INTERVAL)
+                delay = QUICK_INTERVAL;
+        timer_set_in(watch->timer, delay);
+}
+
+/* An attempt ended badly. The phase of a session that was good before proves less than that of a new one. */
+static Evidence evidence_of(SqlEvidence evidence, SqlPhase phase, bool fresh)
+{
+        switch (evidence) {
+        case SQL_EVIDENCE_NONE:
+                return EVIDENCE_UNKNOWN;
+        case SQL_EVIDENCE_ERROR:
+                return EVIDENCE_ERROR;
+        case SQL_EVIDENCE_REFUSED:
+        case SQL_EVIDENCE_RESET:
+        case SQL_EVIDENCE_EOF:
+                return EVIDENCE_REFUSED;
+        case SQL_EVIDENCE_UNREACHABLE:
+                return EVIDENCE_SILENT;
+        case SQL_EVIDENCE_SILENCE:
+                if (phase == SQL_PHASE_GREETING)
+                        return EVIDENCE_FROZEN;
+                if (phase == SQL_PHASE_AUTHENTICATION || (phase == SQL_PHASE_QUERY && fresh))
+                        return EVIDENCE_HUNG;
+                return phase == SQL_PHASE_LOOKUP ? EVIDENCE_UNKNOWN : EVIDENCE_SILENT;
+        case _SQL_EVIDENCE_MAX:
+                break;
+        }
+        return EVIDENCE_UNKNOWN;
+}
+
+static void note_failure(Watch *watch, const Sql *sql, const Failure *failure)
+{
+        Evidence evidence = evidence_of(sql_evidence(sql), sql_phase(sql), watch->fresh);
+        (void) observation_note_evidence(watch->view, evidence, failure->code, failure->text, loop_now(watch->loop));
+}
+
+static void note_alive(Watch *watch)
+{
+        watch->fresh = false;
+        watch->last_good_real = loop_now_real(watch->loop);
+        (void) observation_note_alive(watch->view, loop_now(watch->loop));
+}
+
+static void on_lost(Sql *sql, const Failure *failure, void *userdata)
+{
+        /* A lost session alone proves little: a new connection tells at once whether the process is gone. */
+        Watch *watch = userdata;
+        drop_connection(watch);
+        connect_now(watch);
+}
+
+static void failed(Watch *watch, const Sql *sql, const Failure *failure)
+{
+        bool was_session = !watch->fresh;
+        note_failure(watch, sql, failure);
+        drop_connection(watch);
+        if (was_session)
+                connect_now(watch);
+        else
+                wait_to_connect(watch);
+        tell(watch);
+}
+
+static char *statement_for(const Watch *watch, Question question)
+{
+        const Dialect *dialect = server_view_dialect(watch->view);
+        const char *table = watch->config->detection.ping_table;
+        switch (question) {
+        case ASK_IDENTITY:
+                return alloc_string(dialect_identity());
+        case ASK_PING_SCHEMA:
+                return text_format("CREATE DATABASE IF NOT EXISTS %.*s", (int) strcspn(table, "."), table);
+        case ASK_PING_TABLE:
+                return text_format("CREATE TABLE IF NOT EXISTS %s (id TINYINT NOT NULL PRIMARY KEY, "
+                                   "at BIGINT UNSIGNED NOT NULL) ENGINE=InnoDB",
+                                   table);
+        case ASK_INSERT:
+                return text_format("INSERT INTO %s (id, at) VALUES (1, UNIX_TIMESTAMP()) "
+                                   "ON DUPLICATE KEY UPDATE at = UNIX_TIMESTAMP()",
+                                   table);
+        case ASK_TICK:
+                return alloc_string(dialect->tick);
+        case ASK_REPLICA:
+                return alloc_string(dialect->show_replica);
+        case ASK_HEARTBEAT:
+                return alloc_string(dialect->show_heartbeat);
+        case ASK_BINLOG:
+                return alloc_string(dialect->show_binlog);
+        case ASK_SEMI_SYNC:
+                return alloc_string(dialect_semi_sync_status());
+        case _ASK_MAX:
+                break;
+        }
+        return NULL;
+}
+
+static void read_answer(Watch *watch, Question question, const Reply *reply)
+{
+        usec_t now = loop_now(watch->loop);
+        Failure failure = { 0 };
+        int r = 0;
+        switch (question) {
+        case ASK_IDENTITY:
+                r = observation_read_identity(watch->view, reply, &failure);
+                break;
+        case ASK_PING_SCHEMA:
+                break;
+        case ASK_PING_TABLE:
+                watch->ping_table_made = true;
+                break;
+        case ASK_INSERT:
+                break;
+        case ASK_TICK:
+                r = observation_read_tick(watch->view, reply, &failure);
+                break;
+        case ASK_REPLICA:
+                r = observation_read_replica(watch->view, reply, now, &failure);
+                watch->last_status = now;
+                break;
+        case ASK_HEARTBEAT:
+                r = observation_read_heartbeat(watch->view, reply, now, &failure);
+                break;
+        case ASK_BINLOG:
+                r = observation_read_binlog(watch->view, reply, &failure);
+                break;
+        case ASK_SEMI_SYNC:
+                r = observation_read_semi_sync(watch->view, reply, &failure);
+                break;
+        case _ASK_MAX:
+                break;
+        }
+        if (r < 0) {
+                LogFields fields = { .cluster = watch->config->name, .server = watch->server->name };
+                log_event(EVENT_DEBUG, &fields, "an answer cannot be read: %s", failure.text);
+        }
+}
+
+static void on_reply(Sql *sql, Reply *reply, void *userdata)
+{
+        Watch *watch = userdata;
+        if (!reply_succeeded(reply)) {
+                if (!sql_is_usable(sql)) {
+                        failed(watch, sql, &reply->failure);
+                        return;
+                }
+                /* A statement was refused (a privilege, a read-only server, a missing plugin): the server lives. */
+                if (watch->current == ASK_TICK || watch->current == ASK_IDENTITY || watch->current == ASK_REPLICA)
+                        (void) observation_note_evidence(watch->view, EVIDENCE_ERROR, reply->failure.code,
+                                                         reply->failure.text, loop_now(watch->loop));
+        } else {
+                read_answer(watch, watch->current, reply);
+                note_alive(watch);
+        }
+        if (watch->current <= ASK_REPLICA)
+                watch->last_ping = usec_sub(loop_now(watch->loop), watch->asked_at);
+        next_question(watch);
+}
+
+static void end_round(Watch *watch)
+{
+        watch->state = WATCH_IDLE;
+        watch->round++;
+        usec_t now = loop_now(watch->loop);
+        if (watch->again) {
+                watch->again = false;
+                watch->next_tick = now;
+        }
+        if (watch->next_tick <= now && watch->next_tick + interval(watch) > now)
+                watch->next_tick += interval(watch);
+        else if (watch->next_tick <= now)
+                watch->next_tick = now + interval(watch);
+        timer_set(watch->timer, watch->next_tick);
+        tell(watch);
+}
+
+static void next_question(Watch *watch)
+{
+        while (watch->current < _ASK_MAX && !(watch->pending & (1u << watch->current)))
+                watch->current++;
+        if (watch->current == _ASK_MAX) {
+                end_round(watch);
+                return;
+        }
+        watch->pending &= ~(1u << watch->current);
+        CLEANUP(mem_free) char *statement = statement_for(watch, watch->current);
+        if (!statement) {
+                watch->current++;
+                next_question(watch);
+                return;
+        }
+        watch->state = WATCH_ASKING;
+        watch->asked_at = loop_now(watch->loop);
+        timer_stop(watch->timer);
+        sql_query(watch->sql, statement, usec_add(watch->asked_at, watch->config->detection.ping_timeout), on_reply,
+                  watch);
+}
+
+/* What this round asks. Everything the first time; later the least that shows life and what may change. */
+static unsigned questions(Watch *watch)
+{
+        const ServerView *view = watch->view;
+        const Dialect *dialect = server_view_dialect(view);
+        bool first = !view->identified || !view->ticked || !view->replica_read;
+        bool slow = first || watch->round % SLOW_ROUNDS == 0;
+        bool replica = view->n_channels > 0;
+        usec_t now = loop_now(watch->loop);
+        bool status = first || watch->quick || now >= watch->last_status + watch->config->detection.status_interval;
+        unsigned ask = 0;
+        if (!view->identified || slow)
+                ask |= 1u << ASK_IDENTITY;
+        if (!view->identified)
+                return ask; /* the rest depends on the version; asked right after */
+        if (replica && status)
+                ask |= 1u << ASK_REPLICA;
+        if (replica && status && dialect->show_heartbeat)
+                ask |= 1u << ASK_HEARTBEAT;
+        /* The replication status is as good a ping as the tick; read_only is looked at every few rounds. */
+        if (!(ask & (1u << ASK_REPLICA)) || slow || watch->quick || watch->round % 4 == 0)
+                ask |= 1u << ASK_TICK;
+        if (!replica && (slow || watch->quick || !watch->primary || watch->round % 5 == 0))
+                ask |= 1u << ASK_REPLICA;
+        bool by_position = dialect->flavour == FLAVOUR_MYSQL && !view->gtid_mode;
+        if (slow || (watch->primary && (by_position || watch->round % 5 == 0)))
+                ask |= 1u << ASK_BINLOG;
+        if (view->semi_sync_installed && (slow || (watch->primary && view->semi_sync_source_enabled)))
+                ask |= 1u << ASK_SEMI_SYNC;
+        if (watch->primary && watch->config->detection.ping == DETECTION_PING_INSERT)
+                ask |= watch->ping_table_made ? 1u << ASK_INSERT : 1u << ASK_PING_SCHEMA | 1u << ASK_PING_TABLE;
+        return ask;
+}
+
+static void on_probe(Sql *sql, const Failure *failure, void *userdata)
+{
+        Watch *watch = userdata;
+        if (failure && sql_evidence(sql) != SQL_EVIDENCE_ERROR) {
+                watch->fresh = true;
+                failed(watch, sql, failure);
+                return;
+        }
+        watch->probe = sql_free(watch->probe);
+        next_question(watch);
+}
+
+static Sql *open_connection(Watch *watch, sql_connected_fn connected, sql_lost_fn lost)
+{
+        const ClusterConfig *config = watch->config;
+        SqlParams params = {
+                .address = watch->addresses[0],
+                .port = watch->server->port,
+                .user = config->sql.user,
+                .password = config->sql.password,
+                .tls = config->sql.tls.mode,
+                .ca_file = config->sql.tls.ca_file,
+                .cert_file = config->sql.tls.certificate_file,
+                .key_file = config->sql.tls.key_file,
+                .tls_name = watch->server->host,
+                .init = SQL_INIT,
+                .role = "watch",
+                .user_timeout = usec_add(config->detection.ping_timeout, config->detection.ping_interval),
+        };
+        usec_t deadline = usec_add(loop_now(watch->loop), config->detection.connect_timeout);
+        return sql_connect(watch->loop, &params, deadline, connected, lost, watch);
+}
+
+static void ask_now(Watch *watch)
+{
+        watch->pending = questions(watch);
+        watch->current = 0;
+        if (watch->primary && watch->config->detection.ping == DETECTION_PING_CONNECT && !watch->fresh) {
+                watch->state = WATCH_ASKING;
+                timer_stop(watch->timer);
+                watch->probe = open_connection(watch, on_probe, NULL);
+                return;
+        }
+        next_question(watch);
+}
+
+static void on_connected(Sql *sql, const Failure *failure, void *userdata)
+{
+        Watch *watch = userdata;
+        if (failure) {
+                note_failure(watch, sql, failure);
+                wait_to_connect(watch);
+                tell(watch);
+                return;
+        }
+        /* It may be another server than before, or another version of it. */
+        watch->view->identified = false;
+        watch->ping_table_made = false;
+        if (watch->next_tick == 0)
+                watch->next_tick = loop_now(watch->loop);
+        ask_now(watch);
+        watch->again = true; /* what the first answer makes possible is asked at once */
+}
+
+static void on_resolved(const char *const *addresses, size_t n, const Failure *failure, void *userdata)
+{
+        Watch *watch = userdata;
+        watch->query = NULL;
+        if (n == 0) {
+                (void) observation_note_evidence(watch->view, EVIDENCE_UNKNOWN, failure->code, failure->text,
+                                                 loop_now(watch->loop));
+                wait_to_connect(watch);
+                tell(watch);
+                return;
+        }
+        for (size_t i = 0; i < watch->n_addresses; i++)
+                free(watch->addresses[i]);
+        watch->addresses = alloc_resize(watch->addresses, n, sizeof *watch->addresses);
+        for (size_t i = 0; i < n; i++)
+                watch->addresses[i] = alloc_string(addresses[i]);
+        watch->n_addresses = n;
+        watch->state = WATCH_CONNECTING;
+        watch->fresh = true;
+        timer_stop(watch->timer);
+        watch->sql = open_connection(watch, on_connected, on_lost);
+}
+
+static void connect_now(Watch *watch)
+{
+        watch->state = WATCH_RESOLVING;
+        timer_stop(watch->timer);
+        usec_t deadline = usec_add(loop_now(watch->loop), watch->config->detection.connect_timeout);
+        watch->query = resolver_query(watch->resolver, watch->server->host, deadline, on_resolved, watch);
+}
+
+static void on_timer(void *userdata)
+{
+        Watch *watch = userdata;
+        if (watch->state == WATCH_WAITING)
+                connect_now(watch);
+        else if (watch->state == WATCH_IDLE)
+                ask_now(watch);
+}
+
+void watch_hurry(Watch *watch)
+{
+        watch->quick = true;
+        if (watch->state == WATCH_ASKING)
+                watch->again = true;
+        else if (watch->state == WATCH_IDLE || watch->state == WATCH_WAITING)
+                timer_set_in(watch->timer, 0);
+}
+
+void watch_relax(Watch *watch)
+{
+        watch->quick = false;
+}
+
+void watch_set_primary(Watch *watch, bool primary)
+{
+        watch->primary = primary;
+}
+
+Watch *watch_new(Loop *loop, Resolver *resolver, const ClusterConfig *config, const Server *server, double phase,
+                 watch_fn changed, void *userdata)
+{
+        Watch *watch = ALLOC(Watch);
+        *watch = (Watch){
+                .loop = loop,
+                .resolver = resolver,
+                .config = config,
+                .server = server,
+                .changed = changed,
+                .userdata = userdata,
+                .state = WATCH_WAITING,
+                .view = server_view_new(),
+        };
+        watch->timer = timer_new(loop, 10 * USEC_MSEC, on_timer, watch);
+        timer_set_in(watch->timer, (usec_t) (phase * (double) config->detection.ping_interval));
+        return watch;
+}
+
+Watch *watch_free(Watch *watch)
+{
+        if (!watch)
+                return NULL;
+        resolver_abandon(watch->query);
+        drop_connection(watch);
+        timer_free(watch->timer);
+        for (size_t i = 0; i < watch->n_addresses; i++)
+                free(watch->addresses[i]);
+        free(watch->addresses);
+        server_view_free(watch->view);
+        free(watch);
+        return NULL;
+}
+
+const Server *watch_server(const Watch *watch)
+{
+        return watch->server;
+}
+
+const ServerView *watch_view(const Watch *watch)
+{
+        return watch->view;
+}
+
+const char *const *watch_addresses(const Watch *watch, size_t *ret_n)
+{
+        *ret_n = watch->n_addresses;
+        return (const char *const *) watch->addresses;
+}
+
+usec_t watch_last_ping(const Watch *watch)
+{
+        return watch->last_ping;
+}
+
+usec_t watch_last_good_real(const Watch *watch)
+{
+        return watch->last_good_real;
+}
+
+bool watch_was_asked(const Watch *watch)
+{
+        return watch->asked;
+}

@@ -1,0 +1,33 @@
+/* Watching one server: a connection that is kept, a question at each interval, and what the answers say. */
+#pragma once
+
+#include "config.h"
+#include "loop.h"
+#include "observation.h"
+#include "resolve.h"
+#include "server.h"
+
+typedef struct Watch Watch;
+
+/* The view has changed in something that may matter (evidence, role, threads, errors): from the loop, never from inside a
+ * call. Positions and lag that merely advance do not count. */
+typedef void (*watch_fn)(Watch *watch, void *userdata);
+
+/* All arguments are lent and outlive the watch. phase spreads the first question over the interval (0 to 1). */
+Watch *watch_new(Loop *loop, Resolver *resolver, const ClusterConfig *config, const Server *server, double phase,
+                 watch_fn changed, void *userdata);
+Watch *watch_free(Watch *watch);
+
+const Server *watch_server(const Watch *watch);
+const ServerView *watch_view(const Watch *watch);
+/* What its host resolves to; *ret_n 0 while that is not known. Lent. */
+const char *const *watch_addresses(const Watch *watch, size_t *ret_n);
+usec_t watch_last_ping(const Watch *watch); /* how long the last good question took; 0: none yet */
+usec_t watch_last_good_real(const Watch *watch); /* wall clock of the last answer; 0: none yet */
+bool watch_was_asked(const Watch *watch);        /* a first attempt has ended, well or not */
+
+/* Whether it is the primary: decides what is asked at each interval. */
+void watch_set_primary(Watch *watch, bool primary);
+/* Something is wrong somewhere: ask now, and when there is no connection try at short intervals until watch_relax(). */
+void watch_hurry(Watch *watch);
+void watch_relax(Watch *watch);
