@@ -253,7 +253,8 @@ class tree_of:
         if not os.path.isdir(self.path):
             for left in glob.glob(f"{self.path}.new-*"):
                 folder.remove(left)
-            self.building = tempfile.mkdtemp(prefix=os.path.basename(self.path) + ".new-", dir=os.path.dirname(self.path))
+            place, name = os.path.split(self.path)
+            self.building = tempfile.mkdtemp(prefix=f"{name}.new-", dir=place)
         return self.building
 
     def __exit__(self, kind, *_):

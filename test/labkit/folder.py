@@ -58,7 +58,8 @@ def remove(path):
 
 
 def copy(source, target, sparse="auto"):
-    run(["cp", "-a", "--reflink=auto" if sparse == "auto" else "--reflink=never", f"--sparse={sparse}", "--", source, target], timeout=120)
+    reflink = "auto" if sparse == "auto" else "never"
+    run(["cp", "-a", f"--reflink={reflink}", f"--sparse={sparse}", "--", source, target], timeout=120)
 
 
 def write(path, text, mode=0o600):

@@ -161,7 +161,7 @@ class MhadMixin:
         return self.kill_mhad(signal.SIGTERM, timeout)
 
     def kill_mhad(self, number=signal.SIGKILL, timeout=10):
-        """Send a signal that ends mhad, and wait; its exit status (negative: a signal), if it was started by this object."""
+        """Send a signal that ends mhad, and wait; its exit status (negative: a signal) if we started it."""
         self.mgr.end("mhad", number, timeout)
         if not self.mhad:
             return None
@@ -185,7 +185,7 @@ class MhadMixin:
     # The client
 
     def mhactl(self, *arguments, binary=None, timeout=30, check=True):
-        """Run mhactl in the host mgr; its CompletedProcess, or with --json among the arguments what it printed, parsed."""
+        """Run mhactl in the host mgr: its CompletedProcess, or with --json what it printed, parsed."""
         done = self.mgr.run(binary or f"{BUILD}/client/mhactl", *arguments, timeout=timeout, check=check)
         if check and "--json" in arguments:
             values = [json.loads(line) for line in _documents(done.stdout)]

@@ -112,7 +112,7 @@ class Writer:
 
     def process(self):
         script = json.dumps(self.spec)
-        return next((process for process in self.lab.client.processes("python3") if script in process.arguments()), None)
+        return next((one for one in self.lab.client.processes("python3") if script in one.arguments()), None)
 
     def _end(self):
         process = self.process()
@@ -155,7 +155,8 @@ class Writer:
 
     def rows_on(self, server):
         first = self.spec["first"]
-        rows = server.sql(f"SELECT id FROM app.writes WHERE id > {first} AND id < {first + ROWS_PER_WRITER}", timeout=60)
+        last = first + ROWS_PER_WRITER - 1
+        rows = server.sql(f"SELECT id FROM app.writes WHERE id BETWEEN {first} AND {last}", timeout=60)
         return {row["id"] for row in rows}
 
     def missing_on(self, server):
