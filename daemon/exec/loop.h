@@ -1,5 +1,5 @@
 /* The event loop and its clock behind a seam: sd-event in the daemon, virtual time in the simulation. Everything that
- * waits, waits here. Completions are always deferred to the loop: no callback runs inside the call that asked for it. */
+ * waits, waits here. Completions are always deferred to the loop: no callback runs inside the call that asks for it. */
 #pragma once
 
 #include <stdint.h>
