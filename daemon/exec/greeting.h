@@ -40,12 +40,16 @@ int greeting_parse(const void *bytes, size_t length, Greeting *ret);
 #define GREETING_SIZE_MAX 1024
 /* The process behind the port answered. */
 bool greeting_is_alive(const Greeting *greeting);
+/* For probes: a result of this kind with a sentence, or the one that an errno of connect(2) or recv(2) stands for. */
+void greeting_set(Greeting *greeting, GreetingKind kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void greeting_from_errno(Greeting *greeting, int error);
 
 typedef struct GreetingProbe GreetingProbe;
 typedef void (*greeting_fn)(const Greeting *greeting, void *userdata);
 
 /* Connects to address (an IP literal) and port and reads until the packet is complete or deadline (absolute) passes.
- * Calls done once, from the loop; the probe is gone then. */
+ * Calls done once, from the loop; the probe is gone then. The server counts it as an aborted connection, so it is for
+ * second opinions and not for each second. */
 GreetingProbe *greeting_probe(Loop *loop, const char *address, uint16_t port, usec_t deadline, greeting_fn done,
                               void *userdata);
 /* Ends a probe without calling done; takes NULL. */
