@@ -60,8 +60,8 @@ typedef struct Sql Sql;
 typedef void (*sql_connected_fn)(Sql *sql, const Failure *failure, void *userdata);
 /* A connection with no query running has ended; sql_evidence() says how. Called at most once, after connected. */
 typedef void (*sql_lost_fn)(Sql *sql, const Failure *failure, void *userdata);
-/* The reply is lent: what is taken out of it (columns, cells) must be set to NULL and 0 in it. Failure.kind FAILURE_SQL with a code from
- * 2000 to 2999, FAILURE_TIMEOUT and FAILURE_PROTOCOL leave the connection dead (sql_is_usable()). */
+/* The reply is lent: what is taken out of it (columns, cells) must be set to NULL and 0 in it. An error of the server
+ * leaves the connection usable; anything else (codes from 2000 to 2999, a timeout) leaves it dead: sql_is_usable(). */
 typedef void (*sql_reply_fn)(Sql *sql, Reply *reply, void *userdata);
 
 /* Connects before deadline (absolute). Parameters are copied. lost may be NULL. */
