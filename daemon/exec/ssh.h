@@ -1,5 +1,5 @@
-/* One SSH session to a host, as a state machine on libssh that never blocks: commands, and probes of an SQL port through
- * the host. (The prefix is ssh_link because ssh_ alone belongs to libssh.)
+/* One SSH session to a host, as a state machine on libssh that never blocks: commands, and probes of an SQL port from
+ * that host. (The prefix is ssh_link because ssh_ alone belongs to libssh.)
  *
  * Callbacks come from the loop, never from inside the call that asked for them, and may free the link. */
 #pragma once
@@ -28,12 +28,12 @@ typedef struct SshParams {
 typedef struct SshLink SshLink;
 typedef struct SshTask SshTask;
 
-/* failure is NULL when the session is up. Called once; may be NULL. */
+/* failure is NULL when the session is up. Called once. */
 typedef void (*ssh_link_ready_fn)(SshLink *link, const Failure *failure, void *userdata);
-/* The session has ended by itself; its tasks fail for the same reason. Called at most once, after ready; may be NULL. */
+/* The session has ended by itself; its tasks fail for the same reason. Called at most once, after ready. */
 typedef void (*ssh_link_lost_fn)(SshLink *link, const Failure *failure, void *userdata);
 
-/* Connects before deadline (absolute). Parameters are copied. */
+/* Connects before deadline (absolute). Parameters are copied. ready and lost may be NULL. */
 SshLink *ssh_link_new(Loop *loop, const SshParams *params, usec_t deadline, ssh_link_ready_fn ready,
                       ssh_link_lost_fn lost, void *userdata);
 /* Closes in any state, at once, without callbacks, neither its own nor its tasks'; takes NULL. */
