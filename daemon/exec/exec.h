@@ -57,7 +57,7 @@ void exec_abandon(ExecJob *job);
  * that succeeded, or with replies->failure set. */
 ExecJob *exec_quiesce(Exec *exec, const char *server, const char *tag, usec_t deadline, exec_done_fn done,
                       void *userdata);
-/* Connects SQL and SSH to a server in advance, so that a script that follows soon finds them warm. Failures are silent. */
+/* Connects SQL and SSH to a server in advance, so that a script that follows finds them warm. Failures are silent. */
 void exec_warm(Exec *exec, const char *server);
 /* Closes idle connections and sessions (after a run). */
 void exec_cool(Exec *exec);

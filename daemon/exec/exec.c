@@ -1,0 +1,519 @@
+/* Scripts, carried out. Owns the jobs, a pool of connections for each server, and the secrets. Must never call a job's
+ * function from inside exec_run(), nor let a job outlive its deadline. */
+#include "exec.h"
+
+#include <string.h>
+
+#include "alloc.h"
+#include "compose.h"
+#include "hook.h"
+#include "pool.h"
+#include "reap.h"
+
+#define DEADLINE_MAX USEC_HOUR
+#define CONNECT_TIMEOUT (5 * USEC_SEC)
+#define SILENCE_MAX (10 * USEC_SEC) /* of TCP, under a statement that was sent and not acknowledged */
+
+typedef struct HookConfig {
+        char *name;
+        char **argv;
+        usec_t timeout;
+} HookConfig;
+
+struct ExecJob {
+        ExecJob *previous, *next;
+        Exec *exec;
+        Pool *pool; /* NULL without a server */
+        char *tag;
+        bool quiesce;
+        ScriptItem *items;
+        size_t n_items, i;
+        Replies *replies;
+        usec_t deadline;
+        Timer *start; /* deferred */
+        Timer *timer; /* of hooks only: everything else keeps the deadline by itself */
+
+        /* What is under way. */
+        PoolClaim *claim;
+        Sql *sql; /* kept from the first statement on to the end of the job */
+        bool asking;
+        SshTask *task;
+        Hook *hook;
+        Reap *reap;
+
+        exec_done_fn done;
+        void *userdata;
+};
+
+struct Exec {
+        Loop *loop;
+        Pool **pools;
+        size_t n_pools;
+        PoolSettings settings;
+        char *replication_password;
+        bool use_sudo;
+        HookConfig *hooks;
+        size_t n_hooks;
+        ExecJob *jobs;
+};
+
+static void job_step(ExecJob *job);
+
+/* Ends of jobs. */
+
+static void job_let_go(ExecJob *job)
+{
+        job->start = timer_free(job->start);
+        job->claim = pool_abandon(job->claim);
+        job->task = ssh_task_abandon(job->task);
+        job->hook = hook_abandon(job->hook);
+        job->reap = reap_abandon(job->reap);
+        Sql *sql = TAKE(job->sql);
+        if (sql && job->asking)
+                pool_drop(job->pool, sql);
+        else if (sql)
+                pool_give_back(job->pool, sql);
+}
+
+static void job_free(ExecJob *job)
+{
+        job_let_go(job);
+        if (job->previous)
+                job->previous->next = job->next;
+        else
+                job->exec->jobs = job->next;
+        if (job->next)
+                job->next->previous = job->previous;
+        for (size_t i = 0; i < job->n_items; i++) {
+                free(job->items[i].text);
+                json_free(job->items[i].input);
+        }
+        free(job->items);
+        replies_free(job->replies);
+        timer_free(job->timer);
+        free(job->tag);
+        free(job);
+}
+
+static void job_finish(ExecJob *job)
+{
+        exec_done_fn done = job->done;
+        void *userdata = job->userdata;
+        Replies *replies = TAKE(job->replies);
+        job_free(job);
+        done(replies, userdata);
+}
+
+static bool is_over(const ExecJob *job)
+{
+        return usec_now_monotonic() >= job->deadline;
+}
+
+/* The item's reply is complete. */
+static void job_next(ExecJob *job)
+{
+        Reply *reply = &job->replies->items[job->i];
+        bool fatal = !job->items[job->i].may_fail || is_over(job);
+        reply->run = true;
+        if (reply->failure.kind != FAILURE_NONE && fatal) {
+                job->replies->failure = reply->failure;
+                job_finish(job);
+                return;
+        }
+        job->i++;
+        job_step(job);
+}
+
+static void job_fail_item(ExecJob *job, const Failure *failure)
+{
+        job->replies->items[job->i].failure = *failure;
+        job_next(job);
+}
+
+/* Statements. */
+
+static void on_reply(Sql *sql, Reply *reply, void *userdata)
+{
+        ExecJob *job = userdata;
+        job->asking = false;
+        job->replies->items[job->i] = *reply;
+        *reply = (Reply){ 0 };
+        Failure *failure = &job->replies->items[job->i].failure;
+        compose_conceal(job->items[job->i].text, job->exec->replication_password, failure);
+        if (!sql_is_usable(sql)) { /* the server may not know yet that we are gone */
+                job->sql = NULL;
+                pool_drop(job->pool, sql);
+        }
+        job_next(job);
+}
+
+static void ask(ExecJob *job)
+{
+        Failure failure;
+        char *statement = NULL;
+        if (compose_statement(job->tag, job->items[job->i].text, job->exec->replication_password, &statement,
+                              &failure) < 0) {
+                job_fail_item(job, &failure);
+                return;
+        }
+        job->asking = true;
+        sql_query(job->sql, statement, job->deadline, on_reply, job);
+        text_wipe(statement);
+}
+
+static void on_sql(Sql *sql, SshLink *link, const Failure *failure, void *userdata)
+{
+        ExecJob *job = userdata;
+        job->claim = NULL;
+        job->sql = sql;
+        if (failure)
+                job_fail_item(job, failure);
+        else
+                ask(job);
+}
+
+static void step_sql(ExecJob *job)
+{
+        if (job->sql)
+                ask(job);
+        else
+                job->claim = pool_claim_sql(job->pool, job->deadline, on_sql, job);
+}
+
+/* Commands. */
+
+static void set_output(Reply *reply, int exit_status, const char *out, const char *err, const Failure *failure)
+{
+        reply->exit_status = exit_status;
+        reply->out = alloc_string(out);
+        reply->err = alloc_string(err);
+        reply->failure = *failure;
+}
+
+static void on_result(const SshResult *result, void *userdata)
+{
+        ExecJob *job = userdata;
+        job->task = NULL;
+        Reply *reply = &job->replies->items[job->i];
+        set_output(reply, result->exit_status, result->out, result->err, &result->failure);
+        if (reply->failure.kind == FAILURE_NONE && result->exit_status != 0)
+                failure_set(&reply->failure, FAILURE_EXIT, result->exit_status, "status %d on %s: %.*s",
+                            result->exit_status, pool_name(job->pool), (int) strcspn(reply->err, "\n"), reply->err);
+        job_next(job);
+}
+
+static void on_link(Sql *sql, SshLink *link, const Failure *failure, void *userdata)
+{
+        ExecJob *job = userdata;
+        job->claim = NULL;
+        if (failure) {
+                job_fail_item(job, failure);
+                return;
+        }
+        CLEANUP(mem_free) char *command = compose_command(job->items[job->i].text, job->exec->use_sudo);
+        job->task = ssh_link_exec(link, command, job->deadline, on_result, job);
+}
+
+/* Hooks. */
+
+static void on_hook(const HookResult *result, void *userdata)
+{
+        ExecJob *job = userdata;
+        job->hook = NULL;
+        timer_stop(job->timer);
+        set_output(&job->replies->items[job->i], result->exit_status, result->out, result->err, &result->failure);
+        job_next(job);
+}
+
+static void on_hook_deadline(void *userdata)
+{
+        ExecJob *job = userdata;
+        job->hook = hook_abandon(job->hook);
+        failure_set(&job->replies->items[job->i].failure, FAILURE_TIMEOUT, 0, "the hook %s did not end in time",
+                    job->items[job->i].text);
+        job_next(job);
+}
+
+static const HookConfig *find_hook(const Exec *exec, const char *name)
+{
+        for (size_t i = 0; i < exec->n_hooks; i++)
+                if (strcmp(exec->hooks[i].name, name) == 0)
+                        return &exec->hooks[i];
+        return NULL;
+}
+
+static void step_hook(ExecJob *job)
+{
+        const ScriptItem *item = &job->items[job->i];
+        const HookConfig *hook = find_hook(job->exec, item->text);
+        if (!hook) {
+                Failure failure;
+                failure_set(&failure, FAILURE_INVALID, 0, "no hook %s is configured", item->text);
+                job_fail_item(job, &failure);
+                return;
+        }
+        CLEANUP(mem_free) char *input = item->input ? json_print(item->input) : NULL;
+        usec_t deadline = usec_add(usec_now_monotonic(), hook->timeout);
+        timer_set(job->timer, job->deadline);
+        job->hook = hook_run(job->exec->loop, (const char *const *) hook->argv, input, NULL,
+                             deadline < job->deadline ? deadline : job->deadline, on_hook, job);
+}
+
+/* Steps. */
+
+static bool needs_server(const ScriptItem *item)
+{
+        return item->kind != SCRIPT_HOOK;
+}
+
+static void job_step(ExecJob *job)
+{
+        if (job->i == job->n_items) {
+                job_finish(job);
+                return;
+        }
+        Failure failure;
+        if (is_over(job)) {
+                failure_set(&failure, FAILURE_TIMEOUT, 0, "no time was left for this");
+                job_fail_item(job, &failure);
+                return;
+        }
+        if (needs_server(&job->items[job->i]) && !job->pool) {
+                failure_set(&failure, FAILURE_INVALID, 0, "there is no such server in the cluster");
+                job_fail_item(job, &failure);
+                return;
+        }
+        switch (job->items[job->i].kind) {
+        case SCRIPT_SQL:
+                step_sql(job);
+                return;
+        case SCRIPT_SSH:
+                job->claim = pool_claim_ssh(job->pool, job->deadline, on_link, job);
+                return;
+        case SCRIPT_HOOK:
+                step_hook(job);
+                return;
+        case _SCRIPT_MAX:
+                break;
+        }
+        failure_set(&failure, FAILURE_INVALID, 0, "unknown kind of script item");
+        job_fail_item(job, &failure);
+}
+
+/* Quiesce. */
+
+static void quiesce_end(ExecJob *job, const Failure *failure)
+{
+        job->replies->items[0].run = true;
+        job->replies->items[0].failure = job->replies->failure = *failure;
+        job_finish(job);
+}
+
+static void on_reaped(const Failure *failure, void *userdata)
+{
+        ExecJob *job = userdata;
+        job->reap = NULL;
+        job->asking = false;
+        quiesce_end(job, failure);
+}
+
+static void on_quiesce_sql(Sql *sql, SshLink *link, const Failure *failure, void *userdata)
+{
+        ExecJob *job = userdata;
+        job->claim = NULL;
+        job->sql = sql;
+        if (failure) {
+                quiesce_end(job, failure);
+                return;
+        }
+        CLEANUP(mem_free) char *mark = compose_mark(job->tag);
+        job->asking = true;
+        job->reap = reap_start(job->exec->loop, sql, mark, NULL, 0, job->deadline, on_reaped, job);
+}
+
+static void quiesce_step(ExecJob *job)
+{
+        Failure failure;
+        CLEANUP(mem_free) char *mark = compose_mark(job->tag);
+        if (job->pool && mark) {
+                job->claim = pool_claim_sql(job->pool, job->deadline, on_quiesce_sql, job);
+                return;
+        }
+        failure_set(&failure, FAILURE_INVALID, 0,
+                    mark ? "there is no such server in the cluster" : "a tag must be an identifier");
+        quiesce_end(job, &failure);
+}
+
+static void on_start(void *userdata)
+{
+        ExecJob *job = userdata;
+        job->start = NULL;
+        (job->quiesce ? quiesce_step : job_step)(job);
+}
+
+/* Jobs. */
+
+static Pool *find_pool(const Exec *exec, const char *server)
+{
+        for (size_t i = 0; server && i < exec->n_pools; i++)
+                if (strcmp(pool_name(exec->pools[i]), server) == 0)
+                        return exec->pools[i];
+        return NULL;
+}
+
+static ExecJob *job_new(Exec *exec, const char *server, const char *tag, usec_t deadline, exec_done_fn done,
+                        void *userdata)
+{
+        usec_t limit = usec_add(usec_now_monotonic(), DEADLINE_MAX);
+        ExecJob *job = ALLOC(ExecJob);
+        *job = (ExecJob){
+                .exec = exec,
+                .next = exec->jobs,
+                .pool = find_pool(exec, server),
+                .tag = alloc_string(tag),
+                .deadline = deadline < limit ? deadline : limit,
+                .done = done,
+                .userdata = userdata,
+        };
+        if (job->next)
+                job->next->previous = job;
+        exec->jobs = job;
+        job->timer = timer_new(exec->loop, USEC_MSEC, on_hook_deadline, job);
+        job->start = loop_defer(exec->loop, on_start, job);
+        return job;
+}
+
+ExecJob *exec_run(Exec *exec, const char *server, const char *tag, const Script *script, usec_t deadline,
+                  exec_done_fn done, void *userdata)
+{
+        ExecJob *job = job_new(exec, server, tag, deadline, done, userdata);
+        job->n_items = script->n_items;
+        job->items = ALLOC_ARRAY(ScriptItem, script->n_items);
+        for (size_t i = 0; i < script->n_items; i++) {
+                const ScriptItem *item = &script->items[i];
+                job->items[i] = (ScriptItem){ .kind = item->kind,
+                                              .text = alloc_string(item->text),
+                                              .input = item->input ? json_copy(item->input) : NULL,
+                                              .may_fail = item->may_fail };
+        }
+        job->replies = replies_new(script->n_items);
+        return job;
+}
+
+ExecJob *exec_quiesce(Exec *exec, const char *server, const char *tag, usec_t deadline, exec_done_fn done,
+                      void *userdata)
+{
+        ExecJob *job = job_new(exec, server, tag, deadline, done, userdata);
+        job->quiesce = true;
+        job->replies = replies_new(1);
+        return job;
+}
+
+void exec_abandon(ExecJob *job)
+{
+        if (job)
+                job_free(job);
+}
+
+void exec_warm(Exec *exec, const char *server)
+{
+        Pool *pool = find_pool(exec, server);
+        if (pool)
+                pool_warm(pool);
+}
+
+void exec_cool(Exec *exec)
+{
+        for (size_t i = 0; i < exec->n_pools; i++)
+                pool_cool(exec->pools[i]);
+}
+
+/* The whole. */
+
+static void copy_settings(Exec *exec, const ExecConfig *config)
+{
+        exec->settings.sql = (SqlParams){
+                .user = alloc_string(config->sql_user),
+                .password = alloc_string(config->sql_password),
+                .tls = config->tls,
+                .ca_file = alloc_string(config->ca_file),
+                .cert_file = alloc_string(config->cert_file),
+                .key_file = alloc_string(config->key_file),
+                .init = SQL_INIT,
+                .role = "work",
+                .user_timeout = SILENCE_MAX,
+        };
+        exec->settings.ssh = (SshParams){
+                .identity = config->identity,
+                .known_hosts_file = alloc_string(config->known_hosts_file),
+                .accept_unknown = config->accept_unknown_hosts,
+        };
+        exec->settings.resolver = config->resolver;
+        exec->settings.connect_timeout = config->connect_timeout ? config->connect_timeout : CONNECT_TIMEOUT;
+}
+
+static HookConfig copy_hook(const ExecHook *hook)
+{
+        size_t n = 0;
+        while (hook->argv[n])
+                n++;
+        HookConfig copy = { alloc_string(hook->name), ALLOC_ARRAY(char *, n + 1), hook->timeout };
+        for (size_t i = 0; i < n; i++)
+                copy.argv[i] = alloc_string(hook->argv[i]);
+        return copy;
+}
+
+int exec_new(Loop *loop, const ExecConfig *config, Exec **ret)
+{
+        Exec *exec = ALLOC(Exec);
+        exec->loop = loop;
+        copy_settings(exec, config);
+        exec->replication_password = alloc_string(config->replication_password);
+        exec->use_sudo = config->use_sudo;
+        exec->n_hooks = config->n_hooks;
+        exec->hooks = ALLOC_ARRAY(HookConfig, config->n_hooks);
+        for (size_t i = 0; i < config->n_hooks; i++)
+                exec->hooks[i] = copy_hook(&config->hooks[i]);
+        exec->n_pools = config->n_servers;
+        exec->pools = ALLOC_ARRAY(Pool *, config->n_servers);
+        for (size_t i = 0; i < config->n_servers; i++)
+                exec->pools[i] = pool_new(loop, &config->servers[i], &exec->settings);
+        *ret = exec;
+        return 0;
+}
+
+static void free_settings(PoolSettings *settings)
+{
+        free((char *) settings->sql.user);
+        text_wipe((char *) settings->sql.password);
+        free((char *) settings->sql.ca_file);
+        free((char *) settings->sql.cert_file);
+        free((char *) settings->sql.key_file);
+        free((char *) settings->ssh.known_hosts_file);
+}
+
+static void free_hook(HookConfig *hook)
+{
+        free(hook->name);
+        for (char **argument = hook->argv; *argument; argument++)
+                free(*argument);
+        free(hook->argv);
+}
+
+Exec *exec_free(Exec *exec)
+{
+        if (!exec)
+                return NULL;
+        while (exec->jobs)
+                job_free(exec->jobs);
+        for (size_t i = 0; i < exec->n_pools; i++)
+                pool_free(exec->pools[i]);
+        free(exec->pools);
+        for (size_t i = 0; i < exec->n_hooks; i++)
+                free_hook(&exec->hooks[i]);
+        free(exec->hooks);
+        text_wipe(exec->replication_password);
+        free_settings(&exec->settings);
+        free(exec);
+        return NULL;
+}
