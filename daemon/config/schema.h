@@ -86,4 +86,5 @@ char *schema_describe_type(const SchemaRow *row);
 /* The rows of a scope. */
 #define SCHEMA_FOREACH(row, of_scope)                                                                                  \
         for (const SchemaRow *row = schema_rows; row < schema_rows + schema_n_rows; row++)                             \
-                if (row->scope == (of_scope))
+                if (row->scope != (of_scope)) {                                                                        \
+                } else
