@@ -32,6 +32,7 @@
 
 /* The registry of the child. */
 struct Registry {
+        Loop *loop;
         struct {
                 registry_event_fn fn;
                 void *userdata;
@@ -67,12 +68,31 @@ int registry_check(Registry *registry, const char *cluster, Json **ret, Failure 
         return failure_set(reterr, FAILURE_SYSTEM, EIO, "the disk is gone");
 }
 
-int registry_plan(Registry *registry, const char *cluster, const char *procedure, const Json *options, Json **ret,
-                  Failure *reterr)
+/* A plan takes a moment. */
+static struct {
+        Json *plan;
+        registry_plan_fn done;
+        void *userdata;
+} planning;
+
+static void plan_done(void *userdata)
 {
-        *ret = say("procedure", procedure);
-        json_set(*ret, "options", json_copy(options));
+        planning.done(planning.plan, planning.userdata);
+}
+
+int registry_plan(Registry *registry, const char *cluster, const char *procedure, const Json *options,
+                  registry_plan_fn done, void *userdata, Failure *reterr)
+{
+        planning.plan = say("procedure", procedure);
+        json_set(planning.plan, "options", json_copy(options));
+        planning.done = done;
+        planning.userdata = userdata;
+        loop_defer(registry->loop, plan_done, NULL);
         return 0;
+}
+
+void registry_plan_forget(Registry *registry, void *userdata)
+{
 }
 
 int registry_report(Registry *registry, const char *cluster, const char *run, Json **ret, Failure *reterr)
@@ -533,8 +553,8 @@ static void test_malformed(void **state)
 {
         static const char *const calls[] = {
                 "{\"method\":\"org.mhad.Status\",\"parameters\":{\"cluster\":\"shop\"}}",
-                "{\"method\":\"org.mhad.Run\",\"parameters\":{\"cluster\":\"shop\",\"what\":\"override\",\"options\":"
-                "{\"server\":\"db2\",\"verdict\":\"met\",\"reason\":\"\\u00e4\"}}}",
+                ("{\"method\":\"org.mhad.Run\",\"parameters\":{\"cluster\":\"shop\",\"what\":\"override\",\"options\":"
+                 "{\"server\":\"db2\",\"verdict\":\"met\",\"reason\":\"\\u00e4\"}}}"),
                 "{\"method\":\"org.mhad.Pause\",\"parameters\":{\"cluster\":\"shop\",\"for_ms\":1e3},\"more\":false}",
         };
         unsigned seed = (unsigned) time(NULL);

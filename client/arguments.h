@@ -1,0 +1,54 @@
+/* The command line, by a table of verbs and one of options: parsing and help from the same rows. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "failure.h"
+#include "text.h"
+
+typedef enum OptionId {
+        OPTION_SOCKET,
+        OPTION_JSON,
+        OPTION_NO_COLOR,
+        OPTION_HELP,
+        OPTION_VERSION,
+        _OPTION_GLOBAL_MAX, /* those before it go with every verb */
+        OPTION_WATCH,
+        OPTION_FOLLOW,
+        OPTION_TO,
+        OPTION_YES,
+        OPTION_IGNORE_LAST_FAILOVER,
+        OPTION_ACCEPT_LOSS,
+        OPTION_REASON,
+        OPTION_FOR,
+        OPTION_SERVER,
+        OPTION_VERDICT,
+        _OPTION_MAX,
+} OptionId;
+
+#define OPTION_BIT(id) (1u << (id))
+#define ARGUMENTS_WORDS_MAX 2
+
+struct Context;
+
+typedef struct Verb {
+        const char *name;
+        const char *words; /* as help shows them: "CLUSTER [RUN]" */
+        size_t least, most;
+        unsigned options; /* OPTION_BIT() of each beyond the global ones */
+        const char *doc;  /* one line */
+        int (*run)(const struct Context *context);
+        const char *more; /* further lines of its own help; may be NULL */
+} Verb;
+
+typedef struct Arguments {
+        const Verb *verb; /* NULL with --help or --version alone */
+        const char *words[ARGUMENTS_WORDS_MAX];
+        const char *options[_OPTION_MAX]; /* the value, "" for one that has none, NULL when it is not given */
+} Arguments;
+
+/* FAILURE_INVALID with a sentence that says what is wrong, and perhaps what was meant. */
+int arguments_parse(int argc, char **argv, const Verb *verbs, size_t n_verbs, Arguments *ret, Failure *reterr);
+/* Help for one verb, or for the program when verb is NULL. */
+void arguments_help(Text *out, const Verb *verb, const Verb *verbs, size_t n_verbs);

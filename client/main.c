@@ -1,0 +1,91 @@
+/* mhactl: the verbs, and what they are told by the environment. Knows presentation, not meaning. */
+#include <langinfo.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "verb.h"
+
+#define FAILOVER_OPTIONS                                                                                               \
+        (OPTION_BIT(OPTION_TO) | OPTION_BIT(OPTION_IGNORE_LAST_FAILOVER) | OPTION_BIT(OPTION_ACCEPT_LOSS))
+
+/* clang-format off */
+static const Verb verbs[] = {
+        { "status", "[CLUSTER]", 0, 1, OPTION_BIT(OPTION_WATCH), "the clusters, and what would happen now", verb_status,
+          "Exit status: 0 healthy, 10 degraded, 11 suspect or held, 12 a run is under way, 13 halted.\n" },
+        { "check", "[CLUSTER]", 0, 1, 0, "whether a failover would go through", verb_check,
+          "Exit status: 0 ready, 1 not ready.\n" },
+        { "plan", "failover CLUSTER", 2, 2, FAILOVER_OPTIONS, "what a failover would do, without doing it", verb_plan },
+        { "failover", "CLUSTER", 1, 1, FAILOVER_OPTIONS | OPTION_BIT(OPTION_YES),
+          "fail over a cluster whose primary is dead", verb_failover,
+          "Shows what will happen, asks once, then follows the run to its end; the run goes on without mhactl.\n"
+          "Exit status: 0 completed, 1 refused or aborted, 13 halted, 3 mhad cannot be reached.\n" },
+        { "pause", "CLUSTER", 1, 1, OPTION_BIT(OPTION_REASON) | OPTION_BIT(OPTION_FOR),
+          "no automatic failover for a while", verb_pause },
+        { "resume", "CLUSTER", 1, 1, 0, "automatic failover again", verb_resume },
+        { "acknowledge", "CLUSTER", 1, 1, 0, "the last failover was seen: the next need not wait", verb_acknowledge },
+        { "run", "WHAT CLUSTER", 2, 2, OPTION_BIT(OPTION_SERVER) | OPTION_BIT(OPTION_VERDICT) | OPTION_BIT(OPTION_REASON),
+          "what becomes of a run: retry, override, abandon, cancel", verb_run,
+          "  retry     the failed step again\n"
+          "  override  take a server's goal as met: --server SERVER --verdict met --reason TEXT\n"
+          "  abandon   give up where it is; nothing is undone\n"
+          "  cancel    before the point of no return: undo and end\n" },
+        { "events", "[CLUSTER]", 0, 1, OPTION_BIT(OPTION_FOLLOW), "what happened lately; with -f, what happens", verb_events },
+        { "report", "[CLUSTER] [RUN]", 0, 2, 0, "the report of the last failover, or of one", verb_report },
+        { "history", "[CLUSTER]", 0, 1, 0, "the runs that have ended", verb_history },
+        { "reload", "", 0, 0, 0, "take a changed configuration over", verb_reload },
+        { "version", "", 0, 0, 0, "the versions of mhactl and mhad", verb_version },
+};
+/* clang-format on */
+
+static void print_help(FILE *to, const Verb *verb)
+{
+        Text text = { 0 };
+        arguments_help(&text, verb, verbs, ARRAY_LENGTH(verbs));
+        fputs(text.data, to);
+        text_done(&text);
+}
+
+static const char *socket_path(const Arguments *arguments)
+{
+        const char *environment = getenv("MHAD_SOCKET");
+        if (arguments->options[OPTION_SOCKET])
+                return arguments->options[OPTION_SOCKET];
+        return text_is_empty(environment) ? API_SOCKET : environment;
+}
+
+static Look make_look(const Arguments *arguments)
+{
+        const char *terminal = getenv("TERM");
+        bool colour = isatty(STDOUT_FILENO) && !arguments->options[OPTION_NO_COLOR] && !getenv("NO_COLOR") &&
+                      terminal && !text_equal(terminal, "dumb");
+        return (Look){ .colour = colour, .lines = text_equal(nl_langinfo(CODESET), "UTF-8") };
+}
+
+int main(int argc, char **argv)
+{
+        Arguments arguments = { 0 };
+        Failure failure;
+        setlocale(LC_CTYPE, "");
+        if (arguments_parse(argc, argv, verbs, ARRAY_LENGTH(verbs), &arguments, &failure) < 0) {
+                fprintf(stderr, "mhactl: %s\nmhactl --help tells more\n", failure.text);
+                return STATUS_USAGE;
+        }
+        if (arguments.options[OPTION_HELP]) {
+                print_help(stdout, arguments.verb);
+                return STATUS_OK;
+        }
+        if (!arguments.verb || arguments.options[OPTION_VERSION]) {
+                printf("mhactl %s\n", api_version());
+                return STATUS_OK;
+        }
+        const Context context = {
+                .arguments = &arguments,
+                .socket = socket_path(&arguments),
+                .json = arguments.options[OPTION_JSON],
+                .terminal = isatty(STDOUT_FILENO),
+                .look = make_look(&arguments),
+        };
+        return arguments.verb->run(&context);
+}

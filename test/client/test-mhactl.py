@@ -1,0 +1,300 @@
+#!/usr/bin/env python3
+"""mhactl as a program: what it sends, shows and returns, against a daemon made of canned answers."""
+import json
+import os
+import pty
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+MHACTL = sys.argv.pop(1)
+
+
+class Daemon:
+    """Answers each method with what `answers` holds: a value, or a function of (parameters, send) that may send more."""
+
+    def __init__(self, path, answers):
+        self.path, self.answers, self.calls, self.open = path, answers, [], []
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(path)
+        self.socket.listen(10)
+        self.thread = threading.Thread(target=self.accept, daemon=True)
+        self.thread.start()
+
+    def accept(self):
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            self.open.append(connection)
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection):
+        def send(parameters=None, error=None, continues=False):
+            message = {"parameters": parameters or {}}
+            if error:
+                message["error"] = error
+            if continues:
+                message["continues"] = True
+            connection.sendall(json.dumps(message).encode() + b"\0")
+
+        buffered = b""
+        try:
+            while True:
+                while b"\0" not in buffered:
+                    piece = connection.recv(65536)
+                    if not piece:
+                        return
+                    buffered += piece
+                message, buffered = buffered.split(b"\0", 1)
+                call = json.loads(message)
+                self.calls.append(call)
+                answer = self.answers[call["method"].split(".")[-1]]
+                if callable(answer):
+                    answer(call.get("parameters"), send)
+                else:
+                    send(**answer)
+        except OSError:
+            pass
+        finally:
+            connection.close()
+
+    def stop(self):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        for connection in self.open:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+        os.unlink(self.path)
+
+
+def ok(**parameters):
+    return {"parameters": parameters}
+
+
+def error(name, **parameters):
+    return {"error": name, "parameters": parameters}
+
+
+def event(name, run="r1", cluster="shop", when=None, text=""):
+    return {"time": when or time.time_ns() // 1000, "event": name, "cluster": cluster, "run": run, "text": text}
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = os.path.join(self.folder.name, "control")
+        self.daemon = None
+
+    def tearDown(self):
+        if self.daemon:
+            self.daemon.stop()
+        self.folder.cleanup()
+
+    def start(self, **answers):
+        self.daemon = Daemon(self.path, answers)
+
+    def run_it(self, *words, **more):
+        environment = dict(os.environ, MHAD_SOCKET=self.path, LC_ALL="C.UTF-8", **more)
+        return subprocess.run([MHACTL, *words], capture_output=True, text=True, timeout=60, env=environment,
+                              stdin=subprocess.DEVNULL)
+
+    def expect(self, status, *words):
+        result = self.run_it(*words)
+        self.assertEqual(result.returncode, status, result)
+        return result
+
+
+class Asking(Case):
+    def test_not_running(self):
+        result = self.expect(3, "status")
+        self.assertEqual(result.stderr, "mhactl: mhad is not running: systemctl start mhad "
+                                        f"({self.path}: No such file or directory)\n")
+        self.assertIn("/nowhere", self.expect(3, "status", "--socket", "/nowhere").stderr)
+
+    def test_usage(self):
+        self.assertIn("did you mean status", self.expect(2, "statsu").stderr)
+        self.expect(2, "pause")
+        self.expect(2, "pause", "shop", "--for", "soon")
+        self.expect(0, "--help")
+        self.expect(0, "--version")
+        for verb in ("status check plan failover pause resume acknowledge run events report history reload "
+                     "version").split():
+            self.assertIn("Options:", self.expect(0, verb, "--help").stdout)
+
+    def test_status(self):
+        for health, status in {"ok": 0, "warning": 10, "suspect": 11, "held": 11, "running": 12, "halted": 13}.items():
+            self.start(Status=ok(clusters=[{"cluster": "a", "health": "ok"}, {"cluster": "shop", "health": health}]))
+            self.assertIn("shop", self.expect(status, "status").stdout)
+            self.daemon.stop()
+        self.daemon = None
+
+    def test_json(self):
+        self.start(Status=ok(clusters=[]), Check=ok(checks=[], ready=True), History=ok(runs=[]), Report=ok(report={}),
+                   Events=ok(events=[event("a"), event("b")]), Plan=ok(plan={}), Pause=ok(), Version=ok(version="9"))
+        for words in (["status"], ["check"], ["history"], ["report"], ["plan", "failover", "shop"], ["pause", "shop"],
+                      ["version"]):
+            json.loads(self.expect(0, *words, "--json").stdout)
+        lines = self.expect(0, "events", "--json").stdout.splitlines()
+        self.assertEqual([json.loads(line)["event"] for line in lines], ["a", "b"])
+
+    def test_check(self):
+        self.start(Check=ok(checks=[], ready=False))
+        self.expect(1, "check", "shop")
+
+    def test_errors(self):
+        self.start(Resume=error("org.mhad.Refused", reason="no \x1b[2J"), Acknowledge=error(
+            "org.varlink.service.PermissionDenied"), Status=error("org.varlink.service.MethodNotFound", method="x"),
+            Report=error("org.mhad.UnknownCluster", cluster="x", reason="no cluster x; there is shop"))
+        self.assertEqual(self.expect(1, "resume", "shop").stderr, "mhactl: no ?[2J\n")
+        self.assertIn("sudo", self.expect(1, "acknowledge", "shop").stderr)
+        self.assertIn("version", self.expect(1, "status").stderr)
+        self.assertEqual(self.expect(1, "report", "x").stderr, "mhactl: no cluster x; there is shop\n")
+
+    def test_garbage(self):
+        self.start(Status=lambda parameters, send: self.daemon.open[-1].shutdown(socket.SHUT_RDWR),
+                   History=lambda parameters, send: self.daemon.open[-1].sendall(b"hello\0"))
+        self.assertIn("not mhad", self.expect(3, "history").stderr)
+        self.assertIn("closed the connection", self.expect(3, "status").stderr)
+
+    def test_parameters(self):
+        self.start(Pause=ok(), Run=ok(), Plan=ok(plan={}))
+        self.expect(0, "pause", "shop", "--for", "1h30m", "--reason", "rack")
+        self.expect(0, "run", "override", "shop", "--server", "db2", "--verdict=met", "--reason", "seen")
+        self.expect(0, "plan", "failover", "shop", "--to", "db2", "--ignore-last-failover", "--accept-loss", "tail")
+        self.assertEqual([call["parameters"] for call in self.daemon.calls], [
+            {"cluster": "shop", "for_ms": 5400000, "reason": "rack"},
+            {"cluster": "shop", "what": "override",
+             "options": {"server": "db2", "verdict": "met", "reason": "seen"}},
+            {"cluster": "shop", "procedure": "failover",
+             "options": {"to": "db2", "accept_loss": "tail", "ignore_last_failover": True}}])
+
+    def test_reload(self):
+        self.start(Reload=error("org.mhad.ConfigurationRejected", reason="2 errors", errors=["a:1:1: x", "b:2:2: y"]))
+        self.assertEqual(self.expect(1, "reload").stderr, "a:1:1: x\nb:2:2: y\nmhactl: 2 errors\n")
+
+    def test_follow(self):
+        def events(parameters, send):
+            send({"events": [event("old")]}, continues=True)
+            time.sleep(0.2)
+            send({"events": [event("new")]}, continues=True)
+            send({"events": [event("last")]})
+
+        self.start(Events=events)
+        lines = self.expect(0, "events", "-f").stdout.splitlines()
+        self.assertEqual(len(lines), 3)
+        self.assertTrue(self.daemon.calls[0]["more"])
+
+
+class Failover(Case):
+    def begin(self, *ending, status=None):
+        """Events of the run follow the order; the stream ends there."""
+        self.ordered = threading.Event()
+
+        def events(parameters, send):
+            send({"events": [event("run-completed", run="r0", text="long ago")]}, continues=True)
+            self.ordered.wait(10)
+            send({"events": [event("run-started")]}, continues=True)
+            send({"events": [event("run-completed", cluster="other", run="x")]}, continues=True)
+            for one in ending:
+                send({"events": [one]}, continues=True)
+
+        def failover(parameters, send):
+            send({"run": "r1"})
+            self.ordered.set()
+
+        self.start(Events=events, Failover=failover, Status=status or ok(clusters=[]), Plan=ok(plan={
+            "procedure": "failover", "cluster": "shop", "steps": [{"name": "a", "goal": "the goal"}]}))
+
+    def test_completed(self):
+        self.begin(event("step-done", text="one"), event("run-completed", text="two"))
+        out = self.expect(0, "failover", "shop", "--yes").stdout
+        self.assertIn("one", out)
+        self.assertIn("Completed", out)
+        self.assertNotIn("long ago", out)
+        self.assertNotIn("other", out)
+
+    def test_aborted_and_halted(self):
+        self.begin(event("run-aborted"))
+        self.expect(1, "failover", "shop", "--yes")
+        self.daemon.stop()
+        self.begin(event("run-halted"))
+        lines = self.expect(13, "failover", "shop", "--yes", "--json").stdout.splitlines()
+        self.assertEqual(json.loads(lines[-1]), {"cluster": "shop", "run": "r1", "outcome": "halted"})
+
+    def test_refused(self):
+        self.begin()
+        self.daemon.answers["Failover"] = error("org.mhad.Refused", reason="the primary is alive")
+        self.assertIn("alive", self.expect(1, "failover", "shop", "--yes").stderr)
+
+    def test_by_status(self):
+        """No event tells the end: the status does."""
+        self.begin(status=ok(clusters=[{"cluster": "shop", "last_run": {"run": "r1", "outcome": "completed"}}]))
+        self.expect(0, "failover", "shop", "--yes")
+
+    def test_restart_in_the_middle(self):
+        self.begin()
+
+        def restart():
+            self.ordered.wait(10)
+            time.sleep(0.5)
+            self.daemon.stop()
+            time.sleep(1.5)
+            self.start(Status=ok(clusters=[]), Events=lambda parameters, send: send(
+                {"events": [event("run-started", when=1, text="old news"), event("run-completed", text="afterwards")]},
+                continues=True))
+
+        threading.Thread(target=restart).start()
+        result = self.expect(0, "failover", "shop", "--yes")
+        self.assertIn("afterwards", result.stdout)
+        self.assertNotIn("old news", result.stdout)
+        self.assertIn("goes on", result.stderr)
+
+    def test_no_terminal(self):
+        self.begin()
+        self.assertIn("--yes", self.expect(1, "failover", "shop").stderr)
+        self.assertEqual(self.daemon.calls, [])
+
+    def on_terminal(self, answer):
+        main, other = pty.openpty()
+        environment = dict(os.environ, MHAD_SOCKET=self.path, LC_ALL="C.UTF-8", TERM="xterm")
+        process = subprocess.Popen([MHACTL, "failover", "shop"], stdin=other, stdout=other, stderr=other, env=environment)
+        os.close(other)
+        os.write(main, answer)
+        status, out = process.wait(30), b""
+        try:
+            while piece := os.read(main, 65536):
+                out += piece
+        except OSError:
+            pass
+        os.close(main)
+        return status, out.decode()
+
+    def test_asks(self):
+        self.begin(event("run-completed"))
+        status, out = self.on_terminal(b"n\n")
+        self.assertEqual(status, 1, out)
+        self.assertIn("the goal", out)
+        self.assertEqual([call["method"] for call in self.daemon.calls], ["org.mhad.Plan"])
+        status, out = self.on_terminal(b"y\n")
+        self.assertEqual(status, 0, out)
+        self.assertIn("\x1b[", out)
+
+    def test_blocked(self):
+        self.begin()
+        self.daemon.answers["Plan"] = ok(plan={"steps": [], "blocked": ["the primary is alive"]})
+        status, out = self.on_terminal(b"y\n")
+        self.assertEqual(status, 1, out)
+        self.assertIn("the primary is alive", out)
+        self.assertEqual(len(self.daemon.calls), 1)
+
+
+if __name__ == "__main__":
+    unittest.main(warnings="ignore")
