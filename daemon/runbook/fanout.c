@@ -220,8 +220,9 @@ static void on_asked(Replies *replies, void *userdata)
         bool hook = target->acting, noisy = target->noisy;
         target->job = NULL;
         target->acting = target->noisy = false;
-        /* Of a hook the failure is the answer. */
-        if (replies->failure.kind != FAILURE_NONE && !hook)
+        /* An exit status is an answer, and of a hook any failure is. */
+        FailureKind kind = replies->failure.kind;
+        if (kind != FAILURE_NONE && kind != FAILURE_EXIT && !hook)
                 target_missed(target, &replies->failure);
         else if (noisy && any_sql_answer(replies))
                 target_missed(target, &not_quiet);

@@ -97,7 +97,7 @@ static void plan_on_asked(Replies *replies, void *userdata)
         PlanTarget *target = userdata;
         Plan *plan = target->plan;
         target->job = NULL;
-        if (replies->failure.kind != FAILURE_NONE) {
+        if (replies->failure.kind != FAILURE_NONE && replies->failure.kind != FAILURE_EXIT) {
                 json_set_string(target->entry, "verdict", verdict_to_string(VERDICT_UNREACHABLE));
                 json_set_string(target->entry, "why", replies->failure.text);
         } else {

@@ -35,6 +35,7 @@ struct Sim {
         /* Chances in a thousand, for each statement that changes something. */
         unsigned stuck;   /* it is carried out only seconds later */
         unsigned lost;    /* the connection breaks before the answer is there */
+        unsigned refused; /* the server says no (for execute() to heed) */
         usec_t latency;   /* of each way, at most */
         usec_t stuck_for; /* at most */
         bool deaf;        /* a fault: quiescing does nothing */
