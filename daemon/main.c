@@ -111,7 +111,7 @@ static int run(const char *path)
         r = registry_new(daemon.loop, path, &daemon.registry, &errors, &failure);
         if (r >= 0)
                 r = control_new(daemon.loop, daemon.registry, registry_socket_path(daemon.registry),
-                                registry_socket_group(daemon.registry), inherited_socket(), &daemon.control, &failure);
+                                inherited_socket(), registry_socket_group(daemon.registry), &daemon.control, &failure);
         if (r >= 0) {
                 registry_on_change(daemon.registry, notify_status, &daemon);
                 (void) loop_signal(daemon.loop, SIGTERM, stop, &daemon);

@@ -58,7 +58,7 @@ static const struct {
         [EVENT_DEBUG] = { "debug", "491d8d3d41d64043a9059ddcfc07ff80", LOG_DEBUG },
 };
 
-static bool debug;
+static bool debug, debug_configured;
 static log_tap_fn tap;
 static void *tap_userdata;
 static bool in_tap;
@@ -89,6 +89,11 @@ int event_priority(EventId id)
 void log_set_debug(bool on)
 {
         debug = on;
+}
+
+void log_set_debug_from(bool configuration)
+{
+        debug_configured = configuration;
 }
 
 void log_set_tap(log_tap_fn new_tap, void *userdata)
@@ -151,7 +156,7 @@ void log_event(EventId id, const LogFields *fields, const char *format, ...)
 {
         static int journal = -1;
         static const LogFields none;
-        if (id == EVENT_DEBUG && !debug)
+        if (id == EVENT_DEBUG && !debug && !debug_configured)
                 return;
         if (journal < 0)
                 journal = stderr_is_journal();

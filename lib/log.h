@@ -54,8 +54,9 @@ int event_priority(EventId id);           /* LOG_ERR, LOG_WARNING, … of syslog
 /* One line, one record: MESSAGE, PRIORITY, EVENT, MESSAGE_ID and the fields given. The line on standard error begins
  * with "<priority>" under systemd without a journal, with the time on a terminal. */
 void log_event(EventId id, const LogFields *fields, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* Whether EVENT_DEBUG is written. */
+/* Whether EVENT_DEBUG is written: when the command line or the configuration says so. */
 void log_set_debug(bool on);
+void log_set_debug_from(bool configuration);
 /* A copy of each record goes here too (the daemon's `events`); not re-entered. NULL for none. */
 typedef void (*log_tap_fn)(EventId id, const LogFields *fields, const char *message, void *userdata);
 void log_set_tap(log_tap_fn tap, void *userdata);

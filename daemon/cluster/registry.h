@@ -16,6 +16,7 @@ typedef struct Asker {
  * JSON array of strings "file:line:column: text") when it has any. */
 int registry_new(Loop *loop, const char *config_path, Registry **ret, Json **ret_errors, Failure *reterr);
 Registry *registry_free(Registry *registry);
+DEFINE_CLEANUP(Registry *, registry_free)
 const char *registry_socket_path(const Registry *registry);
 const char *registry_socket_group(const Registry *registry); /* NULL: only root and our own user may give orders */
 /* Takes a changed configuration over; with errors what was running stays in force. */
@@ -28,8 +29,11 @@ void registry_on_change(Registry *registry, loop_fn changed, void *userdata);
 /* Questions. A cluster of NULL means all where it makes sense; an unknown one is FAILURE_INVALID naming the known. */
 int registry_status(Registry *registry, const char *cluster, Json **ret, Failure *reterr);
 int registry_check(Registry *registry, const char *cluster, Json **ret, Failure *reterr);
-int registry_plan(Registry *registry, const char *cluster, const char *procedure, const Json *options, Json **ret,
-                  Failure *reterr);
+/* The answer comes later, from the loop: the servers are asked. plan is the callee's. One at a time an owner pointer. */
+typedef void (*registry_plan_fn)(Json *plan, void *userdata);
+int registry_plan(Registry *registry, const char *cluster, const char *procedure, const Json *options,
+                  registry_plan_fn done, void *userdata, Failure *reterr);
+void registry_plan_forget(Registry *registry, void *userdata);
 int registry_report(Registry *registry, const char *cluster, const char *run, Json **ret, Failure *reterr);
 int registry_history(Registry *registry, const char *cluster, Json **ret, Failure *reterr);
 /* The last events kept in memory, oldest first: {"events": [{"time", "event", "cluster", "server", "run", "step",

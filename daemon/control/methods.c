@@ -11,6 +11,8 @@ typedef struct Request {
         const Json *parameters;
         const char *cluster; /* NULL when it is not given */
         Asker asker;
+        registry_plan_fn later;
+        void *userdata;
 } Request;
 
 typedef int (*method_fn)(const Request *request, Json **ret, Failure *reterr);
@@ -47,7 +49,7 @@ static int check(const Request *request, Json **ret, Failure *reterr)
 static int plan(const Request *request, Json **ret, Failure *reterr)
 {
         return registry_plan(request->registry, request->cluster, parameter(request, "procedure"),
-                             json_get(request->parameters, "options"), ret, reterr);
+                             json_get(request->parameters, "options"), request->later, request->userdata, reterr);
 }
 
 static int failover(const Request *request, Json **ret, Failure *reterr)
@@ -156,22 +158,25 @@ static Answer reload(Registry *registry)
         return answer;
 }
 
-static Answer handle(Registry *registry, const ApiCall *call, const Peer *peer)
+static Answer handle(Registry *registry, const ApiCall *call, const Peer *peer, registry_plan_fn later, void *userdata)
 {
         Request request = {
                 .registry = registry,
                 .parameters = call->parameters,
                 .cluster = json_get_string(call->parameters, "cluster"),
                 .asker = { .who = peer->who },
+                .later = later,
+                .userdata = userdata,
         };
         Failure failure = { 0 };
         Answer answer = { .follow = call->id == API_EVENTS && call->more && !call->oneway };
         if (handlers[call->id](&request, &answer.parameters, &failure) < 0)
                 return answer_failure(&failure, request.cluster);
+        answer.later = call->id == API_PLAN;
         return answer;
 }
 
-Answer methods_answer(Registry *registry, const ApiCall *call, const Peer *peer)
+Answer methods_answer(Registry *registry, const ApiCall *call, const Peer *peer, registry_plan_fn later, void *userdata)
 {
         if (call->error)
                 return answer_error(call->error, call->detail_name, call->detail);
@@ -181,5 +186,5 @@ Answer methods_answer(Registry *registry, const ApiCall *call, const Peer *peer)
                 return describe_interface(call->parameters);
         if (call->id == API_RELOAD)
                 return reload(registry);
-        return handle(registry, call, peer);
+        return handle(registry, call, peer, later, userdata);
 }

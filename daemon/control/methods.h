@@ -9,7 +9,9 @@ typedef struct Answer {
         const char *error; /* a varlink error, NULL when it went well */
         Json *parameters;  /* of the reply or the error; NULL for none */
         bool follow;       /* after this, every new event is a further reply */
+        bool later;        /* no answer yet: it is given to the call's later function */
 } Answer;
 
-/* Answers a call that api_call_parse() accepted, also one that it found wrong. */
-Answer methods_answer(Registry *registry, const ApiCall *call, const Peer *peer);
+/* Answers a call that api_call_parse() accepted, also one that it found wrong. later (with userdata) gets the answer of a
+ * method that takes its time; registry_plan_forget() for that userdata takes it back. */
+Answer methods_answer(Registry *registry, const ApiCall *call, const Peer *peer, registry_plan_fn later, void *userdata);

@@ -18,6 +18,7 @@
 typedef enum SessionState {
         SESSION_READING,   /* waits for a whole message */
         SESSION_CALLING,   /* has one; waits for its turn */
+        SESSION_AWAITING,  /* its answer takes time */
         SESSION_FOLLOWING, /* answers with each new event until the client goes */
         SESSION_ENDING,    /* over; waits for its owner */
 } SessionState;
@@ -44,6 +45,7 @@ struct Session {
         size_t out_sent;
         usec_t out_since; /* when the client last read something */
 
+        bool oneway; /* of the call that is awaited */
         bool subscribed;
         char *follows; /* only events of this cluster; NULL for all */
 };
@@ -89,7 +91,7 @@ static void settle(Session *session)
         uint32_t events = writing ? EPOLLOUT : 0;
         if (reading && !writing)
                 events |= EPOLLIN;
-        if (session->state == SESSION_FOLLOWING)
+        if (session->state == SESSION_FOLLOWING || session->state == SESSION_AWAITING)
                 events |= EPOLLRDHUP;
         io_set_events(session->io, events);
 
@@ -197,9 +199,30 @@ static void follow(Session *session, const char *cluster)
         registry_subscribe(session->registry, on_event, session);
 }
 
+/* A client that does not want the answer still waits its turn for the next call. */
+static void on_later(Json *result, void *userdata)
+{
+        Session *session = userdata;
+        Json *parameters = json_object();
+        json_set(parameters, "plan", result);
+        CLEANUP(json_free) Json *reply = api_make_reply(parameters, false);
+        if (session->state != SESSION_AWAITING)
+                return;
+        if (!session->oneway)
+                send_message(session, reply);
+        if (session->state != SESSION_ENDING)
+                take_message(session);
+        settle(session);
+}
+
 static void answer_call(Session *session, const ApiCall *call)
 {
-        Answer answer = methods_answer(session->registry, call, &session->peer);
+        Answer answer = methods_answer(session->registry, call, &session->peer, on_later, session);
+        if (answer.later) {
+                session->state = SESSION_AWAITING;
+                session->oneway = call->oneway;
+                return;
+        }
         CLEANUP(json_free)
         Json *reply = answer.error ? api_make_error(answer.error, answer.parameters)
                                    : api_make_reply(answer.parameters, answer.follow);
@@ -269,6 +292,7 @@ Session *session_free(Session *session)
 {
         if (!session)
                 return NULL;
+        registry_plan_forget(session->registry, session);
         if (session->subscribed)
                 registry_unsubscribe(session->registry, session);
         timer_free(session->last);

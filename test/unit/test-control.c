@@ -204,7 +204,7 @@ static void serve(int ready)
 {
         CLEANUP(loop_free) Loop *loop = NULL;
         CLEANUP(control_free) Control *control = NULL;
-        Registry registry = { 0 };
+        Registry registry = { .loop = loop };
         Failure failure = { 0 };
         if (loop_new(&loop) < 0 || loop_signal(loop, SIGTERM, on_term, loop) < 0 ||
             control_new(loop, &registry, path, -1, GROUP, &control, &failure) < 0) {
@@ -362,7 +362,7 @@ static void test_methods(void **state)
         put_call(&client,
                  "{\"method\":\"org.mhad.Plan\",\"parameters\":{\"cluster\":\"shop\",\"procedure\":\"failover\","
                  "\"options\":{\"to\":\"db2\"}}}");
-        expect(&client, "{\"parameters\":{\"procedure\":\"failover\",\"options\":{\"to\":\"db2\"}}}");
+        expect(&client, "{\"parameters\":{\"plan\":{\"procedure\":\"failover\",\"options\":{\"to\":\"db2\"}}}}");
         leave(&client);
 }
 
@@ -716,7 +716,7 @@ static int listen_error(const char *at, int fd)
 {
         CLEANUP(loop_free) Loop *loop = NULL;
         CLEANUP(control_free) Control *control = NULL;
-        Registry registry = { 0 };
+        Registry registry = { .loop = loop };
         Failure failure = { 0 };
         assert_int_equal(loop_new(&loop), 0);
         int error = control_new(loop, &registry, at, fd, NULL, &control, &failure);

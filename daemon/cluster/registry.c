@@ -1,0 +1,515 @@
+/* All clusters and what they share: resolver, configuration, the memory of events, the guards that look at more than one
+ * cluster. Must never know what a cluster does. */
+#include "registry.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "cluster.h"
+#include "config.h"
+#include "log.h"
+#include "text.h"
+
+#define EVENTS_KEPT 500
+/* Primaries lost within this time of each other are lost together. */
+#define STORM_WINDOW (10 * USEC_SEC)
+/* How late the loop may be before what it saw meanwhile is not trusted, and for how long it is not. */
+#define HEARTBEAT (250 * USEC_MSEC)
+#define STALL_LIMIT (2 * USEC_SEC)
+#define STALL_CAUTION (5 * USEC_SEC)
+
+typedef struct Subscriber {
+        registry_event_fn fn;
+        void *userdata;
+} Subscriber;
+
+struct Registry {
+        Loop *loop;
+        char *path;
+        Config *config;
+        Resolver *resolver;
+        Cluster **clusters;
+        size_t n_clusters;
+        loop_fn changed;
+        void *changed_userdata;
+        Timer *changed_timer;
+        Timer *heartbeat;
+        usec_t beat_at, stalled_until;
+        int64_t clock_offset; /* wall clock less monotonic */
+        Json *events[EVENTS_KEPT];
+        size_t first_event, n_events;
+        Subscriber *subscribers;
+        size_t n_subscribers;
+};
+
+static Json *event_json(Registry *registry, EventId id, const LogFields *fields, const char *message)
+{
+        Json *event = json_object();
+        json_set_int(event, "time", (int64_t) loop_now_real(registry->loop));
+        json_set_string(event, "event", event_to_string(id));
+        json_set_string(event, "cluster", fields->cluster);
+        json_set_string(event, "server", fields->server);
+        json_set_string(event, "run", fields->run);
+        json_set_string(event, "step", fields->step);
+        json_set_int(event, "priority", event_priority(id));
+        json_set_string(event, "text", message);
+        return event;
+}
+
+static void on_log(EventId id, const LogFields *fields, const char *message, void *userdata)
+{
+        Registry *registry = userdata;
+        Json *event = event_json(registry, id, fields, message);
+        size_t at = (registry->first_event + registry->n_events) % EVENTS_KEPT;
+        if (registry->n_events == EVENTS_KEPT) {
+                json_free(registry->events[registry->first_event]);
+                registry->first_event = (registry->first_event + 1) % EVENTS_KEPT;
+        } else {
+                registry->n_events++;
+        }
+        registry->events[at] = event;
+        for (size_t i = 0; i < registry->n_subscribers; i++)
+                registry->subscribers[i].fn(event, registry->subscribers[i].userdata);
+}
+
+static void tell_changed(void *userdata)
+{
+        Registry *registry = userdata;
+        if (registry->changed)
+                registry->changed(registry->changed_userdata);
+}
+
+static void on_changed(void *userdata)
+{
+        Registry *registry = userdata;
+        timer_set_in(registry->changed_timer, 50 * USEC_MSEC);
+}
+
+static size_t count_lost(void *userdata)
+{
+        Registry *registry = userdata;
+        usec_t now = loop_now(registry->loop);
+        size_t lost = 0;
+        for (size_t i = 0; i < registry->n_clusters; i++) {
+                usec_t since = cluster_lost_since(registry->clusters[i]);
+                lost += since && usec_sub(now, since) <= STORM_WINDOW;
+        }
+        return lost;
+}
+
+/* The smallest limit of all clusters that is set; without one a third of the clusters, from six on. */
+static size_t storm_limit(void *userdata)
+{
+        Registry *registry = userdata;
+        size_t limit = 0;
+        for (size_t i = 0; i < registry->n_clusters; i++) {
+                size_t own = cluster_config(registry->clusters[i])->failover.storm_limit;
+                if (own && (!limit || own < limit))
+                        limit = own;
+        }
+        if (limit)
+                return limit;
+        return registry->n_clusters < 6 ? 0 : registry->n_clusters / 3 + 1;
+}
+
+static bool is_stalled(void *userdata)
+{
+        Registry *registry = userdata;
+        return loop_now(registry->loop) < registry->stalled_until;
+}
+
+static void on_heartbeat(void *userdata)
+{
+        Registry *registry = userdata;
+        usec_t now = usec_now_monotonic(), late = usec_sub(now, registry->beat_at);
+        int64_t offset = (int64_t) usec_now_real() - (int64_t) now, jump = offset - registry->clock_offset;
+        registry->clock_offset = offset;
+        if (late > STALL_LIMIT) {
+                registry->stalled_until = now + STALL_CAUTION;
+                log_event(EVENT_STALL, NULL,
+                          "this process stood still for %llu ms: what it saw meanwhile is not trusted for %llu s",
+                          (unsigned long long) (late / USEC_MSEC), (unsigned long long) (STALL_CAUTION / USEC_SEC));
+        } else if (jump > (int64_t) STALL_LIMIT || jump < -(int64_t) STALL_LIMIT) {
+                log_event(EVENT_STALL, NULL, "the wall clock jumped by %lld ms: times in records are off by that",
+                          (long long) (jump / 1000));
+        }
+        registry->beat_at = now + HEARTBEAT;
+        timer_set(registry->heartbeat, registry->beat_at);
+}
+
+static ClusterContext context_of(Registry *registry)
+{
+        return (ClusterContext){
+                .loop = registry->loop,
+                .resolver = registry->resolver,
+                .state_directory = registry->config->daemon.state_directory,
+                .lost = count_lost,
+                .storm_limit = storm_limit,
+                .stalled = is_stalled,
+                .changed = on_changed,
+                .userdata = registry,
+        };
+}
+
+static Failure invalid(size_t n)
+{
+        Failure failure;
+        (void) failure_set(&failure, FAILURE_INVALID, 0, "the configuration has %zu error%s", n, n == 1 ? "" : "s");
+        return failure;
+}
+
+static int load(const char *path, Config **ret, Json **ret_errors, Failure *reterr)
+{
+        CLEANUP(json_free) Json *errors = json_array();
+        CLEANUP(json_free) Json *warnings = json_array();
+        int r = config_load(path, ret, errors, warnings);
+        if (r < 0) {
+                if (reterr)
+                        *reterr = invalid(json_length(errors));
+                *ret_errors = TAKE(errors);
+                return r;
+        }
+        JSON_FOREACH(warning, warnings)
+        {
+                log_event(EVENT_WARNING, NULL, "%s", json_string(warning));
+        }
+        return 0;
+}
+
+static void add_cluster(Registry *registry, Cluster *cluster)
+{
+        ALLOC_GROW(registry->clusters, registry->n_clusters);
+        registry->clusters[registry->n_clusters++] = cluster;
+}
+
+int registry_new(Loop *loop, const char *config_path, Registry **ret, Json **ret_errors, Failure *reterr)
+{
+        CLEANUP(registry_free) Registry *registry = ALLOC(Registry);
+        registry->loop = loop;
+        registry->path = alloc_string(config_path);
+        registry->changed_timer = timer_new(loop, 10 * USEC_MSEC, tell_changed, registry);
+        registry->heartbeat = timer_new(loop, 10 * USEC_MSEC, on_heartbeat, registry);
+        log_set_tap(on_log, registry);
+        int r = load(config_path, &registry->config, ret_errors, reterr);
+        if (r < 0)
+                return r;
+        log_set_debug_from(registry->config->daemon.log_level == LOG_LEVEL_DEBUG);
+        registry->resolver = resolver_new(loop, USEC_MINUTE);
+        ClusterContext context = context_of(registry);
+        for (size_t i = 0; i < registry->config->n_clusters; i++) {
+                Cluster *cluster = NULL;
+                r = cluster_new(&context, &registry->config->clusters[i], &cluster, reterr);
+                if (r < 0)
+                        return r;
+                add_cluster(registry, cluster);
+        }
+        registry->beat_at = usec_now_monotonic() + HEARTBEAT;
+        registry->clock_offset = (int64_t) usec_now_real() - (int64_t) usec_now_monotonic();
+        timer_set(registry->heartbeat, registry->beat_at);
+        *ret = TAKE(registry);
+        return 0;
+}
+
+Registry *registry_free(Registry *registry)
+{
+        if (!registry)
+                return NULL;
+        log_set_tap(NULL, NULL);
+        for (size_t i = 0; i < registry->n_clusters; i++)
+                cluster_free(registry->clusters[i]);
+        free(registry->clusters);
+        timer_free(registry->changed_timer);
+        timer_free(registry->heartbeat);
+        resolver_free(registry->resolver);
+        config_free(registry->config);
+        for (size_t i = 0; i < registry->n_events; i++)
+                json_free(registry->events[(registry->first_event + i) % EVENTS_KEPT]);
+        free(registry->subscribers);
+        free(registry->path);
+        free(registry);
+        return NULL;
+}
+
+const char *registry_socket_path(const Registry *registry)
+{
+        return registry->config->daemon.socket;
+}
+
+const char *registry_socket_group(const Registry *registry)
+{
+        return registry->config->daemon.socket_group;
+}
+
+static ssize_t find(const Registry *registry, const char *name)
+{
+        for (size_t i = 0; name && i < registry->n_clusters; i++)
+                if (strcmp(cluster_name(registry->clusters[i]), name) == 0)
+                        return (ssize_t) i;
+        return -1;
+}
+
+static Cluster *detach(Registry *registry, size_t i)
+{
+        Cluster *cluster = registry->clusters[i];
+        registry->n_clusters--;
+        memmove(registry->clusters + i, registry->clusters + i + 1, (registry->n_clusters - i) * sizeof *registry->clusters);
+        return cluster;
+}
+
+/* A cluster in the middle of a run keeps what it began with: a configuration that would change it is refused whole. */
+static int check_busy(const Registry *registry, const Config *config, Failure *reterr)
+{
+        for (size_t i = 0; i < registry->n_clusters; i++) {
+                const Cluster *cluster = registry->clusters[i];
+                const ClusterConfig *wanted = config_find_cluster(config, cluster_name(cluster));
+                if (cluster_may_be_replaced(cluster) || (wanted && cluster_config_equal(wanted, cluster_config(cluster))))
+                        continue;
+                return failure_set(reterr, FAILURE_INVALID, 0,
+                                   "cluster %s has a run under way and its configuration changed: reload when it has ended",
+                                   cluster_name(cluster));
+        }
+        return 0;
+}
+
+int registry_reload(Registry *registry, Json **ret_errors, Failure *reterr)
+{
+        CLEANUP(config_free) Config *config = NULL;
+        int r = load(registry->path, &config, ret_errors, reterr);
+        if (r >= 0)
+                r = check_busy(registry, config, reterr);
+        if (r < 0)
+                return r;
+        CLEANUP(json_free) Json *diff = config_diff(registry->config, config);
+        ClusterContext context = context_of(registry);
+        Failure failure = { 0 };
+        for (size_t i = registry->n_clusters; i-- > 0;) {
+                const ClusterConfig *wanted = config_find_cluster(config, cluster_name(registry->clusters[i]));
+                if (!wanted || !cluster_config_equal(wanted, cluster_config(registry->clusters[i])))
+                        cluster_free(detach(registry, i));
+        }
+        for (size_t i = 0; i < config->n_clusters; i++) {
+                Cluster *cluster = NULL;
+                if (find(registry, config->clusters[i].name) >= 0)
+                        continue;
+                if (cluster_new(&context, &config->clusters[i], &cluster, &failure) < 0) {
+                        log_event(EVENT_ERROR, NULL, "cluster %s cannot be watched: %s", config->clusters[i].name,
+                                  failure.text);
+                        r = failure_set(reterr, FAILURE_INVALID, 0, "cluster %s cannot be watched: %s",
+                                        config->clusters[i].name, failure.text);
+                } else {
+                        add_cluster(registry, cluster);
+                }
+        }
+        /* What only a restart changes stays as it was: the paths that are in use. */
+        Config *old = registry->config;
+        char *directory = old->daemon.state_directory, *socket = old->daemon.socket;
+        old->daemon.state_directory = config->daemon.state_directory;
+        old->daemon.socket = config->daemon.socket;
+        config->daemon.state_directory = directory;
+        config->daemon.socket = socket;
+        registry->config = TAKE(config);
+        config_free(old);
+        log_set_debug_from(registry->config->daemon.log_level == LOG_LEVEL_DEBUG);
+        CLEANUP(mem_free) char *text = json_print(diff);
+        log_event(EVENT_CONFIG_RELOADED, NULL, "the configuration was read again: %s",
+                  config_diff_is_empty(diff) ? "nothing changed" : text);
+        on_changed(registry);
+        return r;
+}
+
+char *registry_summary(const Registry *registry)
+{
+        size_t counts[_CLUSTER_STATE_MAX] = { 0 };
+        for (size_t i = 0; i < registry->n_clusters; i++)
+                counts[cluster_state(registry->clusters[i])]++;
+        static const char *const words[_CLUSTER_STATE_MAX] = {
+                [CLUSTER_STARTING] = "starting", [CLUSTER_STEADY] = "healthy",       [CLUSTER_SUSPECT] = "suspect",
+                [CLUSTER_HELD] = "held",         [CLUSTER_RUNNING] = "failing over", [CLUSTER_HALTED] = "halted",
+        };
+        Text out = { 0 };
+        text_addf(&out, "%zu cluster%s", registry->n_clusters, registry->n_clusters == 1 ? "" : "s");
+        const char *separator = ": ";
+        for (int state = 0; state < _CLUSTER_STATE_MAX; state++)
+                if (counts[state]) {
+                        text_addf(&out, "%s%zu %s", separator, counts[state], words[state]);
+                        separator = ", ";
+                }
+        return text_take(&out);
+}
+
+void registry_on_change(Registry *registry, loop_fn changed, void *userdata)
+{
+        registry->changed = changed;
+        registry->changed_userdata = userdata;
+}
+
+static int get(const Registry *registry, const char *name, Cluster **ret, Failure *reterr)
+{
+        ssize_t i = find(registry, name);
+        if (i >= 0) {
+                *ret = registry->clusters[i];
+                return 0;
+        }
+        if (!name && registry->n_clusters == 1) {
+                *ret = registry->clusters[0];
+                return 0;
+        }
+        Text known = { 0 };
+        for (size_t k = 0; k < registry->n_clusters; k++) {
+                text_separate(&known, ", ");
+                text_add(&known, cluster_name(registry->clusters[k]));
+        }
+        int r = failure_set(reterr, FAILURE_INVALID, ENOENT, "%s%s%s: the clusters are: %s",
+                            name ? "there is no cluster \"" : "name a cluster", name ? name : "", name ? "\"" : "",
+                            known.data ? known.data : "none");
+        text_done(&known);
+        return r;
+}
+
+typedef Json *(*answer_fn)(Cluster *cluster);
+
+/* The lists that each cluster gives under member, in one; all clusters when none is named. */
+static int gather(Registry *registry, const char *name, const char *member, answer_fn answer, Json **ret, Failure *reterr)
+{
+        Cluster *only = NULL;
+        if (name) {
+                int r = get(registry, name, &only, reterr);
+                if (r < 0)
+                        return r;
+        }
+        Json *result = json_object(), *list = json_ensure_array(result, member);
+        bool ready = true;
+        for (size_t i = 0; i < registry->n_clusters; i++) {
+                if (only && registry->clusters[i] != only)
+                        continue;
+                CLEANUP(json_free) Json *one = answer(registry->clusters[i]);
+                ready = ready && json_get_bool(one, "ready", true);
+                JSON_FOREACH(entry, json_get(one, member))
+                {
+                        json_append(list, json_copy(entry));
+                }
+        }
+        if (answer == cluster_check)
+                json_set_bool(result, "ready", ready);
+        *ret = result;
+        return 0;
+}
+
+static Json *status_list(Cluster *cluster)
+{
+        Json *result = json_object();
+        json_append(json_ensure_array(result, "clusters"), cluster_status(cluster));
+        return result;
+}
+
+int registry_status(Registry *registry, const char *cluster, Json **ret, Failure *reterr)
+{
+        return gather(registry, cluster, "clusters", status_list, ret, reterr);
+}
+
+int registry_check(Registry *registry, const char *cluster, Json **ret, Failure *reterr)
+{
+        return gather(registry, cluster, "checks", cluster_check, ret, reterr);
+}
+
+int registry_history(Registry *registry, const char *cluster, Json **ret, Failure *reterr)
+{
+        return gather(registry, cluster, "runs", cluster_history, ret, reterr);
+}
+
+int registry_plan(Registry *registry, const char *cluster, const char *procedure, const Json *options,
+                  registry_plan_fn done, void *userdata, Failure *reterr)
+{
+        Cluster *one = NULL;
+        int r = get(registry, cluster, &one, reterr);
+        return r < 0 ? r : cluster_plan(one, procedure, options, done, userdata, reterr);
+}
+
+void registry_plan_forget(Registry *registry, void *userdata)
+{
+        for (size_t i = 0; i < registry->n_clusters; i++)
+                cluster_plan_forget(registry->clusters[i], userdata);
+}
+
+int registry_report(Registry *registry, const char *cluster, const char *run, Json **ret, Failure *reterr)
+{
+        Cluster *one = NULL;
+        int r = get(registry, cluster, &one, reterr);
+        return r < 0 ? r : cluster_report(one, run, ret, reterr);
+}
+
+int registry_events(Registry *registry, const char *cluster, Json **ret, Failure *reterr)
+{
+        Cluster *one = NULL;
+        int r = cluster ? get(registry, cluster, &one, reterr) : 0;
+        if (r < 0)
+                return r;
+        Json *result = json_object(), *list = json_ensure_array(result, "events");
+        for (size_t i = 0; i < registry->n_events; i++) {
+                const Json *event = registry->events[(registry->first_event + i) % EVENTS_KEPT];
+                if (!cluster || text_equal(json_get_string(event, "cluster"), cluster))
+                        json_append(list, json_copy(event));
+        }
+        *ret = result;
+        return 0;
+}
+
+void registry_subscribe(Registry *registry, registry_event_fn fn, void *userdata)
+{
+        ALLOC_GROW(registry->subscribers, registry->n_subscribers);
+        registry->subscribers[registry->n_subscribers++] = (Subscriber){ fn, userdata };
+}
+
+void registry_unsubscribe(Registry *registry, void *userdata)
+{
+        for (size_t i = 0; i < registry->n_subscribers; i++)
+                if (registry->subscribers[i].userdata == userdata) {
+                        registry->subscribers[i] = registry->subscribers[--registry->n_subscribers];
+                        return;
+                }
+}
+
+static int done(int r, Json **ret)
+{
+        if (r >= 0)
+                *ret = json_object();
+        return r;
+}
+
+int registry_failover(Registry *registry, const char *cluster, const Json *options, const Asker *asker, Json **ret,
+                      Failure *reterr)
+{
+        Cluster *one = NULL;
+        int r = get(registry, cluster, &one, reterr);
+        return r < 0 ? r : cluster_failover(one, options, asker->who, ret, reterr);
+}
+
+int registry_pause(Registry *registry, const char *cluster, const char *reason, usec_t for_how_long,
+                   const Asker *asker, Json **ret, Failure *reterr)
+{
+        Cluster *one = NULL;
+        int r = get(registry, cluster, &one, reterr);
+        return r < 0 ? r : done(cluster_pause(one, reason, for_how_long, asker->who, reterr), ret);
+}
+
+int registry_resume(Registry *registry, const char *cluster, const Asker *asker, Json **ret, Failure *reterr)
+{
+        Cluster *one = NULL;
+        int r = get(registry, cluster, &one, reterr);
+        return r < 0 ? r : done(cluster_resume(one, asker->who, reterr), ret);
+}
+
+int registry_acknowledge(Registry *registry, const char *cluster, const Asker *asker, Json **ret, Failure *reterr)
+{
+        Cluster *one = NULL;
+        int r = get(registry, cluster, &one, reterr);
+        return r < 0 ? r : done(cluster_acknowledge(one, asker->who, reterr), ret);
+}
+
+int registry_run(Registry *registry, const char *cluster, const char *what, const Json *options, const Asker *asker,
+                 Json **ret, Failure *reterr)
+{
+        Cluster *one = NULL;
+        int r = get(registry, cluster, &one, reterr);
+        return r < 0 ? r : done(cluster_run(one, what, options, asker->who, reterr), ret);
+}
