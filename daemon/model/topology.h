@@ -10,11 +10,11 @@
 #include "server.h"
 
 typedef enum Role {
-        ROLE_UNKNOWN,     /* not read yet, or not classifiable */
+        ROLE_UNKNOWN, /* not read yet, or not classifiable */
         ROLE_PRIMARY,
         ROLE_CO_PRIMARY,  /* replicates with the primary in a circle */
         ROLE_REPLICA,     /* of the primary */
-        ROLE_SUB_REPLICA, /* of another replica */
+        ROLE_SUB_REPLICA, /* of another server of this cluster, mostly a replica */
         ROLE_STRAY,       /* of a server that is not in the configuration */
         ROLE_ALONE,       /* neither replicates nor is followed */
         ROLE_DEAD,        /* down, and not the primary */
@@ -25,27 +25,27 @@ typedef enum Role {
 
 /* Stable names: status, alerts and the manual use them. */
 typedef enum ProblemId {
-        PROBLEM_NO_PRIMARY,          /* nobody can be told to be it */
-        PROBLEM_TWO_PRIMARIES,       /* two writable servers */
-        PROBLEM_ALL_READ_ONLY,       /* the primary is read-only */
-        PROBLEM_AMBIGUOUS_PRIMARY,   /* servers disagree, or only a hint of the past says who it is */
+        PROBLEM_NO_PRIMARY,        /* nobody can be told to be it */
+        PROBLEM_TWO_PRIMARIES,     /* two writable servers */
+        PROBLEM_ALL_READ_ONLY,     /* the primary is read-only */
+        PROBLEM_AMBIGUOUS_PRIMARY, /* servers disagree, or only a hint of the past says who it is */
         PROBLEM_WRITABLE_REPLICA,
-        PROBLEM_UNKNOWN_SOURCE,      /* follows a server that is not in the configuration */
-        PROBLEM_OTHER_SOURCE,        /* replicates from another server than the primary, or from a dead one */
-        PROBLEM_ALONE,               /* does not replicate and is not the primary */
+        PROBLEM_UNKNOWN_SOURCE, /* follows a server that is not in the configuration */
+        PROBLEM_OTHER_SOURCE,   /* replicates from another server than the primary, or from a dead one */
+        PROBLEM_ALONE,          /* does not replicate and is not the primary */
         PROBLEM_SEVERAL_CHANNELS,
         PROBLEM_RECEIVER_STOPPED,
         PROBLEM_RECEIVER_ERROR,
         PROBLEM_APPLIER_STOPPED,
         PROBLEM_APPLIER_ERROR,
         PROBLEM_LAG,
-        PROBLEM_DELAYED,             /* on purpose: never promoted */
-        PROBLEM_NO_BINLOG,           /* a replica without binary log: never promoted */
+        PROBLEM_DELAYED,   /* on purpose: never promoted */
+        PROBLEM_NO_BINLOG, /* a replica without binary log: never promoted */
         PROBLEM_FILTERS_DIFFER,
         PROBLEM_SERVER_DOWN,
-        PROBLEM_SERVER_ERROR,        /* it lives, but does not let us in */
-        PROBLEM_DUPLICATE_ID,        /* two servers with one server_id or UUID */
-        PROBLEM_MIXED_FLAVOURS,      /* MySQL and MariaDB in one cluster */
+        PROBLEM_SERVER_ERROR,   /* it lives, but does not let us in */
+        PROBLEM_DUPLICATE_ID,   /* two servers with one server_id or UUID */
+        PROBLEM_MIXED_FLAVOURS, /* MySQL and MariaDB in one cluster */
         _PROBLEM_MAX,
         _PROBLEM_INVALID = -22,
 } ProblemId;
@@ -72,8 +72,8 @@ typedef struct TopologyEntry {
 typedef struct Topology {
         TopologyEntry *entries; /* one a server, in their order */
         size_t n_entries;
-        ssize_t primary;        /* -1: not known */
-        bool primary_down;      /* it gives no sign of life (REFUSED, SILENT, FROZEN or HUNG) */
+        ssize_t primary;   /* -1: not known */
+        bool primary_down; /* it gives no sign of life (REFUSED, SILENT, FROZEN or HUNG) */
         Problem *problems;
         size_t n_problems;
 } Topology;
