@@ -260,8 +260,7 @@ int cluster_plan(Cluster *cluster, const char *procedure, const Json *options, c
         cluster->plans = request;
         request->blocked = guard_texts(cluster);
         Facts facts = runs_facts(cluster, primary, options, failover.name);
-        if (!cluster->row)
-                facts_learn(&facts, NULL, NULL);
+        json_set_bool(facts.root, "planning", true);
         request->plan = runbook_plan(cluster->context.loop, cluster->exec, &failover, facts,
                                      usec_add(loop_now(cluster->context.loop), PLAN_TIMEOUT), on_plan, request);
         return 0;

@@ -163,7 +163,9 @@ void decide_fence_is_enough(const Facts *facts, Judgement *judgement)
         json_set_string(witnesses, "guarantee", "none: clients on other networks could still reach it");
         json_append(rungs, witnesses);
 
-        if (process || off)
+        if (json_get_bool(facts->root, "planning", false))
+                judge_as(judgement, VERDICT_MET, "judged when the rungs were tried");
+        else if (process || off)
                 judge_as(judgement, VERDICT_MET, "the old primary cannot take a write: %s",
                          off ? "its host is off" : "its process is gone");
         else if (text_equal(facts_config_string(facts, "fence.policy"), "required"))

@@ -55,10 +55,11 @@ void act_stop_receiver(const Facts *facts, const char *server, const Replies *se
 static Json *names_where(const Facts *facts, bool frozen)
 {
         Json *names = json_array();
+        bool planning = json_get_bool(facts->root, "planning", false); /* then none is really stopped */
         JSON_FOREACH(replica, json_get(facts->root, "replicas"))
         {
                 const char *name = json_string(replica);
-                if (facts_server_bool(facts, name, "frozen", false) == frozen)
+                if (facts_server_bool(facts, name, "frozen", planning) == frozen)
                         json_append_string(names, name);
         }
         return names;
