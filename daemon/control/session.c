@@ -33,7 +33,7 @@ struct Session {
         int fd;
         Io *io;
         Timer *last;     /* deferred: tells the owner that it is over */
-        Timer *patience; /* the client owes us bytes, or reading */
+        Timer *patience; /* the client owes us bytes, or reading, or we owe it an answer */
 
         Frame in;
         const char *message; /* the call that waits for its turn, lent by in */
@@ -45,7 +45,8 @@ struct Session {
         size_t out_sent;
         usec_t out_since; /* when the client last read something */
 
-        bool oneway; /* of the call that is awaited */
+        bool oneway; /* of the call whose answer is awaited */
+        usec_t awaiting_since;
         bool subscribed;
         char *follows; /* only events of this cluster; NULL for all */
 };
@@ -102,6 +103,8 @@ static void settle(Session *session)
                 timer_set(session->patience, usec_add(session->out_since, SESSION_PATIENCE));
         else if (reading && session->partial_since)
                 timer_set(session->patience, usec_add(session->partial_since, SESSION_PATIENCE));
+        else if (session->state == SESSION_AWAITING)
+                timer_set(session->patience, usec_add(session->awaiting_since, SESSION_ANSWER_PATIENCE));
         else
                 timer_stop(session->patience);
 }
@@ -199,20 +202,34 @@ static void follow(Session *session, const char *cluster)
         registry_subscribe(session->registry, on_event, session);
 }
 
-/* A client that does not want the answer still waits its turn for the next call. */
-static void on_later(Json *result, void *userdata)
+/* Also for a client that wants no answer: its next call waited for this one. */
+static void answer_later(Session *session, const Json *reply)
 {
-        Session *session = userdata;
-        Json *parameters = json_object();
-        json_set(parameters, "plan", result);
-        CLEANUP(json_free) Json *reply = api_make_reply(parameters, false);
-        if (session->state != SESSION_AWAITING)
-                return;
         if (!session->oneway)
                 send_message(session, reply);
         if (session->state != SESSION_ENDING)
                 take_message(session);
         settle(session);
+}
+
+static void on_later(Json *plan, void *userdata)
+{
+        Session *session = userdata;
+        Json *parameters = json_object();
+        json_set(parameters, "plan", plan);
+        CLEANUP(json_free) Json *reply = api_make_reply(parameters, false);
+        if (session->state == SESSION_AWAITING)
+                answer_later(session, reply);
+}
+
+/* The cluster may have gone with a reload, and its plan with it. */
+static void give_up_waiting(Session *session)
+{
+        registry_plan_forget(session->registry, session);
+        Json *parameters = json_object();
+        json_set_string(parameters, "reason", "the servers could not be asked in time");
+        CLEANUP(json_free) Json *reply = api_make_error(API_ERROR_FAILED, parameters);
+        answer_later(session, reply);
 }
 
 static void answer_call(Session *session, const ApiCall *call)
@@ -221,6 +238,7 @@ static void answer_call(Session *session, const ApiCall *call)
         if (answer.later) {
                 session->state = SESSION_AWAITING;
                 session->oneway = call->oneway;
+                session->awaiting_since = loop_now(session->loop);
                 return;
         }
         CLEANUP(json_free)
@@ -249,7 +267,10 @@ void session_answer(Session *session)
 static void on_patience(void *userdata)
 {
         Session *session = userdata;
-        end(session, out_left(session) ? "it does not read its answers" : "its message stays incomplete");
+        if (session->state == SESSION_AWAITING)
+                give_up_waiting(session);
+        else
+                end(session, out_left(session) ? "it does not read its answers" : "its message stays incomplete");
 }
 
 static void on_io(int fd, uint32_t revents, void *userdata)

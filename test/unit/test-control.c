@@ -37,6 +37,10 @@ struct Registry {
                 registry_event_fn fn;
                 void *userdata;
         } subscribers[CONTROL_CLIENTS_MAX];
+        Json *plan;
+        Timer *plan_timer;
+        registry_plan_fn plan_fn;
+        void *plan_userdata;
         char last_asker[100];
 };
 
@@ -68,31 +72,35 @@ int registry_check(Registry *registry, const char *cluster, Json **ret, Failure 
         return failure_set(reterr, FAILURE_SYSTEM, EIO, "the disk is gone");
 }
 
-/* A plan takes a moment. */
-static struct {
-        Json *plan;
-        registry_plan_fn done;
-        void *userdata;
-} planning;
-
+/* A plan takes a moment; that of "nothing" is never made. */
 static void plan_done(void *userdata)
 {
-        planning.done(planning.plan, planning.userdata);
+        Registry *registry = userdata;
+        registry->plan_timer = NULL;
+        registry->plan_fn(TAKE(registry->plan), registry->plan_userdata);
 }
 
 int registry_plan(Registry *registry, const char *cluster, const char *procedure, const Json *options,
                   registry_plan_fn done, void *userdata, Failure *reterr)
 {
-        planning.plan = say("procedure", procedure);
-        json_set(planning.plan, "options", json_copy(options));
-        planning.done = done;
-        planning.userdata = userdata;
-        loop_defer(registry->loop, plan_done, NULL);
+        if (text_equal(procedure, "nothing"))
+                return 0;
+        if (registry->plan)
+                return failure_set(reterr, FAILURE_INVALID, 0, "busy");
+        registry->plan = say("procedure", procedure);
+        json_set(registry->plan, "options", json_copy(options));
+        registry->plan_fn = done;
+        registry->plan_userdata = userdata;
+        registry->plan_timer = loop_defer(registry->loop, plan_done, registry);
         return 0;
 }
 
 void registry_plan_forget(Registry *registry, void *userdata)
 {
+        if (!registry->plan || registry->plan_userdata != userdata)
+                return;
+        registry->plan_timer = timer_free(registry->plan_timer);
+        registry->plan = json_free(registry->plan);
 }
 
 int registry_report(Registry *registry, const char *cluster, const char *run, Json **ret, Failure *reterr)
@@ -204,9 +212,9 @@ static void serve(int ready)
 {
         CLEANUP(loop_free) Loop *loop = NULL;
         CLEANUP(control_free) Control *control = NULL;
-        Registry registry = { .loop = loop };
+        Registry registry = { 0 };
         Failure failure = { 0 };
-        if (loop_new(&loop) < 0 || loop_signal(loop, SIGTERM, on_term, loop) < 0 ||
+        if (loop_new(&registry.loop) < 0 || !(loop = registry.loop) || loop_signal(loop, SIGTERM, on_term, loop) < 0 ||
             control_new(loop, &registry, path, -1, GROUP, &control, &failure) < 0) {
                 fprintf(stderr, "%s\n", failure.text);
                 exit(1);
@@ -423,6 +431,32 @@ static void test_oneway(void **state)
         put_call(&client, "{\"method\":\"org.mhad.Report\",\"parameters\":{\"run\":\"loud\"}}");
         expect(&client, "{\"parameters\":{\"run\":\"loud\"}}");
         leave(&client);
+}
+
+#define PLAN(procedure)                                                                                                \
+        "{\"method\":\"org.mhad.Plan\",\"parameters\":{\"cluster\":\"shop\",\"procedure\":\"" procedure "\"}"
+
+/* An answer that comes later keeps its place among the others, or is given up. */
+static void test_later(void **state)
+{
+        Client client = join();
+        put_call(&client, PLAN("a") "}");
+        put_call(&client, PLAN("b") ",\"oneway\":true}");
+        put_call(&client, "{\"method\":\"org.mhad.History\"}");
+        put_call(&client, PLAN("nothing") "}");
+        put_call(&client, PLAN("c") "}");
+        expect(&client, "{\"parameters\":{\"plan\":{\"procedure\":\"a\"}}}");
+        expect(&client, "{\"parameters\":{}}");
+        expect(&client, "{\"error\":\"org.mhad.Failed\",\"parameters\":{\"reason\":"
+                        "\"the servers could not be asked in time\"}}");
+        expect(&client, "{\"parameters\":{\"plan\":{\"procedure\":\"c\"}}}");
+        leave(&client);
+        for (int i = 0; i < CONTROL_CLIENTS_MAX / 2; i++) {
+                Client hasty = join();
+                put_call(&hasty, PLAN("hasty") "}");
+                leave(&hasty);
+        }
+        expect_alive();
 }
 
 static void pause_shop(const char *reason)
@@ -716,7 +750,7 @@ static int listen_error(const char *at, int fd)
 {
         CLEANUP(loop_free) Loop *loop = NULL;
         CLEANUP(control_free) Control *control = NULL;
-        Registry registry = { .loop = loop };
+        Registry registry = { 0 };
         Failure failure = { 0 };
         assert_int_equal(loop_new(&loop), 0);
         int error = control_new(loop, &registry, at, fd, NULL, &control, &failure);
@@ -779,6 +813,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_pipelining, start, stop),
                 cmocka_unit_test_setup_teardown(test_byte_by_byte, start, stop),
                 cmocka_unit_test_setup_teardown(test_oneway, start, stop),
+                cmocka_unit_test_setup_teardown(test_later, start, stop),
                 cmocka_unit_test_setup_teardown(test_follow, start, stop),
                 cmocka_unit_test_setup_teardown(test_asker_is_recorded, start, stop),
                 cmocka_unit_test_setup_teardown(test_slow_reader, start, stop),
