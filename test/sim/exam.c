@@ -27,7 +27,7 @@ static void answer_get(SimServer *server, const char *name, Reply *reply)
 static void execute(Sim *sim, SimServer *server, const ScriptItem *item, Reply *reply)
 {
         const char *text = item->text, *equals = strchr(text, '=');
-        if (!sim_is_effect(item)) {
+        if (!sim_is_effect(sim, item)) {
                 answer_get(server, text + 4, reply);
                 return;
         }

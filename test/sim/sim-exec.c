@@ -124,8 +124,10 @@ void sim_pass(Sim *sim, usec_t duration)
         timer_free(timer);
 }
 
-bool sim_is_effect(const ScriptItem *item)
+bool sim_is_effect(const Sim *sim, const ScriptItem *item)
 {
+        if (sim->is_effect)
+                return sim->is_effect(item);
         const char *text = item->text;
         switch (item->kind) {
         case SCRIPT_SQL:
@@ -149,11 +151,16 @@ static usec_t latency(Sim *sim)
         return 100 + sim_random(sim, (unsigned) sim->latency);
 }
 
+static bool can_be_reached(const Sim *sim, const SimServer *server, ScriptKind kind)
+{
+        return sim->can_be_reached ? sim->can_be_reached(server, kind) : !server->dead;
+}
+
 static void on_carried_out(void *userdata)
 {
         Statement *statement = userdata;
         Sim *sim = statement->sim;
-        if (statement->server && statement->server->frozen) {
+        if (statement->server && statement->server->frozen && statement->item.kind == SCRIPT_SQL) {
                 timer_set_in(statement->timer, 200 * USEC_MSEC);
                 return;
         }
@@ -162,14 +169,15 @@ static void on_carried_out(void *userdata)
         Reply *reply = job ? &job->replies->items[job->i_item] : &unheard;
         bool cut = statement->server && statement->server->cut;
         reply->run = !cut;
-        if (statement->server && statement->server->dead)
+        sim->pause = 0;
+        if (statement->server && !can_be_reached(sim, statement->server, statement->item.kind))
                 failure_set(&reply->failure, FAILURE_SQL, 2013, "lost connection to %s", statement->server->name);
         else if (!cut)
                 sim->execute(sim, statement->server, &statement->item, reply);
         if (job) {
                 job->statement = NULL;
                 if (!cut) /* else it waits until its deadline */
-                        timer_set_in(job->timer, latency(sim));
+                        timer_set_in(job->timer, sim->pause + latency(sim));
         } else {
                 Replies *rest = replies_new(1);
                 rest->items[0] = unheard;
@@ -190,10 +198,10 @@ static void job_send(ExecJob *job)
         sim->statements = statement;
         job->statement = statement;
         usec_t delay = latency(sim);
-        if (sim_is_effect(item) && sim_chance(sim, sim->stuck))
+        if (sim_is_effect(sim, item) && sim_chance(sim, sim->stuck))
                 delay += sim_random(sim, (unsigned) sim->stuck_for);
         timer_set_in(statement->timer, delay);
-        if (sim_is_effect(item) && sim_chance(sim, sim->lost)) {
+        if (sim_is_effect(sim, item) && sim_chance(sim, sim->lost)) {
                 failure_set(&job->replies->failure, FAILURE_SQL, 2013, "lost connection during the query");
                 job->statement = NULL;
                 statement->job = NULL;
@@ -259,9 +267,10 @@ static bool job_connects(ExecJob *job)
         const SimServer *server = job->server;
         if (server && (server->cut || (server->frozen && job->quiesce)))
                 return false; /* until the deadline */
-        if (server && server->dead) {
-                failure_set(&job->replies->items[job->i_item].failure, FAILURE_SQL, 2003,
-                            "cannot connect to %s: connection refused", server->name);
+        ScriptKind kind = job->quiesce ? SCRIPT_SQL : job->script.items[job->i_item].kind;
+        if (server && !can_be_reached(job->exec->sim, server, kind)) {
+                failure_set(&job->replies->items[job->i_item].failure, kind == SCRIPT_SSH ? FAILURE_SSH : FAILURE_SQL,
+                            kind == SCRIPT_SSH ? 0 : 2003, "cannot connect to %s: connection refused", server->name);
                 job->replies->items[job->i_item].run = true;
         }
         return true;

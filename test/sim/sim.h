@@ -30,15 +30,19 @@ struct Sim {
         SimServer *servers;
         size_t n_servers;
         sim_execute_fn execute;
+        bool (*is_effect)(const ScriptItem *item);                        /* NULL: sim_is_effect's own */
+        bool (*can_be_reached)(const SimServer *server, ScriptKind kind); /* NULL: unless it is dead */
         sim_watch_fn watch;
         void *userdata;
         /* Chances in a thousand, for each statement that changes something. */
-        unsigned stuck;   /* it is carried out only seconds later */
-        unsigned lost;    /* the connection breaks before the answer is there */
-        unsigned refused; /* the server says no (for execute() to heed) */
-        usec_t latency;   /* of each way, at most */
-        usec_t stuck_for; /* at most */
-        bool deaf;        /* a fault: quiescing does nothing */
+        unsigned stuck;      /* it is carried out only seconds later */
+        unsigned lost;       /* the connection breaks before the answer is there */
+        unsigned refused;    /* the server says no (for execute() to heed) */
+        usec_t latency;      /* of each way, at most */
+        usec_t stuck_for;    /* at most */
+        usec_t pause;        /* set by execute(): the answer comes so much later */
+        bool deaf;           /* a fault: quiescing does nothing */
+        char violation[200]; /* what must never be, seen by execute(); "" for nothing */
         void *statements;
 };
 
@@ -52,7 +56,7 @@ bool sim_chance(Sim *sim, unsigned per_mille);
 /* Lets the time pass. */
 void sim_pass(Sim *sim, usec_t duration);
 /* Whether an item can change a server; reading statements begin with SELECT, SHOW or GET, reading shell scripts with "#". */
-bool sim_is_effect(const ScriptItem *item);
+bool sim_is_effect(const Sim *sim, const ScriptItem *item);
 
 /* A client of the world: of one life of the daemon. Freeing it leaves what it has sent on its way. */
 Exec *sim_exec_new(Sim *sim);

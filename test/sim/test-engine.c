@@ -149,6 +149,8 @@ static unsigned try(uint64_t seed, Fault fault, const Kill *kills, size_t n_kill
 {
         CLEANUP(sim_free) Sim *sim = sim_new(seed);
         build_world(sim);
+        if (fault == FAULT_DO_NOT_QUIESCE)
+                sim->stuck = 500;
         told = half_told = false;
         Trial trial = { .sim = sim,
                         .procedure = &exam,

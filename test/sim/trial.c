@@ -179,10 +179,10 @@ int __wrap_journal_replay(const Journal *journal, const char *run, int (*each)(c
 
 /* Scripts */
 
-static bool has_effect(const Script *script)
+static bool has_effect(const Sim *sim, const Script *script)
 {
         for (size_t i = 0; i < script->n_items; i++)
-                if (sim_is_effect(&script->items[i]))
+                if (sim_is_effect(sim, &script->items[i]))
                         return true;
         return false;
 }
@@ -204,7 +204,7 @@ static void check_intent(Trial *trial, const char *server, const Script *script)
 static bool on_script(const char *server, const Script *script, void *userdata)
 {
         Trial *trial = userdata;
-        bool effect = has_effect(script);
+        bool effect = has_effect(trial->sim, script);
         if (trial->killed) {
                 if (effect && trial->died_by != KILL_AT_SCRIPT)
                         trial_violate(trial, "an effect after a record that failed");
@@ -386,6 +386,8 @@ void trial_run(Trial *trial)
         /* What is still on its way arrives. */
         trial->sim->watch = NULL;
         sim_pass(trial->sim, 30 * USEC_SEC);
+        if (*trial->sim->violation)
+                trial_violate(trial, "%s", trial->sim->violation);
         current = NULL;
         unlink(journal_path());
         CLEANUP(mem_free) char *lock = text_format("%s.lock", journal_path());

@@ -204,6 +204,7 @@ static void test_refuses_lines_that_were_moved(void **state)
 static void test_two_cannot_use_one(void **state)
 {
         CLEANUP(journal_free) Journal *journal = open_journal();
+        assert_null(journal_open_run(journal));
         Journal *other = NULL;
         Failure failure = { 0 };
         assert_int_equal(journal_open(path, "app1", &other, &failure), -EWOULDBLOCK);

@@ -1,0 +1,40 @@
+/* A database server as far as a failover can tell: replication by file and offset or by global transaction ids, in the
+ * words of its version's dialect, and the host's shell as far as the fence and the address use it. Transactions are
+ * numbered; each server has its own log in which each has another size, so that a position taken for another server's is
+ * noticed. */
+#pragma once
+
+#include "observation.h"
+#include "sim.h"
+
+typedef struct Database {
+        Sim *sim;
+        SimServer *server;
+        Version version;
+        char version_text[40], uuid[40];
+        const Dialect *dialect;
+        unsigned id;
+        bool gtid;     /* replicates by global transaction ids */
+        bool ssh_dead; /* its host is gone */
+        bool has_address;
+        bool read_only, super_read_only;
+        struct Database *source; /* NULL: follows nobody */
+        bool receiver_on, connected, applier_on;
+        int receiver_errno, applier_errno;
+        uint64_t received, applied; /* the last transaction of its source's that it has, and that it carried out */
+        unsigned tail;              /* bytes received of a transaction whose end nobody sent */
+        uint64_t log;               /* the last transaction in its own log */
+        bool holed;                 /* it skipped transactions */
+        bool stuck;                 /* its applier makes no headway */
+        unsigned n_opened;
+        usec_t now;
+} Database;
+
+/* All before the first statement. Two servers that can be written to at once are the world's violation. */
+Database *database_add(Sim *sim, const char *name, const char *version, bool gtid);
+Database *database_of(const SimServer *server);
+void database_follow(Database *replica, Database *source, uint64_t received, uint64_t applied);
+/* What a daemon that watched it knows of it. */
+ServerView *database_view(Database *database);
+/* Lets it become what it is by now. */
+void database_catch_up(Sim *sim);

@@ -1,0 +1,295 @@
+/* The real failover, engine and journal against simulated databases, killed before, in and after every record and at
+ * every script, over seeds, flavours and ways to die. Whatever happens: never two writable servers, nothing lost that a
+ * reachable replica had received, nobody attached with a hole, and one end for all.
+ *
+ * SIM_SEED=n runs that seed alone, SIM_SEEDS=n so many of them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "database.h"
+#include "failover.h"
+#include "run.h"
+#include "text.h"
+#include "trial.h"
+
+typedef struct Flavoured {
+        const char *name, *version;
+        bool gtid;
+} Flavoured;
+
+static const Flavoured flavoured[] = {
+        { "MySQL 8.0 by GTID", "8.0.36", true },
+        { "MySQL 8.4 by position", "8.4.3", false },
+        { "MySQL 5.7 by position", "5.7.44-log", false },
+        { "MariaDB 10.11 by GTID", "10.11.6-MariaDB", true },
+};
+
+typedef enum Death {
+        DEATH_PROCESS,     /* its process is gone, its host is there */
+        DEATH_HOST,        /* its host is gone */
+        DEATH_FROZEN,      /* it hangs, and has to be killed */
+        DEATH_AND_REPLICA, /* and a replica cannot be reached */
+        DEATH_HALF_SENT,   /* in the middle of a transaction */
+        DEATH_APPLIER,     /* the candidate cannot apply: undo */
+        _DEATH_MAX,
+} Death;
+static const char *const death_names[] = {
+        "process gone", "host gone", "frozen", "a replica unreachable too", "half a transaction sent", "cannot apply",
+};
+
+static const Flavoured *flavour;
+static Death death;
+
+enum { LAST = 1000 };
+
+static void build_world(Sim *sim)
+{
+        static const struct {
+                uint64_t received, applied;
+        } replicas[] = { { 990, 700 }, { LAST, 600 }, { LAST, 850 }, { 980, 980 } };
+        for (size_t i = 0; i < 5; i++) {
+                CLEANUP(mem_free) char *name = text_format("db%zu", i + 1);
+                database_add(sim, name, flavour->version, flavour->gtid);
+        }
+        Database *primary = database_of(&sim->servers[0]);
+        primary->read_only = false;
+        primary->has_address = true;
+        primary->log = LAST;
+        for (size_t i = 1; i < 5; i++) {
+                Database *replica = database_of(&sim->servers[i]);
+                database_follow(replica, primary, replicas[i - 1].received, replicas[i - 1].applied);
+                replica->super_read_only = replica->dialect->super_read_only;
+                replica->tail = death == DEATH_HALF_SENT && replicas[i - 1].received == LAST ? 40 : 0;
+                replica->stuck = death == DEATH_APPLIER;
+        }
+        sim->servers[0].dead = death != DEATH_FROZEN;
+        sim->servers[0].frozen = death == DEATH_FROZEN;
+        primary->ssh_dead = death == DEATH_HOST;
+        sim->servers[1].cut = death == DEATH_AND_REPLICA;
+        sim->stuck = 100;
+        sim->lost = 30;
+        sim->refused = 50;
+}
+
+static Json *build_config(void)
+{
+        static const char text[] =
+                "{\"address\":{\"ip\":\"10.0.0.100/24\",\"device\":\"eth0\"},\"ssh\":{\"enabled\":true},"
+                "\"fence\":{\"stop_process\":true,\"policy\":\"best-effort\"},"
+                "\"replication\":{\"user\":\"repl\",\"has_password\":true},\"election\":{\"accept_loss\":false},"
+                "\"timeouts\":{\"fence-address\":8000,\"fence-process\":8000,\"stop-receivers\":30000,"
+                "\"drain-donor\":30000,\"feed-candidate\":30000,\"drain-candidate\":30000}}";
+        Json *config = NULL;
+        assert_int_equal(json_parse(text, strlen(text), &config, NULL), 0);
+        return config;
+}
+
+static Facts build_facts(Sim *sim)
+{
+        Facts facts = facts_new("app1", "r1", "failover");
+        json_set(facts.root, "config", build_config());
+        for (size_t i = 0; i < sim->n_servers; i++) {
+                Database *database = database_of(&sim->servers[i]);
+                const char *name = database->server->name;
+                CLEANUP(server_view_free) ServerView *view = database_view(database);
+                Json *server = server_view_to_json(view);
+                json_set_string(server, "name", name);
+                json_set_string(server, "host", name);
+                json_set_int(server, "port", 3306);
+                json_set(json_ensure_object(facts.root, "servers"), name, server);
+                json_append_string(json_ensure_array(facts.root, "order"), name);
+                if (i > 0 && !database->server->cut)
+                        json_append_string(json_ensure_array(facts.root, "replicas"), name);
+                else if (i > 0)
+                        json_append_string(json_ensure_array(facts.root, "left_out"), name);
+        }
+        json_set_string(facts.root, "old_primary", "db1");
+        json_set_bool(facts.root, "unreachable_for_all", true);
+        Json *verdict = json_ensure_object(facts.root, "verdict");
+        json_set_string(verdict, "row", "dead");
+        json_set_string(verdict, "text", "it is dead");
+        return facts;
+}
+
+/* Before it was decided to fail over, all answered; the world goes on from there. */
+static bool on_halted(Trial *trial, Runbook *runbook)
+{
+        return trial->life < 20 && runbook_retry(runbook, "operator", NULL) >= 0;
+}
+
+static const TrialCalls calls = { .on_halted = on_halted };
+
+static void check_replica(Trial *trial, const Database *replica, const Database *candidate)
+{
+        const char *name = replica->server->name;
+        if (replica->holed)
+                trial_violate(trial, "%s has a hole", name);
+        if (replica->applier_errno)
+                trial_violate(trial, "%s applied a transaction twice", name);
+        if (replica->server->cut)
+                return;
+        bool attached = replica->source == candidate && replica->receiver_on && replica->applier_on;
+        bool can_be = flavour->gtid || replica->applied == candidate->log;
+        if (can_be && !attached)
+                trial_violate(trial, "%s does not follow %s", name, candidate->server->name);
+        if (attached && replica->applied != candidate->log)
+                trial_violate(trial, "%s follows %s, but has %llu of %llu", name, candidate->server->name,
+                              (unsigned long long) replica->applied, (unsigned long long) candidate->log);
+        if (!replica->read_only)
+                trial_violate(trial, "%s can be written to", name);
+}
+
+static void check_promoted(Trial *trial)
+{
+        Sim *sim = trial->sim;
+        const Database *candidate = NULL;
+        uint64_t most = 0;
+        for (size_t i = 1; i < sim->n_servers; i++) {
+                const Database *database = database_of(&sim->servers[i]);
+                if (database->n_opened && candidate)
+                        trial_violate(trial, "%s and %s were opened", candidate->server->name, database->server->name);
+                if (database->n_opened)
+                        candidate = database;
+                if (!database->server->cut && database->received > most)
+                        most = database->received;
+        }
+        if (!candidate) {
+                trial_violate(trial, "completed, and nobody was opened");
+                return;
+        }
+        if (candidate->log != most)
+                trial_violate(trial, "%s has %llu of %llu", candidate->server->name,
+                              (unsigned long long) candidate->log, (unsigned long long) most);
+        if (candidate->read_only || candidate->source)
+                trial_violate(trial, "%s is not a primary", candidate->server->name);
+        for (size_t i = 0; i < sim->n_servers; i++) {
+                const Database *database = database_of(&sim->servers[i]);
+                bool known = i > 0 || !database->ssh_dead;
+                if (known && database->has_address != (database == candidate))
+                        trial_violate(trial, "%s has the address: %d", database->server->name, database->has_address);
+                if (i > 0 && database != candidate)
+                        check_replica(trial, database, candidate);
+        }
+}
+
+static void check_undone(Trial *trial)
+{
+        for (size_t i = 1; i < trial->sim->n_servers; i++) {
+                const Database *database = database_of(&trial->sim->servers[i]);
+                if (database->n_opened)
+                        trial_violate(trial, "aborted, but %s was opened", database->server->name);
+                if (database->source != database_of(&trial->sim->servers[0]) || !database->receiver_on ||
+                    !database->applier_on || database->holed)
+                        trial_violate(trial, "aborted, but %s does not follow db1 again", database->server->name);
+        }
+}
+
+static void check_end(Trial *trial)
+{
+        database_catch_up(trial->sim);
+        RunOutcome wanted = death == DEATH_APPLIER ? RUN_ABORTED : RUN_COMPLETED;
+        if (trial->outcome != wanted)
+                trial_violate(trial, "%s: %s", run_outcome_to_string(trial->outcome), trial->why);
+        else if (wanted == RUN_COMPLETED)
+                check_promoted(trial);
+        else
+                check_undone(trial);
+}
+
+typedef struct Tally {
+        unsigned trials, kills, violations, scripts;
+} Tally;
+
+static unsigned try(uint64_t seed, const Kill *kills, size_t n_kills, Tally *tally)
+{
+        CLEANUP(sim_free) Sim *sim = sim_new(seed);
+        build_world(sim);
+        Trial trial = { .sim = sim,
+                        .procedure = &failover,
+                        .initial = build_facts(sim),
+                        .calls = &calls,
+                        .kills = kills,
+                        .n_kills = n_kills };
+        trial_run(&trial);
+        if (!trial.violation)
+                check_end(&trial);
+        tally->trials++;
+        tally->kills += trial.life - 1;
+        tally->violations += trial.violation != NULL;
+        tally->scripts = trial.n_scripts;
+        if (trial.violation && tally->violations <= 20) {
+                print_error("SIM_SEED=%llu %s, %s:", (unsigned long long) seed, flavour->name, death_names[death]);
+                for (size_t i = 0; i < n_kills; i++)
+                        print_error(" killed %s %u,", kill_kind_to_string(kills[i].kind), kills[i].at);
+                print_error(" %s\n", trial.violation);
+        }
+        unsigned records = trial.n_records;
+        trial_done(&trial);
+        return records;
+}
+
+static void try_all(uint64_t seed, Tally *tally)
+{
+        unsigned records = try(seed, NULL, 0, tally), scripts = tally->scripts;
+        uint64_t random = seed;
+        for (KillKind kind = KILL_BEFORE_RECORD; kind <= KILL_AT_SCRIPT; kind++) {
+                unsigned n = kind == KILL_AT_SCRIPT ? scripts : records;
+                unsigned stride = n > 60 ? n / 60 + 1 : 1;
+                for (unsigned at = 1; at <= n; at += stride) {
+                        random = random * UINT64_C(6364136223846793005) + 1442695040888963407U;
+                        unsigned pick = (unsigned) (random >> 33);
+                        Kill kills[] = { { kind, at }, { 1 + pick % 4, 1 + pick / 4 % 30 } };
+                        try(seed, kills, 1 + pick / 128 % 2, tally);
+                }
+        }
+}
+
+static uint64_t number_of(const char *name, uint64_t otherwise)
+{
+        const char *value = getenv(name);
+        return value && *value ? strtoull(value, NULL, 10) : otherwise;
+}
+
+static void test_death(void **state)
+{
+        death = *(Death *) *state;
+        uint64_t only = number_of("SIM_SEED", 0), n = number_of("SIM_SEEDS", 1);
+        unsigned violations = 0;
+        for (size_t i = 0; i < ARRAY_LENGTH(flavoured); i++) {
+                flavour = &flavoured[i];
+                Tally tally = { 0 };
+                for (uint64_t seed = only ? only : 1; seed <= (only ? only : n); seed++)
+                        try_all(seed, &tally);
+                print_message("%s, %s: %u runs, %u deaths, %u violations\n", death_names[death], flavour->name,
+                              tally.trials, tally.kills, tally.violations);
+                violations += tally.violations;
+        }
+        assert_int_equal(violations, 0);
+}
+
+static void test_procedure_is_well_formed(void **state)
+{
+        Failure failure = { 0 };
+        if (procedure_check(&failover, &failure) < 0)
+                fail_msg("%s", failure.text);
+}
+
+int main(void)
+{
+        static Death deaths[] = { DEATH_PROCESS,     DEATH_HOST,      DEATH_FROZEN,
+                                  DEATH_AND_REPLICA, DEATH_HALF_SENT, DEATH_APPLIER };
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_procedure_is_well_formed),   cmocka_unit_test_prestate(test_death, &deaths[0]),
+                cmocka_unit_test_prestate(test_death, &deaths[1]), cmocka_unit_test_prestate(test_death, &deaths[2]),
+                cmocka_unit_test_prestate(test_death, &deaths[3]), cmocka_unit_test_prestate(test_death, &deaths[4]),
+                cmocka_unit_test_prestate(test_death, &deaths[5]),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
