@@ -53,7 +53,10 @@ static void add_verdict(Text *out, const Look *look, const Json *verdict)
         render_add(out, look, TONE_PLAIN, "  %s", render_or(verdict, "text", "?"));
         render_add(out, look, TONE_FAINT, " [%s]", render_or(verdict, "row", "?"));
         text_add(out, "\n");
-        add_strings(out, look, json_get(verdict, "evidence"));
+        if (json_has(verdict, "evidence")) {
+                render_add(out, look, TONE_PLAIN, "    %s", render_or(verdict, "evidence", "?"));
+                text_add(out, "\n");
+        }
 }
 
 static void add_loss(Text *out, const Look *look, const Json *loss)
@@ -91,25 +94,12 @@ static void add_table(Text *out, const Look *look, const char *heading, const Js
         columns_print(columns, "  ", out);
 }
 
-static void add_lines(Text *out, const Look *look, const char *text)
-{
-        while (*text) {
-                size_t length = 0;
-                while (text[length] && text[length] != '\n')
-                        length++;
-                CLEANUP(mem_free) char *line = alloc_string_n(text, length);
-                render_add(out, look, TONE_PLAIN, "%s", line);
-                text_add(out, "\n");
-                text += length + (text[length] == '\n');
-        }
-}
-
 void render_report(Text *out, const Look *look, const Json *answer)
 {
         const Json *report = json_get(answer, "report");
         const char *outcome = render_or(report, "outcome", "?"), *text = json_get_string(report, "text");
         if (text) {
-                add_lines(out, look, text);
+                render_lines(out, look, "", "", text);
                 return;
         }
         render_add(out, look, TONE_STRONG, "%s of %s: ", render_or(report, "procedure", "run"),
@@ -119,6 +109,10 @@ void render_report(Text *out, const Look *look, const Json *answer)
                    look->lines ? " → " : " -> ", render_or(report, "new_primary", "?"));
         render_add(out, look, TONE_FAINT, " (run %s)", render_or(report, "run", "?"));
         text_add(out, "\n");
+        if (json_has(report, "why")) {
+                render_add(out, look, TONE_PLAIN, "%s", render_or(report, "why", "?"));
+                text_add(out, "\n");
+        }
         add_loss(out, look, json_get(report, "loss"));
         add_verdict(out, look, json_get(report, "verdict"));
         add_times(out, look, json_get(report, "times"));

@@ -63,7 +63,7 @@ static void add_address(Text *out, const Look *look, const Json *address)
                 return;
         const char *on = json_get_string(address, "on"), *device = json_get_string(address, "device");
         render_add(out, look, TONE_PLAIN, "  address %s", render_or(address, "ip", "?"));
-        render_add(out, look, on ? TONE_PLAIN : TONE_WARN, "%s%s", on ? " on " : " on no server", on ? on : "");
+        render_add(out, look, TONE_PLAIN, "%s%s", on ? " on " : "", on ? on : "");
         render_add(out, look, TONE_FAINT, "%s%s%s", device ? " (" : "", device ? device : "", device ? ")" : "");
         text_add(out, "\n");
 }
@@ -201,18 +201,24 @@ static void add_problems(Tree *tree, const Json *server, const char *stem, bool 
         }
 }
 
-static Tone role_tone(const char *role)
+static void cell_role(Columns *columns, const Json *server)
 {
-        return text_equal(role, "primary") ? TONE_GOOD : text_equal(role, "replica") ? TONE_PLAIN : TONE_WARN;
+        const char *role = render_or(server, "role", "unknown");
+        bool up = json_get_bool(server, "up", false), primary = text_equal(role, "primary");
+        Tone tone = !up ? TONE_BAD : primary ? TONE_GOOD : strstr(role, "replica") ? TONE_PLAIN : TONE_WARN;
+        CLEANUP(mem_free) char *words = alloc_string(role);
+        for (char *c = words; *c; c++)
+                if (*c == '_')
+                        *c = '-';
+        columns_cell(columns, tone, "%s", words);
 }
 
 static void add_server(Tree *tree, const Json *server, const char *stem, const char *branch)
 {
-        const char *role = render_or(server, "role", "unknown");
         Columns *columns = tree->columns;
         columns_row(columns);
         columns_cell(columns, TONE_PLAIN, "%s%s%s", stem, branch, render_or(server, "name", "?"));
-        columns_cell(columns, text_equal(role, "dead") ? TONE_BAD : role_tone(role), "%s", role);
+        cell_role(columns, server);
         columns_cell(columns, TONE_PLAIN, "%s:%lld", render_or(server, "host", "?"),
                      (long long) json_get_int(server, "port", 3306));
         cell_version(columns, server);
@@ -280,12 +286,15 @@ static void add_observers(Text *out, const Look *look, const Json *observers)
         text_done(&names);
 }
 
+/* Those of one server stand under it already. */
 static void add_cluster_problems(Text *out, const Look *look, const Json *problems)
 {
         JSON_FOREACH(problem, problems)
         {
                 bool blocks = json_get_bool(problem, "blocks", false);
                 const char *server = json_get_string(problem, "server");
+                if (server && !blocks)
+                        continue;
                 render_add(out, look, blocks ? TONE_BAD : TONE_WARN, "  ! %s%s%s%s", server ? server : "",
                            server ? ": " : "", render_or(problem, "text", "?"),
                            blocks ? " (blocks automatic failover)" : "");
@@ -337,7 +346,9 @@ static void add_forecast(Text *out, const Look *look, const Json *cluster)
                 render_add(out, look, TONE_PLAIN, "%s would take over", candidate);
         if (json_length(blockers) == 0 && json_length(hold) > 0)
                 render_add(out, look, TONE_WARN, ", once an operator says so");
+        const char *loss = json_get_string(forecast, "loss");
         render_add(out, look, TONE_FAINT, "%s%s", why ? ": " : "", why ? why : "");
+        render_add(out, look, TONE_FAINT, "%s%s", loss ? "; loss: " : "", loss ? loss : "");
         text_add(out, "\n");
         add_list(out, look, TONE_BAD, blockers);
         add_list(out, look, TONE_WARN, hold);
@@ -356,6 +367,10 @@ static void add_run(Text *out, const Look *look, const Json *run)
         render_add(out, look, TONE_FAINT, " (run %s%s)", render_or(run, "run", "?"),
                    json_get_bool(run, "no_return_passed", false) ? ", past the point of no return" : "");
         text_add(out, "\n");
+        if (json_has(run, "why")) {
+                render_add(out, look, TONE_STRONG, "    %s", render_or(run, "why", "?"));
+                text_add(out, "\n");
+        }
         render_steps(out, look, json_get(run, "steps"), "    ");
 }
 

@@ -28,7 +28,7 @@ static const struct {
         { "met", TONE_GOOD, "✓", "+" },       { "unmet", TONE_BUSY, "·", "." },
         { "hopeless", TONE_BAD, "✗", "x" },   { "unreachable", TONE_BAD, "✗", "x" },
         { "timeout", TONE_BAD, "✗", "x" },    { "none", TONE_GOOD, "✓", "+" },
-        { "unknown", TONE_WARN, "?", "?" },   { "lost", TONE_BAD, "✗", "x" },
+        { "unknown", TONE_FAINT, "?", "?" },  { "lost", TONE_BAD, "✗", "x" },
         { "steady", TONE_GOOD, "●", "*" },    { "starting", TONE_BUSY, "●", "*" },
 };
 
@@ -81,6 +81,18 @@ void render_add(Text *out, const Look *look, Tone tone, const char *format, ...)
         add_toned(out, look, tone, clean(text));
 }
 
+void render_lines(Text *out, const Look *look, const char *first, const char *rest, const char *text)
+{
+        for (const char *before = first; *text; before = rest) {
+                size_t length = strcspn(text, "\n");
+                CLEANUP(mem_free) char *line = alloc_string_n(text, length);
+                render_add(out, look, TONE_FAINT, "%s", before);
+                render_add(out, look, TONE_PLAIN, "%s", line);
+                text_add(out, "\n");
+                text += length + (text[length] == '\n');
+        }
+}
+
 const char *render_or(const Json *object, const char *name, const char *otherwise)
 {
         const char *value = json_get_string(object, name);
@@ -101,6 +113,11 @@ char *render_duration(int64_t milliseconds)
         return usec_format_human((usec_t) milliseconds * USEC_MSEC);
 }
 
+const char *render_target(const Json *target)
+{
+        return text_is_empty(target->string) ? "mhad" : target->string;
+}
+
 static void add_targets(Text *out, const Look *look, const Json *targets, const char *indent)
 {
         JSON_FOREACH(target, targets)
@@ -108,8 +125,8 @@ static void add_targets(Text *out, const Look *look, const Json *targets, const 
                 const char *verdict = json_get_string(target, "verdict");
                 if (text_equal(verdict, "met"))
                         continue;
-                render_add(out, look, TONE_PLAIN, "%s     %s", indent, target->string);
-                render_add(out, look, render_tone(verdict), "  %s", verdict ? verdict : "");
+                render_add(out, look, TONE_PLAIN, "%s     %s", indent, render_target(target));
+                render_add(out, look, render_tone(verdict), "  %s", verdict ? verdict : "asking");
                 render_add(out, look, TONE_PLAIN, "%s%s", json_has(target, "why") ? ": " : "",
                            render_or(target, "why", ""));
                 text_add(out, "\n");

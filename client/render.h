@@ -28,7 +28,7 @@ typedef enum Tone {
 /* Each appends whole lines; the value is the daemon's answer to the method of that name. */
 void render_status(Text *out, const Look *look, const Json *status);
 void render_check(Text *out, const Look *look, const Json *check);
-void render_plan(Text *out, const Look *look, const Json *plan, bool with_statements);
+void render_plan(Text *out, const Look *look, const Json *plan, bool with_scripts);
 void render_report(Text *out, const Look *look, const Json *report);
 void render_history(Text *out, const Look *look, const Json *history);
 void render_events(Text *out, const Look *look, const Json *events);
@@ -38,6 +38,8 @@ void render_event(Text *out, const Look *look, const Json *event);
 
 /* Text in a tone; control characters are replaced. */
 void render_add(Text *out, const Look *look, Tone tone, const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* Each line of text on a line of its own, after first or, from the second on, rest. */
+void render_lines(Text *out, const Look *look, const char *first, const char *rest, const char *text);
 const char *render_mark(const Look *look, const char *state); /* one character for done, running, failed, … */
 Tone render_tone(const char *state);                          /* of states, levels, verdicts and outcomes by name */
 /* A member's text, or "-" (otherwise) when it is absent. */
@@ -45,6 +47,8 @@ const char *render_or(const Json *object, const char *name, const char *otherwis
 /* "2.1 s ago", "in 5 min 0 s". Free with free(). */
 char *render_ago(const Look *look, usec_t real);
 char *render_duration(int64_t milliseconds); /* "0", "40 ms", "3.2 s" */
+/* The name of a step's target: of a server, or "mhad" for what concerns none. */
+const char *render_target(const Json *target);
 void render_steps(Text *out, const Look *look, const Json *steps, const char *indent);
 
 /* Lines whose cells stand in columns. */

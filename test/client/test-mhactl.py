@@ -211,7 +211,7 @@ class Failover(Case):
             self.ordered.set()
 
         self.start(Events=events, Failover=failover, Status=status or ok(clusters=[]), Plan=ok(plan={
-            "procedure": "failover", "cluster": "shop", "steps": [{"name": "a", "goal": "the goal"}]}))
+            "procedure": "failover", "cluster": "shop", "steps": [{"name": "a", "goal": "the goal"}], "blocked": ["it is paused"]}))
 
     def test_completed(self):
         self.begin(event("step-done", text="one"), event("run-completed", text="two"))
@@ -282,18 +282,11 @@ class Failover(Case):
         status, out = self.on_terminal(b"n\n")
         self.assertEqual(status, 1, out)
         self.assertIn("the goal", out)
+        self.assertIn("it is paused", out)
         self.assertEqual([call["method"] for call in self.daemon.calls], ["org.mhad.Plan"])
         status, out = self.on_terminal(b"y\n")
         self.assertEqual(status, 0, out)
         self.assertIn("\x1b[", out)
-
-    def test_blocked(self):
-        self.begin()
-        self.daemon.answers["Plan"] = ok(plan={"steps": [], "blocked": ["the primary is alive"]})
-        status, out = self.on_terminal(b"y\n")
-        self.assertEqual(status, 1, out)
-        self.assertIn("the primary is alive", out)
-        self.assertEqual(len(self.daemon.calls), 1)
 
 
 if __name__ == "__main__":
