@@ -1,5 +1,11 @@
 /* Which replica becomes primary, which one gives what it lacks, and why no other: a function of facts. Compared is
- * what was received, never only what was executed. */
+ * what was received, never only what was executed.
+ *
+ * Told by the operator: that one or none. Else, of the eligible ones, in this order: loses nothing; has its log of use to
+ * the others; has no errant transactions; is preferred; received most; has least left to apply; stands first in the
+ * configuration. Never eligible: promotion never, not reachable, not replicating, no binary log, delayed, applier broken,
+ * filters of its own, more unapplied than allowed; by position also replicas of replicas, and whoever lacks what another
+ * received. Not eligible as long as another one is: newer than a living replica; log_slave_updates off (GTID). */
 #pragma once
 
 #include <stdbool.h>
@@ -23,7 +29,8 @@ typedef struct Candidate {
         Promotion promotion;
         bool reachable;
         bool log_bin, log_slave_updates;
-        bool replicates;       /* it has a channel at all */
+        bool replicates;  /* it has a channel at all */
+        bool sub_replica; /* of another candidate: its positions are of another log */
         bool applier_running;
         int applier_errno;
         char *applier_error;
@@ -32,7 +39,7 @@ typedef struct Candidate {
         char *filters;
         char *server_uuid;
         Position received, applied;
-        uint64_t unapplied;    /* bytes of relay log, as far as can be told */
+        uint64_t unapplied;                    /* bytes of relay log, as far as can be told */
         GtidSet *gtid_received, *gtid_applied; /* NULL in position mode */
 } Candidate;
 
@@ -40,28 +47,28 @@ typedef struct ElectionInput {
         ElectionMode mode;
         Candidate *candidates; /* in the order of the configuration */
         size_t n_candidates;
-        char *told;            /* by the operator; NULL: nobody */
-        char *source_uuid;     /* MySQL: of the old primary, NULL when not known */
+        char *told;           /* by the operator; NULL: nobody */
+        GtidSet *old_primary; /* what that was last seen to have executed; NULL in position mode or when not known */
         bool allow_newer_version;
         uint64_t max_unapplied; /* bytes; 0: any amount */
         bool accept_loss;       /* position: a candidate may lack what an ineligible one has */
 } ElectionInput;
 
 typedef struct ElectionRank {
-        size_t index;   /* into the candidates */
+        size_t index; /* into the candidates */
         bool eligible;
-        char why[300];  /* why it won, or why it did not */
-        char *missing;  /* what it lacks of all that was received; NULL: nothing */
-        char *errant;   /* transactions of its own that others lack; NULL: none */
+        char why[300]; /* why it won, or why it did not */
+        char *missing; /* what it lacks of all that was received; NULL: nothing */
+        char *errant;  /* transactions of its own that others lack; NULL: none */
 } ElectionRank;
 
 typedef struct Election {
         ElectionRank *ranks; /* best first, all candidates */
         size_t n_ranks;
-        ssize_t candidate;   /* index into the candidates; -1: none */
-        ssize_t donor;       /* who has what the candidate lacks; -1: it lacks nothing */
-        char *loss;          /* what is lost by choosing it, NULL: nothing that anybody received */
-        char why[300];       /* why this one, or why none */
+        ssize_t candidate; /* index into the candidates; -1: none */
+        ssize_t donor;     /* who has what the candidate lacks; -1: it lacks nothing */
+        char *loss;        /* what is lost by choosing it, NULL: nothing that anybody received */
+        char why[300];     /* why this one, or why none */
 } Election;
 
 const char *election_mode_to_string(ElectionMode mode); /* "position", "mysql_gtid", "mariadb_gtid" */
