@@ -60,7 +60,7 @@ static int compare(unsigned a, unsigned b)
 
 int version_compare_series(const Version *a, const Version *b)
 {
-        int order = compare(a->flavour, b->flavour);
+        int order = compare((unsigned) a->flavour, (unsigned) b->flavour);
         if (order == 0)
                 order = compare(a->major, b->major);
         return order != 0 ? order : compare(a->minor, b->minor);
