@@ -123,24 +123,25 @@ static char *neighbour_of(const char *ip_with_prefix)
         return alloc_string(inet_ntop(AF_INET, &address, text, sizeof text));
 }
 
-/* Tells the network where the address is now, in the background. Without arping(8), an ARP request that the address itself
- * sends for an unused neighbour does it too: every host that knows the address takes the sender's link address from it
- * (RFC 826); once more after the second for which Linux may ignore a change. */
+/* Tells the network where the address is now, in the background. Without arping(8) any packet that the address itself sends
+ * to an unused neighbour does it too: its ARP request makes every host that knows the address take the sender's link address
+ * from it (RFC 826). Repeated, because Linux may ignore a change for a second. */
 static char *announcement(const char *ip_with_prefix, const char *device)
 {
         CLEANUP(mem_free) char *ip = bare(ip_with_prefix);
         CLEANUP(mem_free) char *other = neighbour_of(ip_with_prefix);
         if (strchr(ip, ':')) /* IPv6: the kernel announces by itself when duplicate address detection is skipped */
                 return alloc_string(":");
-        Text ping = { 0 };
+        Text packets = { 0 };
         if (other)
-                text_addf(&ping,
-                          "for pause in 0 1.2; do sleep $pause; ip neigh flush to %s dev %s; "
-                          "ping -q -c 1 -W 1 -I %s %s; done",
-                          other, device, ip, other);
+                text_addf(&packets,
+                          "ip route replace %s/32 dev %s src %s; for pause in 0 0.3 1.2; do sleep $pause; "
+                          "ip neigh flush to %s dev %s; bash -c 'echo >/dev/udp/%s/9'; done; "
+                          "ip route del %s/32 dev %s src %s",
+                          other, device, ip, other, device, other, other, device, ip);
         else
-                text_add(&ping, ":");
-        CLEANUP(mem_free) char *fallback = text_take(&ping);
+                text_add(&packets, ":");
+        CLEANUP(mem_free) char *fallback = text_take(&packets);
         return text_format("( if command -v arping; then arping -q -U -c 3 -I %s %s; else %s; fi ) "
                            "</dev/null >/dev/null 2>&1 &",
                            device, ip, fallback);

@@ -1,0 +1,485 @@
+/* The goals of the failover, each as a function of facts and replies: what is judged, what an act says. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "failover.h"
+#include "fence.h"
+#include "gather.h"
+#include "hooks.h"
+#include "promote.h"
+#include "repoint.h"
+#include "status.h"
+#include "virtual_address.h"
+
+/* A position cluster on MySQL 5.6 and a GTID cluster on MariaDB; db1 was the primary. */
+typedef struct Fixture {
+        Facts facts;
+        bool mariadb;
+} Fixture;
+
+static void add_server(Facts *facts, const char *name, bool mariadb)
+{
+        Json *server = json_object();
+        json_append_string(json_get_mutable(facts->root, "order"), name);
+        json_set_string(server, "name", name);
+        json_set_string(server, "host", name);
+        json_set_int(server, "port", 3306);
+        json_set_string(server, "version", mariadb ? "10.11.6-MariaDB" : "5.6.24-log");
+        json_set_bool(server, "identified", true);
+        json_set_bool(server, "log_bin", true);
+        json_set_bool(server, "log_slave_updates", true);
+        json_set_string(server, "evidence", "alive");
+        facts_learn(facts, name, server);
+        json_free(server);
+}
+
+static Fixture fixture(bool mariadb)
+{
+        Fixture f = { .facts = facts_new("app1", "r1", "failover"), .mariadb = mariadb };
+        add_server(&f.facts, "db1", mariadb);
+        add_server(&f.facts, "db2", mariadb);
+        add_server(&f.facts, "db3", mariadb);
+        Json *replicas = json_ensure_array(f.facts.root, "replicas");
+        json_append_string(replicas, "db2");
+        json_append_string(replicas, "db3");
+        json_set_string(f.facts.root, "old_primary", "db1");
+        json_set_string(f.facts.root, "candidate", "db2");
+        json_set_string(f.facts.root, "mode", mariadb ? "mariadb_gtid" : "position");
+        return f;
+}
+
+static void configure(Fixture *f, const char *text)
+{
+        CLEANUP(json_free) Json *json = NULL;
+        assert_int_equal(json_parse(text, strlen(text), &json, NULL), 0);
+        json_merge(json_get_mutable(f->facts.root, "config"), json);
+}
+
+static void learn(Fixture *f, const char *server, const char *text)
+{
+        CLEANUP(json_free) Json *json = NULL;
+        assert_int_equal(json_parse(text, strlen(text), &json, NULL), 0);
+        facts_learn(&f->facts, server, json);
+}
+
+typedef struct Replica {
+        const char *source, *receiver, *applier;
+        const char *received_file, *received, *applied_file, *applied;
+        const char *state, *error;
+        const char *io_gtid, *slave_gtid;
+} Replica;
+
+static void set_row(Reply *reply, size_t n, const char *const (*cells)[2])
+{
+        const char *names[32], *values[32];
+        for (size_t i = 0; i < n; i++) {
+                names[i] = cells[i][0];
+                values[i] = cells[i][1];
+        }
+        reply->run = true;
+        reply_set_columns(reply, n, names);
+        reply_add_row(reply, values);
+}
+
+static void set_replica(const Fixture *f, Reply *reply, const Replica *replica)
+{
+        reply->run = true;
+        if (!replica) {
+                reply_set_columns(reply, 3, (const char *const[]){ "Slave_IO_Running", "Slave_SQL_Running", "Master_Host" });
+                return;
+        }
+        const char *const cells[][2] = {
+                { "Connection_name", "" },
+                { "Slave_IO_Running", replica->receiver },
+                { "Slave_SQL_Running", replica->applier },
+                { "Master_Host", replica->source },
+                { "Master_Port", "3306" },
+                { "Master_User", "repl" },
+                { "Master_Log_File", replica->received_file },
+                { "Read_Master_Log_Pos", replica->received },
+                { "Relay_Master_Log_File", replica->applied_file },
+                { "Exec_Master_Log_Pos", replica->applied },
+                { "Slave_SQL_Running_State", replica->state ? replica->state : "" },
+                { "Last_SQL_Errno", replica->error ? replica->error : "0" },
+                { "Last_SQL_Error", replica->error ? "Duplicate entry" : "" },
+                { "Last_IO_Errno", "0" },
+                { "Using_Gtid", f->mariadb ? "Slave_Pos" : NULL },
+                { "Gtid_IO_Pos", replica->io_gtid },
+        };
+        set_row(reply, ARRAY_LENGTH(cells), cells);
+}
+
+static void set_tick(const Fixture *f, Reply *reply, bool read_only, const Replica *replica)
+{
+        const char *gtid = replica && replica->slave_gtid ? replica->slave_gtid : "";
+        const char *const cells[][2] = {
+                { "read_only", read_only ? "1" : "0" },
+                { "gtid_binlog_pos", gtid },
+                { "gtid_slave_pos", gtid },
+                { "gtid_current_pos", gtid },
+        };
+        set_row(reply, f->mariadb ? 4 : 1, cells);
+}
+
+static void set_status(const Fixture *f, Replies *replies, size_t first, const Replica *replica)
+{
+        set_tick(f, &replies->items[first + STATUS_TICK], true, replica);
+        set_replica(f, &replies->items[first + STATUS_REPLICA], replica);
+        const char *const cells[][2] = { { "File", "binlog.000007" }, { "Position", "777" } };
+        set_row(&replies->items[first + STATUS_BINLOG], 2, cells);
+}
+
+static Replies *status_of(const Fixture *f, const Replica *replica)
+{
+        Replies *replies = replies_new(_STATUS_MAX);
+        set_status(f, replies, 0, replica);
+        return replies;
+}
+
+/* As ask_status_twice() brings it. */
+static Replies *statuses_of(const Fixture *f, const Replica *before, const Replica *after)
+{
+        Replies *replies = replies_new(2 * _STATUS_MAX + 1);
+        set_status(f, replies, 0, before);
+        set_status(f, replies, _STATUS_MAX + 1, after);
+        return replies;
+}
+
+/* As ask_repoint() brings it. */
+static Replies *repoint_of(const Fixture *f, const Replica *before, const Replica *after)
+{
+        Replies *replies = replies_new(_STATUS_MAX + 2);
+        set_replica(f, &replies->items[0], before);
+        set_status(f, replies, 2, after);
+        return replies;
+}
+
+static Judgement judge(const Fixture *f, step_judge_fn fn, const char *server, Replies *replies)
+{
+        Judgement judgement = { 0 };
+        fn(&f->facts, server, replies, &judgement);
+        replies_free(replies);
+        return judgement;
+}
+
+static void expect(const Fixture *f, step_judge_fn fn, const char *server, Replies *replies, Verdict verdict,
+                   const char *why)
+{
+        Judgement judgement = judge(f, fn, server, replies);
+        if (judgement.verdict != verdict || !strstr(judgement.why, why))
+                fail_msg("%s: %s, wanted %s: %s", verdict_to_string(judgement.verdict), judgement.why,
+                         verdict_to_string(verdict), why);
+        json_free(judgement.learned);
+}
+
+static void expect_act(const Fixture *f, step_act_fn fn, const char *server, Replies *seen, const char *wanted)
+{
+        CLEANUP(script_done) Script script = { 0 };
+        fn(&f->facts, server, seen, &script);
+        CLEANUP(json_free) Json *json = script_to_json(&script);
+        CLEANUP(mem_free) char *text = json_print(json);
+        if (wanted ? !strstr(text, wanted) : !script_is_empty(&script))
+                fail_msg("%s does not say %s", text, wanted ? wanted : "nothing");
+        replies_free(seen);
+}
+
+static const Replica idle = { .source = "db1",
+                              .receiver = "No",
+                              .applier = "Yes",
+                              .received_file = "binlog.000003",
+                              .received = "900",
+                              .applied_file = "binlog.000003",
+                              .applied = "900",
+                              .state = "Slave has read all relay log; waiting for more updates",
+                              .io_gtid = "0-1-90",
+                              .slave_gtid = "0-1-90" };
+static const Replica applying = { .source = "db1",
+                                  .receiver = "No",
+                                  .applier = "Yes",
+                                  .received_file = "binlog.000003",
+                                  .received = "900",
+                                  .applied_file = "binlog.000003",
+                                  .applied = "500",
+                                  .state = "Reading event from the relay log",
+                                  .io_gtid = "0-1-90",
+                                  .slave_gtid = "0-1-50" };
+
+static void test_table_is_well_formed(void **state)
+{
+        Failure failure = { 0 };
+        if (procedure_check(&failover, &failure) < 0)
+                fail_msg("%s", failure.text);
+}
+
+static void test_receiver(void **state)
+{
+        Fixture f = fixture(false);
+        Replica running = idle, connecting = idle;
+        running.receiver = "Yes";
+        connecting.receiver = "Connecting";
+        expect(&f, judge_receiver_stopped, "db2", status_of(&f, &running), VERDICT_UNMET, "connected");
+        expect(&f, judge_receiver_stopped, "db2", status_of(&f, &connecting), VERDICT_UNMET, "connecting");
+        expect(&f, judge_receiver_stopped, "db2", status_of(&f, NULL), VERDICT_HOPELESS, "does not replicate");
+        expect(&f, judge_receiver_stopped, "db2", replies_new(3), VERDICT_UNMET, "");
+        Judgement judgement = judge(&f, judge_receiver_stopped, "db2", status_of(&f, &idle));
+        assert_int_equal(judgement.verdict, VERDICT_MET);
+        assert_true(json_get_bool(judgement.learned, "frozen", false));
+        json_free(judgement.learned);
+        expect_act(&f, act_stop_receiver, "db2", NULL, "STOP SLAVE IO_THREAD");
+        facts_done(&f.facts);
+}
+
+static void test_drained(void **state)
+{
+        Fixture f = fixture(false);
+        Replica broken = applying, tail = idle, moved = idle;
+        broken.applier = "No";
+        broken.error = "1062";
+        tail.received = "950"; /* a transaction began, its end never came */
+        moved = tail;
+        moved.applied = "880";
+        expect(&f, judge_drained, "db2", statuses_of(&f, &idle, &idle), VERDICT_MET, "binlog.000003:900");
+        expect(&f, judge_drained, "db2", statuses_of(&f, &applying, &applying), VERDICT_UNMET, "binlog.000003:500");
+        expect(&f, judge_drained, "db2", statuses_of(&f, &tail, &tail), VERDICT_MET, "nobody sent");
+        expect(&f, judge_drained, "db2", statuses_of(&f, &moved, &tail), VERDICT_UNMET, "applied up to");
+        expect(&f, judge_drained, "db2", statuses_of(&f, &broken, &broken), VERDICT_HOPELESS, "1062");
+        expect(&f, judge_drained, "db2", statuses_of(&f, NULL, NULL), VERDICT_HOPELESS, "gone");
+        Replica stopped = applying;
+        stopped.applier = "No";
+        expect_act(&f, act_start_applier, "db2", statuses_of(&f, &stopped, &stopped), "START SLAVE SQL_THREAD");
+        expect_act(&f, act_start_applier, "db2", statuses_of(&f, &applying, &applying), NULL);
+        expect_act(&f, act_start_applier, "db2", statuses_of(&f, &broken, &broken), NULL);
+        facts_done(&f.facts);
+
+        Fixture g = fixture(true);
+        expect(&g, judge_drained, "db2", statuses_of(&g, &idle, &idle), VERDICT_MET, "applied everything");
+        expect(&g, judge_drained, "db2", statuses_of(&g, &applying, &applying), VERDICT_UNMET, "applied up to");
+        facts_done(&g.facts);
+}
+
+static void test_repoint_by_position(void **state)
+{
+        Fixture f = fixture(false);
+        learn(&f, "db2", "{\"drained_at\": \"binlog.000003:900\", \"open_position\": \"binlog.000007:777\"}");
+        Replica behind = idle, following = idle, starting = idle, receiving = idle;
+        behind.received = behind.applied = "700";
+        following.source = "db2";
+        following.receiver = "Yes";
+        starting = following;
+        starting.receiver = "Connecting";
+        receiving.receiver = "Connecting";
+        expect(&f, judge_follows_candidate, "db3", repoint_of(&f, &idle, &idle), VERDICT_UNMET,
+               "everything that db2 has");
+        expect_act(&f, act_follow_candidate, "db3", repoint_of(&f, &idle, &idle), "binlog.000007");
+        /* A hole is never jumped. */
+        expect(&f, judge_follows_candidate, "db3", repoint_of(&f, &behind, &behind), VERDICT_HOPELESS,
+               "binlog.000003:700 and binlog.000003:900");
+        expect_act(&f, act_follow_candidate, "db3", repoint_of(&f, &behind, &behind), NULL);
+        expect(&f, judge_follows_candidate, "db3", repoint_of(&f, &applying, &applying), VERDICT_UNMET, "applies");
+        expect_act(&f, act_follow_candidate, "db3", repoint_of(&f, &applying, &applying), NULL);
+        expect(&f, judge_follows_candidate, "db3", repoint_of(&f, &receiving, &receiving), VERDICT_UNMET, "receiver");
+        expect_act(&f, act_follow_candidate, "db3", repoint_of(&f, &receiving, &receiving), "STOP SLAVE IO_THREAD");
+        expect(&f, judge_follows_candidate, "db3", repoint_of(&f, &starting, &starting), VERDICT_UNMET, "connecting");
+        expect(&f, judge_follows_candidate, "db3", repoint_of(&f, &following, &following), VERDICT_MET, "follows db2");
+        facts_done(&f.facts);
+}
+
+static void test_repoint_by_gtid(void **state)
+{
+        Fixture f = fixture(true);
+        learn(&f, "db2", "{\"open_gtid\": \"0-1-90\"}");
+        Replica errant = idle;
+        errant.slave_gtid = "0-3-95";
+        expect(&f, judge_follows_candidate, "db3", repoint_of(&f, &idle, &idle), VERDICT_UNMET, "can follow");
+        /* What is not applied yet comes again from the new primary. */
+        expect(&f, judge_follows_candidate, "db3", repoint_of(&f, &applying, &applying), VERDICT_UNMET, "can follow");
+        expect_act(&f, act_follow_candidate, "db3", repoint_of(&f, &idle, &idle), "MASTER_USE_GTID");
+        expect(&f, judge_follows_candidate, "db3", repoint_of(&f, &errant, &errant), VERDICT_HOPELESS, "lacks");
+        expect_act(&f, act_follow_candidate, "db3", repoint_of(&f, &errant, &errant), NULL);
+        facts_done(&f.facts);
+}
+
+static void test_no_secret_is_said(void **state)
+{
+        Fixture f = fixture(true);
+        learn(&f, "db2", "{\"open_gtid\": \"0-1-90\"}");
+        configure(&f, "{\"replication\": {\"user\": \"repl\", \"has_password\": true}}");
+        expect_act(&f, act_follow_candidate, "db3", repoint_of(&f, &idle, &idle), "${replication_password}");
+        facts_done(&f.facts);
+}
+
+static void test_detach_and_open(void **state)
+{
+        Fixture f = fixture(false);
+        expect(&f, judge_detached, "db2", status_of(&f, &idle), VERDICT_UNMET, "still configured");
+        Judgement judgement = judge(&f, judge_detached, "db2", status_of(&f, NULL));
+        assert_int_equal(judgement.verdict, VERDICT_MET);
+        assert_string_equal(json_get_string(judgement.learned, "open_position"), "binlog.000007:777");
+        json_free(judgement.learned);
+        expect_act(&f, act_detach, "db2", NULL, "RESET SLAVE ALL");
+
+        Replies *replies = replies_new(1);
+        set_tick(&f, &replies->items[0], true, NULL);
+        expect(&f, judge_writable, "db2", replies, VERDICT_UNMET, "read-only");
+        replies = replies_new(1);
+        set_tick(&f, &replies->items[0], false, NULL);
+        expect(&f, judge_writable, "db2", replies, VERDICT_MET, "takes writes");
+        expect_act(&f, act_open, "db2", NULL, "read_only");
+        facts_done(&f.facts);
+}
+
+static Replies *ssh_reply(int exit_status, const char *out)
+{
+        Replies *replies = replies_new(1);
+        replies->items[0].run = true;
+        replies->items[0].exit_status = exit_status;
+        replies->items[0].out = alloc_string(out);
+        if (exit_status)
+                failure_set(&replies->items[0].failure, FAILURE_EXIT, exit_status, "exit status %d", exit_status);
+        return replies;
+}
+
+static void test_fence_process(void **state)
+{
+        Fixture f = fixture(false);
+        expect(&f, judge_process_gone, "db1", ssh_reply(0, ""), VERDICT_MET, "no database process");
+        expect(&f, judge_process_gone, "db1", ssh_reply(0, "4711 mysqld 1 systemd mysql.service\n"), VERDICT_UNMET,
+               "4711");
+        expect(&f, judge_process_gone, "db1", ssh_reply(0, "4711 haproxy 1 init -\n"), VERDICT_HOPELESS,
+               "not a database");
+        expect(&f, judge_process_gone, "db1", ssh_reply(3, ""), VERDICT_HOPELESS, "iproute2");
+        expect_act(&f, act_process_stop, "db1", ssh_reply(0, "4711 mysqld 1 systemd mysql.service\n"),
+                   "systemctl stop --no-block 'mysql.service'");
+        expect_act(&f, act_process_stop, "db1", ssh_reply(0, "4711 mysqld 4700 mysqld_safe -\n"), "kill -KILL 4700");
+        /* Never anything but a database. */
+        expect_act(&f, act_process_stop, "db1", ssh_reply(0, "4711 haproxy 1 init -\n"), NULL);
+        expect_act(&f, act_process_stop, "db1", ssh_reply(0, "1 mysqld 0 - -\n"), NULL);
+        configure(&f, "{\"fence\": {\"command\": \"/usr/local/sbin/stop-db\"}}");
+        expect_act(&f, act_process_stop, "db1", ssh_reply(0, "4711 mysqld 1 init -\n"), "/usr/local/sbin/stop-db");
+        facts_done(&f.facts);
+}
+
+static void expect_fence(bool process, bool off, bool required, bool unanimous, Verdict verdict, const char *why)
+{
+        Fixture f = fixture(false);
+        configure(&f,
+                  "{\"address\": {\"ip\": \"10.0.0.100/24\", \"device\": \"eth0\"}, \"hooks\": {\"shutdown\": true}}");
+        if (process)
+                learn(&f, "db1", "{\"fence\": {\"process\": {\"result\": \"x\", \"guarantee\": \"y\"}}}");
+        if (off)
+                learn(&f, NULL, "{\"fence\": {\"power\": {\"result\": \"x\", \"guarantee\": \"y\"}}}");
+        if (required)
+                configure(&f, "{\"fence\": {\"policy\": \"required\"}}");
+        json_set_bool(f.facts.root, "unreachable_for_all", unanimous);
+        Judgement judgement = { 0 };
+        decide_fence_is_enough(&f.facts, &judgement);
+        assert_int_equal(judgement.verdict, verdict);
+        assert_non_null(strstr(judgement.why, why));
+        assert_int_equal(json_length(json_get(judgement.learned, "fence_rungs")), 4);
+        json_free(judgement.learned);
+        facts_done(&f.facts);
+}
+
+static void test_fence_is_enough(void **state)
+{
+        expect_fence(true, false, false, false, VERDICT_MET, "process is gone");
+        expect_fence(false, true, true, false, VERDICT_MET, "host is off");
+        expect_fence(true, false, true, true, VERDICT_MET, "process is gone");
+        expect_fence(false, false, true, true, VERDICT_HOPELESS, "required");
+        expect_fence(false, false, false, true, VERDICT_MET, "NOT FENCED");
+        expect_fence(false, false, false, false, VERDICT_HOPELESS, "not everybody agrees");
+}
+
+static void test_address(void **state)
+{
+        Fixture f = fixture(false);
+        assert_true(address_skip(&f.facts));
+        configure(&f, "{\"address\": {\"ip\": \"10.0.0.100/24\", \"device\": \"eth0\"}}");
+        assert_false(address_skip(&f.facts));
+        const char *on = "2: eth0    inet 10.0.0.100/24 scope global secondary eth0\\       valid_lft forever\n";
+        expect(&f, judge_address_absent, "db1", ssh_reply(0, on), VERDICT_UNMET, "eth0");
+        expect(&f, judge_address_absent, "db1", ssh_reply(0, ""), VERDICT_MET, "not on the host");
+        expect(&f, judge_address_absent, "db1", ssh_reply(127, ""), VERDICT_UNMET, "127");
+        expect(&f, judge_address_present, "db2", ssh_reply(0, on), VERDICT_MET, "eth0");
+        expect(&f, judge_address_present, "db2", ssh_reply(0, ""), VERDICT_UNMET, "not there yet");
+        expect_act(&f, act_address_remove, "db1", NULL, "ip addr del");
+        expect_act(&f, act_address_add, "db2", NULL, "ip addr add '10.0.0.100/24' dev 'eth0'");
+        facts_done(&f.facts);
+}
+
+static void test_loss(void **state)
+{
+        Fixture f = fixture(false);
+        const char *at_900 = "{\"frozen\": true, \"channels\": [{\"name\": \"\", \"received\": \"binlog.000003:900\", "
+                             "\"applied\": \"binlog.000003:900\"}]}";
+        const char *at_950 = "{\"frozen\": true, \"channels\": [{\"name\": \"\", \"received\": \"binlog.000003:950\", "
+                             "\"applied\": \"binlog.000003:950\"}]}";
+        Judgement judgement = { 0 };
+        learn(&f, "db2", at_900);
+        learn(&f, "db3", at_900);
+        decide_nothing_missing(&f.facts, &judgement);
+        assert_int_equal(judgement.verdict, VERDICT_MET);
+        assert_string_equal(json_get_string(json_get(judgement.learned, "loss"), "verdict"), "unknown");
+        json_free(judgement.learned);
+
+        judgement = (Judgement){ 0 };
+        learn(&f, "db1", "{\"semi_sync_active\": true}");
+        decide_nothing_missing(&f.facts, &judgement);
+        assert_string_equal(json_get_string(json_get(judgement.learned, "loss"), "verdict"), "none");
+        json_free(judgement.learned);
+
+        judgement = (Judgement){ 0 };
+        learn(&f, "db3", at_950);
+        decide_nothing_missing(&f.facts, &judgement);
+        assert_int_equal(judgement.verdict, VERDICT_HOPELESS);
+        assert_non_null(strstr(judgement.why, "binlog.000003:950"));
+        json_free(judgement.learned);
+
+        judgement = (Judgement){ 0 };
+        learn(&f, "db3", at_900);
+        learn(&f, "db1", "{\"binlog\": \"binlog.000004:120\", \"binlog_read\": true}");
+        decide_nothing_missing(&f.facts, &judgement);
+        assert_int_equal(judgement.verdict, VERDICT_MET);
+        assert_string_equal(json_get_string(json_get(judgement.learned, "loss"), "verdict"), "lost");
+        json_free(judgement.learned);
+        facts_done(&f.facts);
+}
+
+static void test_hooks(void **state)
+{
+        Fixture f = fixture(false);
+        assert_true(skip_prepare_hook(&f.facts));
+        configure(&f, "{\"hooks\": {\"prepare\": true}}");
+        assert_false(skip_prepare_hook(&f.facts));
+        CLEANUP(script_done) Script script = { 0 };
+        ask_prepare_hook(&f.facts, "", &script);
+        assert_string_equal(json_get_string(json_get(script.items[0].input, "old_primary"), "name"), "db1");
+        expect(&f, judge_hook, "", ssh_reply(0, ""), VERDICT_MET, "ended well");
+        expect(&f, judge_hook, "", ssh_reply(2, ""), VERDICT_HOPELESS, "2");
+        facts_done(&f.facts);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_table_is_well_formed),
+                cmocka_unit_test(test_receiver),
+                cmocka_unit_test(test_drained),
+                cmocka_unit_test(test_repoint_by_position),
+                cmocka_unit_test(test_repoint_by_gtid),
+                cmocka_unit_test(test_no_secret_is_said),
+                cmocka_unit_test(test_detach_and_open),
+                cmocka_unit_test(test_fence_process),
+                cmocka_unit_test(test_fence_is_enough),
+                cmocka_unit_test(test_address),
+                cmocka_unit_test(test_loss),
+                cmocka_unit_test(test_hooks),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
