@@ -1,6 +1,8 @@
 /* Answers that are lists of lines: checks, past runs, events. */
 #include "render.h"
 
+#include <string.h>
+
 #include "cleanup.h"
 
 void render_check(Text *out, const Look *look, const Json *check)
@@ -57,6 +59,14 @@ static Tone priority_tone(int64_t priority)
         return priority <= 3 ? TONE_BAD : priority == 4 ? TONE_WARN : priority == 5 ? TONE_STRONG : TONE_PLAIN;
 }
 
+/* The text of an event is a whole sentence for the log, where the cluster's name does not stand beside it. */
+static const char *without_cluster(const char *text, const char *cluster)
+{
+        size_t length = cluster ? strlen(cluster) : 0;
+        return length && text_starts_with(text, cluster) && text_starts_with(text + length, ": ") ? text + length + 2
+                                                                                                  : text;
+}
+
 void render_event(Text *out, const Look *look, const Json *event)
 {
         const char *cluster = json_get_string(event, "cluster"), *server = json_get_string(event, "server");
@@ -65,7 +75,8 @@ void render_event(Text *out, const Look *look, const Json *event)
         render_add(out, look, TONE_PLAIN, "%s%s%s%s", cluster ? cluster : "", cluster && server ? "/" : "",
                    server ? server : "", cluster || server ? " " : "");
         render_add(out, look, TONE_FAINT, "%s: ", render_or(event, "event", "?"));
-        render_add(out, look, priority_tone(json_get_int(event, "priority", 6)), "%s", render_or(event, "text", ""));
+        render_add(out, look, priority_tone(json_get_int(event, "priority", 6)), "%s",
+                   without_cluster(render_or(event, "text", ""), cluster));
         text_add(out, "\n");
 }
 

@@ -185,11 +185,19 @@ static bool has_replicas(const Tree *tree, const char *name)
         return false;
 }
 
+static bool says(const Json *problems, const char *text)
+{
+        JSON_FOREACH(problem, problems)
+        if (json_string(problem) && strstr(json_string(problem), text))
+                return true;
+        return false;
+}
+
 static void add_problems(Tree *tree, const Json *server, const char *stem, bool has_children)
 {
         const char *line = !has_children ? "   " : tree->look->lines ? "│  " : "|  ";
         const char *evidence = json_get_string(server, "evidence_text");
-        if (evidence && !json_get_bool(server, "up", false)) {
+        if (evidence && !json_get_bool(server, "up", false) && !says(json_get(server, "problems"), evidence)) {
                 CLEANUP(mem_free) char *text = text_format("  %s%s%s", stem, line, evidence);
                 columns_below(tree->columns, TONE_FAINT, text);
         }
@@ -340,11 +348,12 @@ static void add_forecast(Text *out, const Look *look, const Json *cluster)
                 return;
         render_add(out, look, TONE_PLAIN, is_down(cluster, primary) ? "  With %s gone, " : "  If %s died now, ",
                    primary ? primary : "the primary");
-        if (json_length(blockers) > 0 || !candidate)
+        bool possible = json_length(blockers) == 0 && candidate;
+        if (!possible)
                 render_add(out, look, TONE_BAD, "there would be no failover");
         else
                 render_add(out, look, TONE_PLAIN, "%s would take over", candidate);
-        if (json_length(blockers) == 0 && json_length(hold) > 0)
+        if (possible && json_length(hold) > 0)
                 render_add(out, look, TONE_WARN, ", once an operator says so");
         const char *loss = json_get_string(forecast, "loss");
         render_add(out, look, TONE_FAINT, "%s%s", why ? ": " : "", why ? why : "");
