@@ -174,7 +174,7 @@ static void act(Cluster *cluster, const Conclusion *conclusion)
 static void note(Cluster *cluster, const Suspicion *suspicion, const Conclusion *conclusion)
 {
         free(cluster->row_text);
-        cluster->row_text = suspicion_describe(suspicion, conclusion);
+        cluster->row_text = suspicion_describe(suspicion);
         cluster->unanimous = conclusion->n_voices[VOICE_ALIVE] == 0 && conclusion->n_voices[VOICE_STALE] == 0 &&
                              conclusion->n_voices[VOICE_GONE] + conclusion->n_voices[VOICE_LOST] > 0;
         if (conclusion->row == cluster->row)
@@ -199,6 +199,9 @@ void suspect_judge(Cluster *cluster)
         /* The grace counts from the first sign: that is when a service manager began to restart it. */
         usec_t from = conclusion.row->persistence == PERSISTENCE_GRACE ? cluster->suspected_at : cluster->row_since;
         usec_t remaining = suspicion_remaining(&conclusion, &times, usec_sub(now, from));
+        /* The others need a moment to notice, too: until then it is no news that nothing can be done. */
+        if (!may_act_on(cluster, conclusion.row->finding))
+                remaining = usec_sub(detection->confirm_timeout, usec_sub(now, cluster->row_since));
         if (conclusion.row->finding == FINDING_SUSPECT)
                 timer_set_in(cluster->evaluation, 100 * USEC_MSEC);
         else if (remaining > 0)

@@ -246,11 +246,10 @@ static const char *voice_in_words(const Witness *witness)
         return "cannot tell";
 }
 
-char *suspicion_describe(const Suspicion *suspicion, const Conclusion *conclusion)
+char *suspicion_describe(const Suspicion *suspicion)
 {
         Text text = { 0 };
-        text_addf(&text, "%s (%s); here: %s", conclusion->row->sentence, conclusion->row->id,
-                  evidence_to_string(suspicion->own));
+        text_addf(&text, "here: %s", evidence_to_string(suspicion->own));
         for (size_t i = 0; i < suspicion->n_witnesses; i++)
                 text_addf(&text, "; %s %s", suspicion->witnesses[i].name, voice_in_words(&suspicion->witnesses[i]));
         return text_take(&text);

@@ -131,8 +131,8 @@ Voice suspicion_voice(const Witness *witness);
 Conclusion suspicion_judge(const Suspicion *suspicion);
 /* How long a finding has yet to hold when it has held for so long: 0 when it may be acted on. */
 usec_t suspicion_remaining(const Conclusion *conclusion, const PersistenceTimes *times, usec_t held_for);
-/* "refused here for 0.3 s; db2 refused, db3 lost; db4 cannot be asked": for the record. The caller frees it. */
-char *suspicion_describe(const Suspicion *suspicion, const Conclusion *conclusion);
+/* The evidence, "here: refused; db2 is refused; db3 cannot be asked": for the record. The caller frees it. */
+char *suspicion_describe(const Suspicion *suspicion);
 /* Whose answers are outstanding, separated by commas; "" when none are. The caller frees it. */
 char *suspicion_outstanding(const Suspicion *suspicion);
 
