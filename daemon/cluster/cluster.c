@@ -79,6 +79,11 @@ void cluster_transition(Cluster *cluster, ClusterEvent event, const char *detail
                           cluster_primary_name(cluster));
         if (was_suspect && !is_suspect)
                 suspect_end(cluster);
+        if (from == CLUSTER_RUNNING || from == CLUSTER_HALTED) {
+                cluster->fresh_after = loop_now(cluster->context.loop);
+                cluster_hurry(cluster, true);
+                cluster_hurry(cluster, false);
+        }
         cluster->context.changed(cluster->context.userdata);
         cluster_evaluate_soon(cluster);
 }
@@ -141,7 +146,8 @@ static bool everybody_was_asked(const Cluster *cluster)
 {
         for (size_t i = 0; i < cluster->config->n_servers; i++) {
                 const ServerView *view = watch_view(cluster->watches[i]);
-                if (!watch_was_asked(cluster->watches[i]) ||
+                usec_t asked = watch_asked_at(cluster->watches[i]);
+                if (!asked || asked < cluster->fresh_after ||
                     (view->evidence == EVIDENCE_ALIVE && !server_view_is_read(view)))
                         return false;
         }

@@ -33,6 +33,7 @@ struct Cluster {
 
         ClusterState now;
         usec_t since_real;
+        usec_t fresh_after; /* what was seen before counts for nothing: a run has changed it */
         Topology topology;
         char **told_problems; /* what was logged, to log only news */
         size_t n_told_problems;

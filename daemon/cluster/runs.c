@@ -392,7 +392,7 @@ void runs_resume(Cluster *cluster)
         const char *old = json_get_string(initial, "old_primary"), *name = json_get_string(initial, "procedure");
         ssize_t i = cluster_find(cluster, old);
         usec_t now = loop_now(cluster->context.loop);
-        if (now < cluster->resume_by && i >= 0 && !watch_was_asked(cluster->watches[i]))
+        if (now < cluster->resume_by && i >= 0 && !watch_asked_at(cluster->watches[i]))
                 return;
         cluster->resume_pending = false;
         Failure failure = { 0 };

@@ -46,13 +46,14 @@ struct Watch {
         bool fresh; /* nothing was answered yet on this connection */
         bool quick; /* hurry */
         bool again; /* hurry came while a question was under way */
-        bool asked;
+        usec_t wanted_after; /* hurry: an attempt that began since then is news, whatever it brings */
         bool primary;
         bool ping_table_made;
         unsigned round;    /* counts, to ask slow things seldom */
         unsigned pending;  /* bit mask of Question */
         Question current;
         usec_t asked_at, last_ping, next_tick, last_good_real;
+        usec_t began_at, ended_began_at; /* of the present attempt, and of the last one that has ended */
         usec_t last_status;
 
         char **addresses;
@@ -102,9 +103,10 @@ static uint64_t fingerprint(const ServerView *view)
 static void tell(Watch *watch)
 {
         uint64_t now = fingerprint(watch->view);
-        if (now == watch->fingerprint && watch->asked)
+        bool wanted = watch->ended_began_at < watch->wanted_after && watch->began_at >= watch->wanted_after;
+        watch->ended_began_at = watch->began_at;
+        if (now == watch->fingerprint && !wanted)
                 return;
-        watch->asked = true;
         watch->fingerprint = now;
         watch->changed(watch, watch->userdata);
 }
@@ -393,6 +395,7 @@ static Sql *open_connection(Watch *watch, sql_connected_fn connected, sql_lost_f
 
 static void ask_now(Watch *watch)
 {
+        watch->began_at = loop_now(watch->loop);
         watch->pending = questions(watch);
         watch->current = 0;
         if (watch->primary && watch->config->detection.ping == DETECTION_PING_CONNECT && !watch->fresh) {
@@ -447,6 +450,7 @@ static void on_resolved(const char *const *addresses, size_t n, const Failure *f
 
 static void connect_now(Watch *watch)
 {
+        watch->began_at = loop_now(watch->loop);
         watch->state = WATCH_RESOLVING;
         timer_stop(watch->timer);
         usec_t deadline = usec_add(loop_now(watch->loop), watch->config->detection.connect_timeout);
@@ -465,6 +469,7 @@ static void on_timer(void *userdata)
 void watch_hurry(Watch *watch)
 {
         watch->quick = true;
+        watch->wanted_after = loop_now(watch->loop);
         if (watch->state == WATCH_ASKING)
                 watch->again = true;
         else if (watch->state == WATCH_IDLE || watch->state == WATCH_WAITING)
@@ -494,6 +499,7 @@ Watch *watch_new(Loop *loop, Resolver *resolver, const ClusterConfig *config, co
                 .userdata = userdata,
                 .state = WATCH_WAITING,
                 .view = server_view_new(),
+                .wanted_after = loop_now(loop),
         };
         watch->timer = timer_new(loop, 10 * USEC_MSEC, on_timer, watch);
         timer_set_in(watch->timer, (usec_t) (phase * (double) config->detection.ping_interval));
@@ -541,7 +547,7 @@ usec_t watch_last_good_real(const Watch *watch)
         return watch->last_good_real;
 }
 
-bool watch_was_asked(const Watch *watch)
+usec_t watch_asked_at(const Watch *watch)
 {
-        return watch->asked;
+        return watch->ended_began_at;
 }

@@ -24,7 +24,7 @@ const ServerView *watch_view(const Watch *watch);
 const char *const *watch_addresses(const Watch *watch, size_t *ret_n);
 usec_t watch_last_ping(const Watch *watch); /* how long the last good question took; 0: none yet */
 usec_t watch_last_good_real(const Watch *watch); /* wall clock of the last answer; 0: none yet */
-bool watch_was_asked(const Watch *watch);        /* a first attempt has ended, well or not */
+usec_t watch_asked_at(const Watch *watch);       /* when the last attempt that has ended, well or not, began; 0: none */
 
 /* Whether it is the primary: decides what is asked at each interval. */
 void watch_set_primary(Watch *watch, bool primary);

@@ -268,7 +268,7 @@ static char *journal_line(int64_t seq, usec_t real_time, const char *cluster, co
         return text_format("%.*s" SUM_FORMAT "\n", (int) length, body, crc32c(body, length));
 }
 
-static int write_synced(int fd, const char *bytes, size_t length)
+static int write_all(int fd, const char *bytes, size_t length)
 {
         while (length) {
                 ssize_t n = write(fd, bytes, length);
@@ -279,11 +279,11 @@ static int write_synced(int fd, const char *bytes, size_t length)
                 bytes += n;
                 length -= (size_t) n;
         }
-        return fdatasync(fd) < 0 ? -errno : 0;
+        return 0;
 }
 
-int journal_append(Journal *journal, usec_t real_time, const char *run, const char *kind, const char *step,
-                   const char *server, const Json *data, Failure *reterr)
+static int append(Journal *journal, usec_t real_time, const char *run, const char *kind, const char *step,
+                  const char *server, const Json *data, bool sync, Failure *reterr)
 {
         if (journal->broken)
                 return failure_set(reterr, FAILURE_SYSTEM, EIO,
@@ -291,7 +291,9 @@ int journal_append(Journal *journal, usec_t real_time, const char *run, const ch
         CLEANUP(mem_free)
         char *line = journal_line(journal->last_seq + 1, real_time, journal->cluster, run, kind, step, server, data);
         size_t length = strlen(line);
-        int r = write_synced(journal->fd, line, length);
+        int r = write_all(journal->fd, line, length);
+        if (r >= 0 && sync && fdatasync(journal->fd) < 0)
+                r = -errno;
         if (r < 0) {
                 journal->broken = journal_set_length(journal, journal->length) < 0;
                 return failure_errno(reterr, r, "cannot write the journal %s", journal->path);
@@ -300,6 +302,18 @@ int journal_append(Journal *journal, usec_t real_time, const char *run, const ch
         journal->last_seq++;
         journal_note(journal, run, kind);
         return 0;
+}
+
+int journal_append(Journal *journal, usec_t real_time, const char *run, const char *kind, const char *step,
+                   const char *server, const Json *data, Failure *reterr)
+{
+        return append(journal, real_time, run, kind, step, server, data, true, reterr);
+}
+
+int journal_append_soon(Journal *journal, usec_t real_time, const char *run, const char *kind, const char *step,
+                        const char *server, const Json *data, Failure *reterr)
+{
+        return append(journal, real_time, run, kind, step, server, data, false, reterr);
 }
 
 /* Compaction */

@@ -22,6 +22,10 @@ size_t journal_torn(const Journal *journal);
  * is not there (or, when even that cannot be made sure, every later append fails too). */
 int journal_append(Journal *journal, usec_t real_time, const char *run, const char *kind, const char *step,
                    const char *server, const Json *data, Failure *reterr);
+/* The same, but it returns when it is written: it is on disk no later than what journal_append() appends next. For records
+ * whose loss only makes a resume ask again. */
+int journal_append_soon(Journal *journal, usec_t real_time, const char *run, const char *kind, const char *step,
+                        const char *server, const Json *data, Failure *reterr);
 /* The id of the last run when it has no "run-ended" record, else NULL. Lent until the next append. */
 const char *journal_open_run(const Journal *journal);
 /* Calls each for every record of a run (NULL: of all), in order; stops when it returns non-zero and returns that. */

@@ -59,6 +59,14 @@ static void emit(Runbook *runbook, RunEventKind kind, const RunStep *step, const
                 runbook->event(&event, runbook->userdata);
 }
 
+/* What a resume would find out again by asking need not be on disk before the next intent or decision is. Not so for what
+ * the daemon does itself: its ask may run a hook, and the record is that hook's intent. */
+static bool may_wait_for_disk(RecordKind kind, const RunStep *step, const Failure *reterr)
+{
+        bool asks_only = step && step->step->scope != ON_DAEMON;
+        return kind == RECORD_SKIPPED || (asks_only && (kind == RECORD_STARTED || (kind == RECORD_SETTLED && !reterr)));
+}
+
 /* Writes, then folds in. Takes data over. */
 static int record(Runbook *runbook, RecordKind kind, const RunStep *step, const char *server, Json *data,
                   Failure *reterr)
@@ -71,7 +79,11 @@ static int record(Runbook *runbook, RecordKind kind, const RunStep *step, const 
         }
         const char *name = step ? step->step->name : NULL, *word = record_kind_to_string(kind);
         usec_t time = loop_now_real(runbook->loop);
-        int r = journal_append(runbook->journal, time, runbook->run->id, word, name, server, owned, &runbook->broken);
+        int r = may_wait_for_disk(kind, step, reterr)
+                        ? journal_append_soon(runbook->journal, time, runbook->run->id, word, name, server, owned,
+                                              &runbook->broken)
+                        : journal_append(runbook->journal, time, runbook->run->id, word, name, server, owned,
+                                         &runbook->broken);
         if (r >= 0)
                 r = run_apply(runbook->run, time, word, name, server, owned, &runbook->broken);
         if (r < 0 && reterr)

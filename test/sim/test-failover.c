@@ -32,16 +32,21 @@ static const Flavoured flavoured[] = {
 };
 
 typedef enum Death {
-        DEATH_PROCESS,     /* its process is gone, its host is there */
-        DEATH_HOST,        /* its host is gone */
-        DEATH_FROZEN,      /* it hangs, and has to be killed */
-        DEATH_AND_REPLICA, /* and a replica cannot be reached */
-        DEATH_HALF_SENT,   /* in the middle of a transaction */
-        DEATH_APPLIER,     /* the candidate cannot apply: undo */
+        DEATH_PROCESS,      /* its process is gone, its host is there */
+        DEATH_HOST,         /* its host is gone */
+        DEATH_FROZEN,       /* it hangs, and has to be killed */
+        DEATH_AND_REPLICA,  /* and a replica cannot be reached */
+        DEATH_HALF_SENT,    /* in the middle of a transaction */
+        DEATH_FEED,         /* a replica that lacks something is preferred: with GTIDs it is fed by another */
+        DEATH_REPLICA_LATE, /* a replica is cut off for a while, in the middle of it all */
+        DEATH_CANDIDATE,    /* the candidate is cut off for good, before it is opened: undo */
+        DEATH_APPLIER,      /* the candidate cannot apply: undo */
+        DEATH_CANCEL,       /* an operator ends it before anything is opened: undo */
         _DEATH_MAX,
 } Death;
 static const char *const death_names[] = {
-        "process gone", "host gone", "frozen", "a replica unreachable too", "half a transaction sent", "cannot apply",
+        "process gone",        "host gone",         "frozen",         "a replica unreachable", "half a transaction",
+        "candidate to be fed", "a replica cut off", "candidate lost", "cannot apply",          "cancelled",
 };
 
 static const Flavoured *flavour;
@@ -103,6 +108,7 @@ static Facts build_facts(Sim *sim)
                 json_set_string(server, "name", name);
                 json_set_string(server, "host", name);
                 json_set_int(server, "port", 3306);
+                json_set_string(server, "promotion", death == DEATH_FEED && i == 4 ? "prefer" : "allow");
                 json_set(json_ensure_object(facts.root, "servers"), name, server);
                 json_append_string(json_ensure_array(facts.root, "order"), name);
                 if (i > 0 && !database->server->cut)
@@ -118,13 +124,43 @@ static Facts build_facts(Sim *sim)
         return facts;
 }
 
-/* Before it was decided to fail over, all answered; the world goes on from there. */
 static bool on_halted(Trial *trial, Runbook *runbook)
 {
-        return trial->life < 20 && runbook_retry(runbook, "operator", NULL) >= 0;
+        return runbook_retry(runbook, "operator", NULL) >= 0 || trial->killed;
 }
 
-static const TrialCalls calls = { .on_halted = on_halted };
+static void on_heal(void *userdata)
+{
+        ((SimServer *) userdata)->cut = false;
+}
+
+static bool told; /* the operator has spoken */
+
+static void on_cancel(void *userdata)
+{
+        Trial *trial = userdata;
+        if (trial->runbook && !trial->killed && trial->in_life)
+                told |= runbook_cancel(trial->runbook, "operator", "a mistake", NULL) >= 0 || trial->killed;
+}
+
+/* The world moves on while the run does. */
+static void on_event(Trial *trial, const RunEvent *event, Runbook *runbook)
+{
+        Sim *sim = trial->sim;
+        if (event->kind != RUN_EVENT_STEP_STARTED)
+                return;
+        if (death == DEATH_REPLICA_LATE && text_equal(event->step->name, "drain-candidate")) {
+                sim->servers[1].cut = true;
+                Timer *timer = timer_new(sim->loop, 0, on_heal, &sim->servers[1]);
+                timer_set_in(timer, 2 * USEC_SEC);
+        }
+        if (death == DEATH_CANDIDATE && text_equal(event->step->name, "drain-candidate"))
+                sim_find(sim, facts_string(runbook_facts(runbook), "candidate"))->cut = true;
+        if (death == DEATH_CANCEL && text_equal(event->step->name, "detach-candidate"))
+                loop_defer(sim->loop, on_cancel, trial);
+}
+
+static const TrialCalls calls = { .on_halted = on_halted, .on_event = on_event };
 
 static void check_replica(Trial *trial, const Database *replica, const Database *candidate)
 {
@@ -185,6 +221,8 @@ static void check_undone(Trial *trial)
                 const Database *database = database_of(&trial->sim->servers[i]);
                 if (database->n_opened)
                         trial_violate(trial, "aborted, but %s was opened", database->server->name);
+                if (database->server->cut)
+                        continue;
                 if (database->source != database_of(&trial->sim->servers[0]) || !database->receiver_on ||
                     !database->applier_on || database->holed)
                         trial_violate(trial, "aborted, but %s does not follow db1 again", database->server->name);
@@ -194,7 +232,10 @@ static void check_undone(Trial *trial)
 static void check_end(Trial *trial)
 {
         database_catch_up(trial->sim);
-        RunOutcome wanted = death == DEATH_APPLIER ? RUN_ABORTED : RUN_COMPLETED;
+        bool undone = death == DEATH_APPLIER || death == DEATH_CANDIDATE || (death == DEATH_CANCEL && told);
+        RunOutcome wanted = undone ? RUN_ABORTED : RUN_COMPLETED;
+        if (death == DEATH_CANCEL && told && trial->n_kills && trial->outcome == RUN_COMPLETED)
+                wanted = RUN_COMPLETED; /* it died of the operator's very word */
         if (trial->outcome != wanted)
                 trial_violate(trial, "%s: %s", run_outcome_to_string(trial->outcome), trial->why);
         else if (wanted == RUN_COMPLETED)
@@ -211,6 +252,7 @@ static unsigned try(uint64_t seed, const Kill *kills, size_t n_kills, Tally *tal
 {
         CLEANUP(sim_free) Sim *sim = sim_new(seed);
         build_world(sim);
+        told = false;
         Trial trial = { .sim = sim,
                         .procedure = &failover,
                         .initial = build_facts(sim),
@@ -283,13 +325,12 @@ static void test_procedure_is_well_formed(void **state)
 
 int main(void)
 {
-        static Death deaths[] = { DEATH_PROCESS,     DEATH_HOST,      DEATH_FROZEN,
-                                  DEATH_AND_REPLICA, DEATH_HALF_SENT, DEATH_APPLIER };
-        const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_procedure_is_well_formed),   cmocka_unit_test_prestate(test_death, &deaths[0]),
-                cmocka_unit_test_prestate(test_death, &deaths[1]), cmocka_unit_test_prestate(test_death, &deaths[2]),
-                cmocka_unit_test_prestate(test_death, &deaths[3]), cmocka_unit_test_prestate(test_death, &deaths[4]),
-                cmocka_unit_test_prestate(test_death, &deaths[5]),
-        };
+        static Death deaths[_DEATH_MAX];
+        struct CMUnitTest tests[_DEATH_MAX + 1] = { cmocka_unit_test(test_procedure_is_well_formed) };
+        for (int i = 0; i < _DEATH_MAX; i++) {
+                deaths[i] = (Death) i;
+                tests[i + 1] = (struct CMUnitTest) cmocka_unit_test_prestate(test_death, &deaths[i]);
+                tests[i + 1].name = death_names[i];
+        }
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,6 +27,10 @@ int __real_journal_append(Journal *journal, usec_t real_time, const char *run, c
                           const char *server, const Json *data, Failure *reterr);
 int __wrap_journal_append(Journal *journal, usec_t real_time, const char *run, const char *kind, const char *step,
                           const char *server, const Json *data, Failure *reterr);
+int __real_journal_append_soon(Journal *journal, usec_t real_time, const char *run, const char *kind, const char *step,
+                               const char *server, const Json *data, Failure *reterr);
+int __wrap_journal_append_soon(Journal *journal, usec_t real_time, const char *run, const char *kind, const char *step,
+                               const char *server, const Json *data, Failure *reterr);
 int __real_journal_replay(const Journal *journal, const char *run, int (*each)(const Json *record, void *userdata),
                           void *userdata);
 int __wrap_journal_replay(const Journal *journal, const char *run, int (*each)(const Json *record, void *userdata),
@@ -64,12 +68,25 @@ static char *facts_print(const Trial *trial)
         return facts && facts->root ? json_print(facts->root) : NULL;
 }
 
+/* Every second death is a power cut: what was not synced is gone. */
+static bool lose_unsynced(Trial *trial)
+{
+        struct stat status;
+        if (sim_random(trial->sim, 2) || stat(journal_path(), &status) < 0 || status.st_size <= trial->synced)
+                return false;
+        if (truncate(journal_path(), trial->synced) < 0)
+                abort();
+        json_free(trial->begun);
+        trial->begun = trial->begun_synced ? json_copy(trial->begun_synced) : json_object();
+        return true;
+}
+
 static void die(Trial *trial, KillKind kind)
 {
         trial->killed = true;
         trial->died_by = kind;
         free(trial->facts_before);
-        trial->facts_before = facts_print(trial);
+        trial->facts_before = lose_unsynced(trial) ? NULL : facts_print(trial);
         loop_exit(trial->sim->loop, 0);
 }
 
@@ -112,12 +129,24 @@ static int dead(Failure *reterr)
         return failure_set(reterr, FAILURE_SYSTEM, EIO, "the daemon is dead");
 }
 
-int __wrap_journal_append(Journal *journal, usec_t real_time, const char *run, const char *kind, const char *step,
-                          const char *server, const Json *data, Failure *reterr)
+typedef int (*append_fn)(Journal *journal, usec_t real_time, const char *run, const char *kind, const char *step,
+                         const char *server, const Json *data, Failure *reterr);
+
+static void note_synced(Trial *trial)
+{
+        struct stat status;
+        if (stat(journal_path(), &status) == 0)
+                trial->synced = status.st_size;
+        json_free(trial->begun_synced);
+        trial->begun_synced = json_copy(trial->begun);
+}
+
+static int divert(append_fn append, Journal *journal, usec_t real_time, const char *run, const char *kind,
+                  const char *step, const char *server, const Json *data, Failure *reterr)
 {
         Trial *trial = current;
         if (!trial)
-                return __real_journal_append(journal, real_time, run, kind, step, server, data, reterr);
+                return append(journal, real_time, run, kind, step, server, data, reterr);
         if (trial->killed)
                 return dead(reterr);
         trial->n_records++;
@@ -130,7 +159,7 @@ int __wrap_journal_append(Journal *journal, usec_t real_time, const char *run, c
         if (now && kill.kind == KILL_IN_RECORD && trial->fault == FAULT_ACCEPT_TORN) {
                 CLEANUP(json_free) Json *half = json_copy(data);
                 json_set(half, "learned", NULL); /* as if the line had ended there */
-                __real_journal_append(journal, real_time, run, kind, step, server, half, reterr);
+                append(journal, real_time, run, kind, step, server, half, reterr);
                 note_record(trial, kind, step, server, data);
                 die(trial, kill.kind);
                 return dead(reterr);
@@ -141,7 +170,7 @@ int __wrap_journal_append(Journal *journal, usec_t real_time, const char *run, c
         }
         if (trial->fault == FAULT_ACT_BEFORE_INTENT && text_equal(kind, "intent"))
                 return 0; /* it will be written some time */
-        int r = __real_journal_append(journal, real_time, run, kind, step, server, data, reterr);
+        int r = append(journal, real_time, run, kind, step, server, data, reterr);
         if (r < 0)
                 return r;
         if (now && kill.kind == KILL_IN_RECORD) {
@@ -150,11 +179,25 @@ int __wrap_journal_append(Journal *journal, usec_t real_time, const char *run, c
                 return dead(reterr);
         }
         note_record(trial, kind, step, server, data);
+        if (append == __real_journal_append)
+                note_synced(trial);
         if (now && kill.kind == KILL_AFTER_RECORD) {
                 die(trial, kill.kind);
                 return dead(reterr);
         }
         return 0;
+}
+
+int __wrap_journal_append(Journal *journal, usec_t real_time, const char *run, const char *kind, const char *step,
+                          const char *server, const Json *data, Failure *reterr)
+{
+        return divert(__real_journal_append, journal, real_time, run, kind, step, server, data, reterr);
+}
+
+int __wrap_journal_append_soon(Journal *journal, usec_t real_time, const char *run, const char *kind, const char *step,
+                               const char *server, const Json *data, Failure *reterr)
+{
+        return divert(__real_journal_append_soon, journal, real_time, run, kind, step, server, data, reterr);
 }
 
 typedef struct Forgetful {
@@ -292,9 +335,23 @@ static void on_done(Runbook *runbook, RunOutcome outcome, const char *why, void 
         loop_exit(trial->sim->loop, 0);
 }
 
+/* SIM_TRACE=1: what happens, for whoever looks for a fault. */
+static void trace(const Trial *trial, const RunEvent *event)
+{
+        static const char *const kinds[] = {
+                "started", "progress", "settled", "skipped", "ended", "decided", "undoing"
+        };
+        fprintf(stderr, "%u %10.6f %-8s %s %s: %s: %s\n", trial->life,
+                (double) (loop_now(trial->sim->loop) - USEC_HOUR) / (double) USEC_SEC, kinds[event->kind],
+                event->step ? event->step->name : "", event->server ? event->server : "",
+                verdict_to_string(event->verdict), event->why);
+}
+
 static void on_event(const RunEvent *event, void *userdata)
 {
         Trial *trial = userdata;
+        if (getenv("SIM_TRACE"))
+                trace(trial, event);
         if (trial->calls && trial->calls->on_event)
                 trial->calls->on_event(trial, event, trial->runbook);
 }
@@ -398,6 +455,7 @@ void trial_done(Trial *trial)
 {
         json_free(trial->intents);
         json_free(trial->begun);
+        json_free(trial->begun_synced);
         json_free(trial->judged);
         free(trial->violation);
         free(trial->facts);

@@ -60,7 +60,9 @@ struct Trial {
         Runbook *runbook;
         bool killed, in_life;
         KillKind died_by;
-        char *facts_before; /* in memory when it was killed */
+        Json *begun_synced; /* the same, of what a power cut leaves */
+        int64_t synced;     /* bytes of the journal that a power cut leaves */
+        char *facts_before; /* in memory when it was killed; NULL when the journal lost records since */
         Json *intents;      /* of the run, by server: what was on disk before an effect */
         Json *begun;        /* steps with a record */
         Json *judged;       /* how often, by step and server, in this life */
