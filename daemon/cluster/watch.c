@@ -332,10 +332,11 @@ static unsigned questions(Watch *watch)
         const ServerView *view = watch->view;
         const Dialect *dialect = server_view_dialect(view);
         bool first = !view->identified || !view->ticked || !view->replica_read;
-        bool slow = first || watch->round % SLOW_ROUNDS == 0;
+        bool wanted = watch->ended_began_at < watch->wanted_after;
+        bool slow = first || wanted || watch->round % SLOW_ROUNDS == 0;
         bool replica = view->n_channels > 0;
         usec_t now = loop_now(watch->loop);
-        bool status = first || watch->quick || now >= watch->last_status + watch->config->detection.status_interval;
+        bool status = slow || watch->quick || now >= watch->last_status + watch->config->detection.status_interval;
         unsigned ask = 0;
         if (!view->identified || slow)
                 ask |= 1u << ASK_IDENTITY;

@@ -363,8 +363,8 @@ GuardReasons guard_check(const GuardInput *input)
                 hold(&reasons, GUARD_TOPOLOGY, "%s: repair it, or type 'mhactl failover %s'", input->problem, cluster);
         if (input->halted)
                 hold(&reasons, GUARD_HALTED,
-                     "The last run halted and waits for you: see 'mhactl report %s', then type 'mhactl run %s retry' "
-                     "or 'mhactl run %s abandon'",
+                     "The last run halted and waits for you: see 'mhactl report %s', then type 'mhactl run retry %s' "
+                     "or 'mhactl run abandon %s'",
                      cluster, cluster, cluster);
         if (input->no_candidate)
                 hold(&reasons, GUARD_NO_CANDIDATE, "No replica can be promoted: %s; see 'mhactl plan failover %s'",
