@@ -31,6 +31,15 @@ void suspect_end(Cluster *cluster)
         cluster->told_held = NULL;
 }
 
+/* How old the last sign of a receiver's source may be to count as one. A heartbeat comes every period while nothing else
+ * does, so a missed one tells sooner than the limit of the configuration. */
+static usec_t fresh_for(const ClusterConfig *config, const ReplicaChannel *channel)
+{
+        usec_t limit = config->detection.heartbeat_stale;
+        usec_t missed = channel->heartbeat_period + channel->heartbeat_period / 4 + 150 * USEC_MSEC;
+        return channel->heartbeat_period && missed < limit ? missed : limit;
+}
+
 static Witness witness_of(const Cluster *cluster, size_t i)
 {
         const ClusterConfig *config = cluster->config;
@@ -49,8 +58,8 @@ static Witness witness_of(const Cluster *cluster, size_t i)
                 return witness;
         witness.reachable = true;
         if (channel && cluster->topology.entries[i].source == cluster->topology.primary)
-                witness.receiver = suspicion_receiver(channel, loop_now(cluster->context.loop),
-                                                      config->detection.heartbeat_stale);
+                witness.receiver =
+                        suspicion_receiver(channel, loop_now(cluster->context.loop), fresh_for(config, channel));
         return witness;
 }
 
