@@ -141,22 +141,34 @@ SqlPhase attempt_phase(const Attempt *attempt)
         return (SqlPhase) atomic_load(&attempt->phase);
 }
 
-/* Called whenever the library waits: afterwards, when it has failed, it has forgotten. */
-static int observe(Attempt *attempt, int wait)
+static bool has_peer(const Attempt *attempt)
 {
-        if (!wait)
-                return 0;
         struct sockaddr_storage peer;
         socklen_t length = sizeof peer;
+        return getpeername(attempt_fd(attempt), (struct sockaddr *) &peer, &length) == 0;
+}
+
+/* Several phases may pass in one step. At the end the library has closed a connection that failed: then the error tells
+ * whether there was one. */
+static bool was_connected(const Attempt *attempt, int wait)
+{
+        if (wait || attempt->connected)
+                return has_peer(attempt);
+        unsigned number = mysql_errno(attempt->mysql);
+        return number != CR_CONNECTION_ERROR && number != CR_CONN_HOST_ERROR && number != CR_UNKNOWN_HOST;
+}
+
+/* Called after each step; gives wait back. */
+static int observe(Attempt *attempt, int wait)
+{
         SqlPhase phase = attempt_phase(attempt);
-        int fd = attempt_fd(attempt);
-        if (phase == SQL_PHASE_LOOKUP && fd >= 0)
+        if (phase == SQL_PHASE_LOOKUP && attempt_fd(attempt) >= 0)
                 phase = SQL_PHASE_CONNECTING;
-        if (phase == SQL_PHASE_CONNECTING && getpeername(fd, (struct sockaddr *) &peer, &length) == 0) {
+        if (phase <= SQL_PHASE_CONNECTING && was_connected(attempt, wait)) {
                 phase = SQL_PHASE_GREETING;
-                address_set_keepalive(fd, attempt->user_timeout);
+                address_set_keepalive(attempt_fd(attempt), attempt->user_timeout);
         }
-        if (phase == SQL_PHASE_GREETING && mysql_get_server_info(attempt->mysql))
+        if (phase == SQL_PHASE_GREETING && mysql_thread_id(attempt->mysql) != 0)
                 phase = SQL_PHASE_AUTHENTICATION;
         atomic_store(&attempt->phase, (int) phase);
         return wait;

@@ -5,8 +5,8 @@
 
 #include "failure.h"
 
-/* The statement behind its mark and with "${replication_password}" replaced by the quoted password. FAILURE_INVALID for a
- * tag that is no identifier, and for the placeholder when there is no password. End *ret with text_wipe(). */
+/* The statement behind its mark and with "${replication_password}" replaced by the quoted password. FAILURE_INVALID for
+ * a tag that is no identifier, and for the placeholder when there is no password. End *ret with text_wipe(). */
 int compose_statement(const char *tag, const char *text, const char *replication_password, char **ret, Failure *reterr);
 /* The comment that statements of a tag begin with, also in the processlist; free with free(). NULL for a tag that is no
  * identifier. */

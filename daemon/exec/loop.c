@@ -431,6 +431,11 @@ int loop_run(Loop *loop)
         return sd_event_loop(loop->event);
 }
 
+int loop_turn(Loop *loop, usec_t timeout)
+{
+        return sd_event_run(loop->event, timeout);
+}
+
 void loop_exit(Loop *loop, int code)
 {
         (void) sd_event_exit(loop->event, code);

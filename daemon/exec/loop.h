@@ -20,6 +20,8 @@ Loop *loop_free(Loop *loop);
 DEFINE_CLEANUP(Loop *, loop_free)
 int loop_run(Loop *loop); /* until loop_exit(); its code, or a negative errno */
 void loop_exit(Loop *loop, int code);
+/* One turn that waits at most so long for something to happen; for tests. */
+int loop_turn(Loop *loop, usec_t timeout);
 
 usec_t loop_now(const Loop *loop);      /* monotonic */
 usec_t loop_now_real(const Loop *loop); /* wall clock, for records only */

@@ -87,6 +87,7 @@ static void disconnect(Sql *sql)
                 mysql_close(sql->mysql);
         }
         sql->mysql = NULL;
+        text_wipe(TAKE(sql->statement)); /* not before: the library was reading it */
         sql->state = STATE_DEAD;
 }
 
@@ -96,7 +97,6 @@ Sql *sql_free(Sql *sql)
                 return NULL;
         disconnect(sql);
         timer_free(sql->timer);
-        text_wipe(sql->statement);
         replies_free(sql->answer);
         free(sql->peer);
         free(sql);

@@ -419,26 +419,25 @@ static void judge_refusal(SshTask *task, unsigned code, const char *text)
                      task->link->name, text);
 }
 
-static bool open_refused(SshTask *task)
+/* A session: those that sshd has not yet cleared away count against its limit. A probe: nobody can say why it was
+ * refused, because another one was in the same moment. Either is worth another try in a little while. */
+static void try_again(SshTask *task)
 {
-        unsigned code = 0;
-        const char *text = "";
-        bool known = read_refusal(task, &code, &text);
-        if (!task->command) {
-                if (known)
-                        judge_refusal(task, code, text);
-                else
-                        greeting_set(&task->greeting, GREETING_UNASKED, "sshd on %s does not say why it cannot connect",
-                                     task->link->name);
-                task_finish(task);
-                return true;
-        }
-        /* Sessions that sshd has not yet cleared away count against its limit: wait a little, and again. */
         release_channel(task);
         task->state = TASK_QUEUED;
         task->link->held = true;
         timer_set_in(task->link->retry, RETRY_DELAY);
-        return true;
+}
+
+static void open_refused(SshTask *task)
+{
+        unsigned code;
+        const char *text;
+        if (!task->command && read_refusal(task, &code, &text)) {
+                judge_refusal(task, code, text);
+                task_finish(task);
+        } else
+                try_again(task);
 }
 
 static bool watch_canary(SshTask *task)
@@ -465,9 +464,10 @@ static bool step_opening(SshTask *task)
                               : ssh_channel_open_forward(task->channel, task->host, task->port, "127.0.0.1", 0);
         if (r == SSH_AGAIN)
                 return task->command ? false : watch_canary(task);
-        if (r != SSH_OK)
-                return open_refused(task);
-        task->state = task->command ? TASK_REQUESTING : TASK_RUNNING;
+        if (r == SSH_OK)
+                task->state = task->command ? TASK_REQUESTING : TASK_RUNNING;
+        else
+                open_refused(task);
         return true;
 }
 
@@ -560,7 +560,8 @@ static void restore_nonblocking(SshLink *link)
                 (void) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
-/* sshd delays small packets until it has run its first command, and we delay their acknowledgement: 40 ms a time. */
+/* sshd delays small packets until it has run its first command, and we delay their acknowledgement: 40 ms a time. To be
+ * called before and after whatever may read. */
 static void hurry(SshLink *link)
 {
         int on = 1;
@@ -574,6 +575,7 @@ static void update_events(SshLink *link)
         socklen_t length = sizeof peer;
         if (!link->io)
                 return;
+        hurry(link);
         bool writing = ssh_get_poll_flags(link->session) & SSH_WRITE_PENDING;
         if (link->state == STATE_CONNECT &&
             getpeername(ssh_get_fd(link->session), (struct sockaddr *) &peer, &length) < 0)
@@ -717,10 +719,11 @@ static void on_retry(void *userdata)
 
 static bool set_options(SshLink *link)
 {
-        int no = 0;
+        int no = 0, yes = 1;
         unsigned port = link->port;
         ssh_session session = link->session;
         bool good = ssh_options_set(session, SSH_OPTIONS_PROCESS_CONFIG, &no) == SSH_OK &&
+                    ssh_options_set(session, SSH_OPTIONS_NODELAY, &yes) == SSH_OK &&
                     ssh_options_set(session, SSH_OPTIONS_PORT, &port) == SSH_OK &&
                     ssh_options_set(session, SSH_OPTIONS_USER, link->user) == SSH_OK &&
                     ssh_options_set(session, SSH_OPTIONS_KNOWNHOSTS, link->known_hosts_file) == SSH_OK &&
