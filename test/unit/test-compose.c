@@ -1,0 +1,100 @@
+/* Statements and commands in their final form. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "compose.h"
+#include "text.h"
+
+static void check_statement(const char *text, const char *password, const char *expected)
+{
+        char *statement = NULL;
+        Failure failure;
+        assert_int_equal(compose_statement("run-1", text, password, &statement, &failure), 0);
+        assert_string_equal(statement, expected);
+        text_wipe(statement);
+}
+
+static void test_statement(void **state)
+{
+        check_statement("SELECT 1", NULL, "/* mhad run-1 */ SELECT 1");
+        check_statement("", NULL, "/* mhad run-1 */ ");
+        check_statement("A ${replication_password}, B", "x", "/* mhad run-1 */ A 'x', B");
+        check_statement("${replication_password}${replication_password}", "a'b\\",
+                        "/* mhad run-1 */ 'a\\'b\\\\''a\\'b\\\\'");
+        check_statement("${replication_password", "x", "/* mhad run-1 */ ${replication_password");
+        check_statement("${other}", "x", "/* mhad run-1 */ ${other}");
+        /* A password that looks like the placeholder is not replaced again. */
+        check_statement("A ${replication_password}", "${replication_password}",
+                        "/* mhad run-1 */ A '\\${replication_password}'");
+}
+
+static void test_refusals(void **state)
+{
+        static const char *const tags[] = { "", "a b", "a*/", "'", NULL };
+        char *statement = NULL;
+        Failure failure;
+        for (size_t i = 0; i < ARRAY_LENGTH(tags); i++) {
+                assert_true(compose_statement(tags[i], "SELECT 1", NULL, &statement, &failure) < 0);
+                assert_int_equal(failure.kind, FAILURE_INVALID);
+                assert_null(compose_mark(tags[i]));
+        }
+        assert_true(compose_statement("t", "${replication_password}", NULL, &statement, &failure) < 0);
+        assert_null(statement);
+}
+
+/* What a value goes through on its way into a script, and the script on its way to the host. */
+static void test_command(void **state)
+{
+        static const char *const values[] = { "",     "plain",      "it's", "a\"b", "$HOME `id` $(id)",
+                                              "a\\b", "two\nlines", "*",    "-n",   "'''" };
+        for (size_t i = 0; i < ARRAY_LENGTH(values); i++) {
+                CLEANUP(mem_free) char *word = text_quote_shell(values[i]);
+                CLEANUP(mem_free) char *script = text_format("printf %%s %s; printf .", word);
+                CLEANUP(mem_free) char *command = compose_command(script, false);
+                char output[64] = "";
+                FILE *pipe = popen(command, "re");
+                size_t n = fread(output, 1, sizeof output - 1, pipe);
+                assert_int_equal(pclose(pipe), 0);
+                assert_int_equal(n, strlen(values[i]) + 1);
+                assert_memory_equal(output, values[i], n - 1);
+        }
+        CLEANUP(mem_free) char *sudo = compose_command("id -u", true);
+        assert_string_equal(sudo, "sudo -n sh -c 'id -u'");
+}
+
+static void test_conceal(void **state)
+{
+        Failure failure;
+        failure_set(&failure, FAILURE_SQL, 1234, "wrong: 'se\\'cret' and se'cret here");
+        compose_conceal("X ${replication_password}", "se'cret", &failure);
+        assert_null(strstr(failure.text, "cret"));
+        assert_non_null(strstr(failure.text, "here"));
+        failure_set(&failure, FAILURE_SQL, 1064, "You have an error; near 'x=\\'se' at line 1");
+        compose_conceal("X ${replication_password}", "se'cret", &failure);
+        assert_string_equal(failure.text, "You have an error;");
+        failure_set(&failure, FAILURE_SQL, 1064, "You have an error; near 'SELEC' at line 1");
+        compose_conceal("SELEC", "se'cret", &failure);
+        assert_string_equal(failure.text, "You have an error; near 'SELEC' at line 1");
+        failure_set(&failure, FAILURE_SQL, 1, "a a a");
+        compose_conceal("${replication_password}", "a", &failure);
+        assert_string_equal(failure.text, "* * *");
+        compose_conceal("${replication_password}", "", &failure);
+        assert_string_equal(failure.text, "* * *");
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_statement),
+                cmocka_unit_test(test_refusals),
+                cmocka_unit_test(test_command),
+                cmocka_unit_test(test_conceal),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
