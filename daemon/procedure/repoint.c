@@ -89,7 +89,7 @@ static Progress progress_position(const Facts *facts, const ReplicaChannel *chan
                         applied, end ? end : "?");
 }
 
-static Progress progress_of(const Facts *facts, const Replies *replies, const ServerView *view)
+static Progress progress_of(const Facts *facts, const char *server, const Replies *replies, const ServerView *view)
 {
         const char *candidate = facts_string(facts, "candidate");
         const ReplicaChannel *channel = server_view_channel(view);
@@ -101,7 +101,7 @@ static Progress progress_of(const Facts *facts, const Replies *replies, const Se
                 return PROGRESS(STAGE_APPLYING, "its receiver is %s", receiver_state_to_string(channel->receiver));
         if (status_is_gtid(facts))
                 return progress_gtid(facts, view);
-        CLEANUP(server_view_free) ServerView *before = server_view_new();
+        CLEANUP(server_view_free) ServerView *before = status_known(facts, server);
         if (observation_read_replica(before, replies_at(replies, 0), 0, NULL) < 0)
                 return PROGRESS(STAGE_APPLYING, "its replication status cannot be read");
         return progress_position(facts, channel, server_view_channel(before));
@@ -124,7 +124,7 @@ void judge_follows_candidate(const Facts *facts, const char *server, const Repli
         CLEANUP(server_view_free) ServerView *view = status_read(facts, server, replies, AFTER_PAUSE, judgement);
         if (!view)
                 return;
-        Progress progress = progress_of(facts, replies, view);
+        Progress progress = progress_of(facts, server, replies, view);
         Verdict verdict = progress.stage == STAGE_FOLLOWS  ? VERDICT_MET
                           : progress.stage == STAGE_BROKEN ? VERDICT_HOPELESS
                                                            : VERDICT_UNMET;
@@ -141,7 +141,7 @@ void act_follow_candidate(const Facts *facts, const char *server, const Replies 
         const char *candidate = facts_string(facts, "candidate");
         const Dialect *dialect = server_view_dialect(view);
         const ReplicaChannel *channel = server_view_channel(view);
-        Progress progress = progress_of(facts, seen, view);
+        Progress progress = progress_of(facts, server, seen, view);
         if (progress.stage == STAGE_READY) {
                 Position open = { 0 };
                 bool gtid = status_is_gtid(facts);
