@@ -171,7 +171,7 @@ static void on_event(const RunEvent *event, void *userdata)
 {
         Cluster *cluster = userdata;
         LogFields fields = cluster_fields(cluster, event->server && *event->server ? event->server : NULL);
-        fields.step = event->step->name;
+        fields.step = event->step ? event->step->name : NULL; /* undoing is about the whole run */
         const char *why = event->why ? event->why : "";
         const char *name = cluster->config->name, *server = event->server ? event->server : "";
         const char *colon = *server ? ": " : "";
