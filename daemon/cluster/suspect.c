@@ -160,10 +160,8 @@ static void act(Cluster *cluster, const Conclusion *conclusion)
                 hold(cluster, why);
                 return;
         }
-        if (loop_now(cluster->context.loop) < cluster->retry_at) {
-                timer_set(cluster->evaluation, cluster->retry_at);
+        if (loop_now(cluster->context.loop) < cluster->retry_at)
                 return;
-        }
         GuardReasons reasons = suspect_guards(cluster, true);
         if (reasons.n_items == 0) {
                 Failure failure = { 0 };
@@ -211,10 +209,13 @@ void suspect_judge(Cluster *cluster)
         /* The others need a moment to notice, too: until then it is no news that nothing can be done. */
         if (!may_act_on(cluster, conclusion.row->finding))
                 remaining = usec_sub(detection->confirm_timeout, usec_sub(now, cluster->row_since));
-        if (conclusion.row->finding == FINDING_SUSPECT)
-                timer_set_in(cluster->evaluation, 100 * USEC_MSEC);
-        else if (remaining > 0)
-                timer_set_in(cluster->evaluation, remaining);
-        else
+        bool wait = conclusion.row->finding == FINDING_SUSPECT || remaining > 0;
+        if (!wait)
                 act(cluster, &conclusion);
+        if (cluster->now != CLUSTER_SUSPECT && cluster->now != CLUSTER_HELD)
+                return;
+        /* Time alone changes what the others' silence means. */
+        bool recent = usec_sub(now, cluster->suspected_at) < 10 * USEC_SEC;
+        usec_t next = recent ? 100 * USEC_MSEC : USEC_SEC;
+        timer_set_in(cluster->evaluation, wait && remaining > 0 && remaining < next ? remaining : next);
 }
