@@ -107,21 +107,48 @@ bool skip_without_donor(const Facts *facts)
         return text_is_empty(facts_string(facts, "donor"));
 }
 
-/* Everything received is applied. */
-static bool is_level(const ServerView *view, const ReplicaChannel *channel, bool gtid)
-{
-        if (!gtid)
-                return position_is_set(&channel->applied) && position_equal(&channel->applied, &channel->received);
-        CLEANUP(gtid_free) GtidSet *received = server_view_gtid_received(view);
-        CLEANUP(gtid_free) GtidSet *applied = server_view_gtid_applied(view);
-        return gtid_contains(applied, received);
-}
-
 static bool stands_still(const ReplicaChannel *before, const ReplicaChannel *after)
 {
         return before->applier_running && after->applier_running && position_equal(&before->applied, &after->applied) &&
                before->applier_text && strstr(before->applier_text, "has read all relay log") && after->applier_text &&
                strstr(after->applier_text, "has read all relay log");
+}
+
+/* What is left and how much of it was done between two looks: transactions, or bytes of one binary log. False when that
+ * cannot be told. */
+static bool measure(const ServerView *before, const ServerView *view, bool gtid, uint64_t *ret_left, uint64_t *ret_done)
+{
+        const ReplicaChannel *then = server_view_channel(before), *now = server_view_channel(view);
+        if (gtid) {
+                CLEANUP(gtid_free) GtidSet *received = server_view_gtid_received(view);
+                CLEANUP(gtid_free) GtidSet *applied = server_view_gtid_applied(view);
+                CLEANUP(gtid_free) GtidSet *applied_then = server_view_gtid_applied(before);
+                CLEANUP(gtid_free) GtidSet *left = gtid_subtract(received, applied);
+                CLEANUP(gtid_free) GtidSet *done = gtid_subtract(applied, applied_then);
+                *ret_left = gtid_count(left);
+                *ret_done = gtid_count(done);
+                return true;
+        }
+        if (!text_equal(now->applied.file, now->received.file) || !text_equal(now->applied.file, then->applied.file))
+                return false;
+        *ret_left = now->received.offset - now->applied.offset;
+        *ret_done = now->applied.offset - then->applied.offset;
+        return true;
+}
+
+/* "1234 transactions are left, about 12 s". The caller frees it. */
+static char *estimate(const ServerView *before, const ServerView *view, bool gtid, double pause)
+{
+        uint64_t left = 0, done = 0;
+        if (!measure(before, view, gtid, &left, &done))
+                return alloc_string("more than one binary log is left");
+        char *what = text_format("%" PRIu64 " %s left", left, gtid ? "transactions are" : "bytes are");
+        if (done == 0 || pause <= 0)
+                return what;
+        CLEANUP(mem_free) char *first = what;
+        CLEANUP(mem_free)
+        char *time = usec_format_human((usec_t) ((double) left / (double) done * pause * (double) USEC_SEC));
+        return text_format("%s, about %s", first, time);
 }
 
 void judge_drained(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
@@ -143,11 +170,13 @@ void judge_drained(const Facts *facts, const char *server, const Replies *replie
         }
         CLEANUP(mem_free) char *applied = position_format(&channel->applied);
         CLEANUP(mem_free) char *received = position_format(&channel->received);
-        bool level = is_level(view, channel, status_is_gtid(facts));
+        bool level = status_is_level(view, channel, status_is_gtid(facts));
         bool unfinished = !level && stands_still(channel_before, channel);
         if (!level && !unfinished) {
-                judge_as(judgement, VERDICT_UNMET, "applied up to %s of %s%s", applied, received,
-                         channel->applier_running ? "" : ", its applier does not run");
+                CLEANUP(mem_free)
+                char *left = estimate(before, view, status_is_gtid(facts), status_pause(facts, server));
+                judge_as(judgement, VERDICT_UNMET, "applied up to %s of %s: %s%s", applied, received, left,
+                         channel->applier_running ? "" : "; its applier does not run");
                 return;
         }
         judgement->learned = server_view_to_json(view);

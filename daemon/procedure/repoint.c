@@ -114,8 +114,7 @@ void ask_repoint(const Facts *facts, const char *server, Script *script)
 {
         CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
         script_sql(script, "%s", server_view_dialect(view)->show_replica);
-        bool wait = !status_is_gtid(facts);
-        script_sql(script, "SELECT SLEEP(%s)", !wait ? "0" : view->parallel_workers > 1 ? "0.35" : "0.02");
+        script_sql(script, "SELECT SLEEP(%.2f)", status_is_gtid(facts) ? 0 : status_pause(facts, server));
         ask_status(facts, server, script);
 }
 

@@ -17,12 +17,27 @@ void ask_status(const Facts *facts, const char *server, Script *script)
         script_try_sql(script, "%s", dialect->show_binlog);
 }
 
-void ask_status_twice(const Facts *facts, const char *server, Script *script)
+bool status_is_level(const ServerView *view, const ReplicaChannel *channel, bool gtid)
+{
+        if (!gtid)
+                return position_is_set(&channel->applied) && position_equal(&channel->applied, &channel->received);
+        CLEANUP(gtid_free) GtidSet *received = server_view_gtid_received(view);
+        CLEANUP(gtid_free) GtidSet *applied = server_view_gtid_applied(view);
+        return gtid_contains(applied, received);
+}
+
+double status_pause(const Facts *facts, const char *server)
 {
         CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
+        const ReplicaChannel *channel = server_view_channel(view);
+        bool frozen = facts_server_bool(facts, server, "frozen", false);
+        return frozen && channel && status_is_level(view, channel, status_is_gtid(facts)) ? 0 : 0.35;
+}
+
+void ask_status_twice(const Facts *facts, const char *server, Script *script)
+{
         ask_status(facts, server, script);
-        /* Parallel appliers tell their position late: at each checkpoint, every 300 ms by default. */
-        script_sql(script, "SELECT SLEEP(%s)", view->parallel_workers > 1 ? "0.35" : "0.02");
+        script_sql(script, "SELECT SLEEP(%.2f)", status_pause(facts, server));
         ask_status(facts, server, script);
 }
 

@@ -17,6 +17,11 @@ ServerView *status_known(const Facts *facts, const char *server);
 /* The replies of one ask_status(). */
 enum { STATUS_TICK, STATUS_REPLICA, STATUS_BINLOG, _STATUS_MAX };
 
+/* Whether everything that it received is applied. */
+bool status_is_level(const ServerView *view, const ReplicaChannel *channel, bool gtid);
+/* How long ask_status_twice() pauses for that server, in seconds: not at all when it was level when it was frozen. Else long
+ * enough for parallel appliers, which tell their position at each checkpoint (every 300 ms by default), and to see a rate. */
+double status_pause(const Facts *facts, const char *server);
 /* Whether a channel points at that server of the facts. */
 bool status_follows(const Facts *facts, const ReplicaChannel *channel, const char *source);
 /* Whether the run's replicas use global transaction ids. */
