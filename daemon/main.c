@@ -71,14 +71,8 @@ static void reload(void *userdata)
 {
         Daemon *daemon = userdata;
         CLEANUP(json_free) Json *errors = NULL;
-        Failure failure = { 0 };
         (void) sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long) usec_now_monotonic());
-        if (registry_reload(daemon->registry, &errors, &failure) < 0) {
-                log_errors(errors);
-                log_event(EVENT_CONFIG_REJECTED, NULL,
-                          "the new configuration has errors and is not used; what was running stays in force: %s",
-                          failure.text);
-        }
+        (void) registry_reload(daemon->registry, &errors, NULL);
         (void) sd_notify(0, "READY=1");
         notify_status(daemon);
 }
@@ -110,8 +104,8 @@ static int run(const char *path)
         }
         r = registry_new(daemon.loop, path, &daemon.registry, &errors, &failure);
         if (r >= 0)
-                r = control_new(daemon.loop, daemon.registry, registry_socket_path(daemon.registry),
-                                inherited_socket(), registry_socket_group(daemon.registry), &daemon.control, &failure);
+                r = control_new(daemon.loop, daemon.registry, registry_socket_path(daemon.registry), inherited_socket(),
+                                registry_socket_group(daemon.registry), &daemon.control, &failure);
         if (r >= 0) {
                 registry_on_change(daemon.registry, notify_status, &daemon);
                 (void) loop_signal(daemon.loop, SIGTERM, stop, &daemon);

@@ -141,6 +141,7 @@ static Json *address_json(const Cluster *cluster)
         Json *json = json_object();
         json_set_string(json, "ip", address->ip);
         json_set_string(json, "device", address->device);
+        json_set_string(json, "on", json_get_string(cluster->state.root, "address_on"));
         return json;
 }
 
@@ -216,9 +217,10 @@ Json *cluster_check(Cluster *cluster)
         }
         CLEANUP(json_free) Json *would = runs_if_primary_died(cluster);
         const char *candidate = json_get_string(would, "candidate"), *why = json_get_string(would, "why");
-        CLEANUP(mem_free) char *text = text_format("if %s died now, %s would be promoted: %s",
-                                                   cluster_primary_name(cluster) ? cluster_primary_name(cluster) : "?",
-                                                   candidate ? candidate : "nobody", why ? why : "");
+        CLEANUP(mem_free)
+        char *text = text_format("if %s died now, %s would be promoted: %s",
+                                 cluster_primary_name(cluster) ? cluster_primary_name(cluster) : "?",
+                                 candidate ? candidate : "nobody", why ? why : "");
         add_check(checks, cluster, candidate, candidate ? "ok" : "error", "candidate", text);
         json_set_bool(result, "ready", ready && candidate);
         return result;
@@ -251,7 +253,8 @@ int cluster_plan(Cluster *cluster, const char *procedure, const Json *options, c
 {
         const char *primary = cluster_primary_name(cluster);
         if (procedure && !text_equal(procedure, failover.name))
-                return failure_set(reterr, FAILURE_INVALID, 0, "there is no procedure \"%s\": only failover", procedure);
+                return failure_set(reterr, FAILURE_INVALID, 0, "there is no procedure \"%s\": only failover",
+                                   procedure);
         if (!primary)
                 return failure_set(reterr, FAILURE_INVALID, 0, "%s: nobody knows which server is the primary",
                                    cluster->config->name);
@@ -370,10 +373,11 @@ int cluster_failover(Cluster *cluster, const Json *options, const char *by, Json
         if (last && !json_get_bool(options, "ignore_last_failover", false) &&
             !json_get_bool(cluster->state.root, "acknowledged", false) &&
             usec_sub(now, then) < cluster->config->failover.flap_window)
-                return failure_set(reterr, FAILURE_INVALID, 0,
-                                   "%s: the last failover (%s) is too recent: look at it, then mhactl acknowledge %s, or "
-                                   "--ignore-last-failover",
-                                   name, json_get_string(last, "run"), name);
+                return failure_set(
+                        reterr, FAILURE_INVALID, 0,
+                        "%s: the last failover (%s) is too recent: look at it, then mhactl acknowledge %s, or "
+                        "--ignore-last-failover",
+                        name, json_get_string(last, "run"), name);
         CLEANUP(json_free) Json *with = options ? json_copy(options) : json_object();
         json_set_string(with, "by", by);
         int r = runs_failover(cluster, with, reterr);
@@ -422,8 +426,9 @@ int cluster_acknowledge(Cluster *cluster, const char *by, Failure *reterr)
         json_set_bool(cluster->state.root, "acknowledged", true);
         int r = state_save(&cluster->state, reterr);
         LogFields fields = cluster_fields(cluster, NULL);
-        log_event(EVENT_ACKNOWLEDGED, &fields, "%s: the last failover was acknowledged by %s: the next one may be automatic",
-                  cluster->config->name, by);
+        log_event(EVENT_ACKNOWLEDGED, &fields,
+                  "%s: the last failover was acknowledged by %s: the next one may be automatic", cluster->config->name,
+                  by);
         cluster_evaluate_soon(cluster);
         return r;
 }

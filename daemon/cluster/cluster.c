@@ -40,7 +40,8 @@ void cluster_save(Cluster *cluster)
         Failure failure = { 0 };
         LogFields fields = cluster_fields(cluster, NULL);
         if (state_save(&cluster->state, &failure) < 0)
-                log_event(EVENT_ERROR, &fields, "%s: the state cannot be kept: %s", cluster->config->name, failure.text);
+                log_event(EVENT_ERROR, &fields, "%s: the state cannot be kept: %s", cluster->config->name,
+                          failure.text);
 }
 
 void cluster_hurry(Cluster *cluster, bool on)
@@ -137,8 +138,8 @@ static void read_topology(Cluster *cluster)
                 servers[i].addresses = watch_addresses(cluster->watches[i], &servers[i].n_addresses);
         }
         topology_done(&cluster->topology);
-        cluster->topology = topology_read(servers, config->n_servers,
-                                          json_get_string(cluster->state.root, "known_primary"), 0);
+        cluster->topology =
+                topology_read(servers, config->n_servers, json_get_string(cluster->state.root, "known_primary"), 0);
         free(servers);
 }
 

@@ -29,7 +29,7 @@ DEFINE_CLEANUP(Cluster *, cluster_free)
 const char *cluster_name(const Cluster *cluster);
 const ClusterConfig *cluster_config(const Cluster *cluster);
 ClusterState cluster_state(const Cluster *cluster);
-bool cluster_is_healthy(const Cluster *cluster);  /* steady and nothing that blocks */
+bool cluster_is_healthy(const Cluster *cluster);   /* steady and nothing that blocks */
 usec_t cluster_lost_since(const Cluster *cluster); /* when its primary was suspected (monotonic); 0: it is not */
 /* Whether a changed configuration may be taken over now (no run is under way). */
 bool cluster_may_be_replaced(const Cluster *cluster);

@@ -40,7 +40,9 @@ static void on_done(Replies *replies, void *userdata)
                 watch_hurry(cluster->watches[i]);
                 watch_relax(cluster->watches[i]);
         } else {
-                log_event(EVENT_ERROR, &fields, "%s: %s, which was primary before, answers again and could not be made read-only: %s; tried again in a second",
+                log_event(EVENT_ERROR, &fields,
+                          "%s: %s, which was primary before, answers again and could not be made read-only: %s; tried "
+                          "again in a second",
                           cluster->config->name, server->name, replies->failure.text);
         }
         replies_free(replies);

@@ -252,7 +252,8 @@ static Cluster *detach(Registry *registry, size_t i)
 {
         Cluster *cluster = registry->clusters[i];
         registry->n_clusters--;
-        memmove(registry->clusters + i, registry->clusters + i + 1, (registry->n_clusters - i) * sizeof *registry->clusters);
+        memmove(registry->clusters + i, registry->clusters + i + 1,
+                (registry->n_clusters - i) * sizeof *registry->clusters);
         return cluster;
 }
 
@@ -262,26 +263,42 @@ static int check_busy(const Registry *registry, const Config *config, Failure *r
         for (size_t i = 0; i < registry->n_clusters; i++) {
                 const Cluster *cluster = registry->clusters[i];
                 const ClusterConfig *wanted = config_find_cluster(config, cluster_name(cluster));
-                if (cluster_may_be_replaced(cluster) || (wanted && cluster_config_equal(wanted, cluster_config(cluster))))
+                if (cluster_may_be_replaced(cluster) ||
+                    (wanted && cluster_config_equal(wanted, cluster_config(cluster))))
                         continue;
-                return failure_set(reterr, FAILURE_INVALID, 0,
-                                   "cluster %s has a run under way and its configuration changed: reload when it has ended",
-                                   cluster_name(cluster));
+                return failure_set(
+                        reterr, FAILURE_INVALID, 0,
+                        "cluster %s has a run under way and its configuration changed: reload when it has ended",
+                        cluster_name(cluster));
         }
         return 0;
+}
+
+static void reject(const Json *errors, const Failure *failure)
+{
+        JSON_FOREACH(error, errors)
+        {
+                log_event(EVENT_CONFIG_REJECTED, NULL, "%s", json_string(error));
+        }
+        log_event(EVENT_CONFIG_REJECTED, NULL, "the new configuration is not used, what was running stays in force: %s",
+                  failure->text);
 }
 
 int registry_reload(Registry *registry, Json **ret_errors, Failure *reterr)
 {
         CLEANUP(config_free) Config *config = NULL;
-        int r = load(registry->path, &config, ret_errors, reterr);
+        Failure failure = { 0 };
+        int r = load(registry->path, &config, ret_errors, &failure);
         if (r >= 0)
-                r = check_busy(registry, config, reterr);
-        if (r < 0)
+                r = check_busy(registry, config, &failure);
+        if (r < 0) {
+                reject(*ret_errors, &failure);
+                if (reterr)
+                        *reterr = failure;
                 return r;
+        }
         CLEANUP(json_free) Json *diff = config_diff(registry->config, config);
         ClusterContext context = context_of(registry);
-        Failure failure = { 0 };
         for (size_t i = registry->n_clusters; i-- > 0;) {
                 const ClusterConfig *wanted = config_find_cluster(config, cluster_name(registry->clusters[i]));
                 if (!wanted || !cluster_config_equal(wanted, cluster_config(registry->clusters[i])))
@@ -369,7 +386,8 @@ static int get(const Registry *registry, const char *name, Cluster **ret, Failur
 typedef Json *(*answer_fn)(Cluster *cluster);
 
 /* The lists that each cluster gives under member, in one; all clusters when none is named. */
-static int gather(Registry *registry, const char *name, const char *member, answer_fn answer, Json **ret, Failure *reterr)
+static int gather(Registry *registry, const char *name, const char *member, answer_fn answer, Json **ret,
+                  Failure *reterr)
 {
         Cluster *only = NULL;
         if (name) {
@@ -484,8 +502,8 @@ int registry_failover(Registry *registry, const char *cluster, const Json *optio
         return r < 0 ? r : cluster_failover(one, options, asker->who, ret, reterr);
 }
 
-int registry_pause(Registry *registry, const char *cluster, const char *reason, usec_t for_how_long,
-                   const Asker *asker, Json **ret, Failure *reterr)
+int registry_pause(Registry *registry, const char *cluster, const char *reason, usec_t for_how_long, const Asker *asker,
+                   Json **ret, Failure *reterr)
 {
         Cluster *one = NULL;
         int r = get(registry, cluster, &one, reterr);

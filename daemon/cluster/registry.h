@@ -19,7 +19,7 @@ Registry *registry_free(Registry *registry);
 DEFINE_CLEANUP(Registry *, registry_free)
 const char *registry_socket_path(const Registry *registry);
 const char *registry_socket_group(const Registry *registry); /* NULL: only root and our own user may give orders */
-/* Takes a changed configuration over; with errors what was running stays in force. */
+/* Takes a changed configuration over; with errors what was running stays in force. Logs either. */
 int registry_reload(Registry *registry, Json **ret_errors, Failure *reterr);
 /* "3 clusters: 2 healthy, 1 failing over": for STATUS= of sd_notify(3). The caller frees it. changed is called from the
  * loop whenever it may have changed. */

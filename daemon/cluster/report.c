@@ -70,9 +70,9 @@ static Json *server_result(const Json *run, const Facts *facts, const char *name
         const Json *target = json_get(json_get(find_step(run, "repoint-replicas"), "targets"), name);
         const char *verdict = json_get_string(target, "verdict");
         json_set_string(result, "state",
-                        !target                       ? "left out"
+                        !target                      ? "left out"
                         : text_equal(verdict, "met") ? "replica"
-                                                      : "not attached");
+                                                     : "not attached");
         json_set_string(result, "text", target ? json_get_string(target, "why") : "it took no part in the run");
         return result;
 }
@@ -165,8 +165,8 @@ static char *render(const Json *report, const Json *run)
         Text out = { 0 };
         const char *old = json_get_string(report, "old_primary"), *new_primary = json_get_string(report, "new_primary");
         const Json *verdict = json_get(report, "verdict"), *loss = json_get(report, "loss");
-        text_addf(&out, "%s of cluster %s: %s\n", json_get_string(report, "procedure"), json_get_string(report, "cluster"),
-                  json_get_string(report, "outcome"));
+        text_addf(&out, "%s of cluster %s: %s\n", json_get_string(report, "procedure"),
+                  json_get_string(report, "cluster"), json_get_string(report, "outcome"));
         text_addf(&out, "Run %s: primary %s -> %s\n", json_get_string(report, "run"), old ? old : "?",
                   new_primary ? new_primary : "none");
         if (json_get_string(report, "why"))

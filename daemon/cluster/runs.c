@@ -45,8 +45,7 @@ static usec_t fence_time(const Cluster *cluster, ssize_t old)
 {
         usec_t full = cluster->config->fence.timeout, hopeless = 400 * USEC_MSEC;
         int ssh = old >= 0 ? witnesses_ssh(cluster->witnesses, (size_t) old) : -1;
-        bool waited = cluster->suspected_at &&
-                      loop_now(cluster->context.loop) >= cluster->suspected_at + USEC_SEC;
+        bool waited = cluster->suspected_at && loop_now(cluster->context.loop) >= cluster->suspected_at + USEC_SEC;
         if (cluster->config->fence.policy == FENCE_POLICY_REQUIRED || ssh == 1 || (ssh < 0 && !waited))
                 return full;
         return full < hopeless ? full : hopeless;
@@ -113,7 +112,8 @@ Facts runs_facts(Cluster *cluster, const char *old_primary, const Json *options,
         ssize_t old = cluster_find(cluster, old_primary);
         Facts facts = facts_new(cluster->config->name, run, procedure);
         Json *order = json_get_mutable(facts.root, "order"), *servers = json_get_mutable(facts.root, "servers");
-        Json *replicas = json_ensure_array(facts.root, "replicas"), *left_out = json_ensure_array(facts.root, "left_out");
+        Json *replicas = json_ensure_array(facts.root, "replicas"),
+             *left_out = json_ensure_array(facts.root, "left_out");
         json_set(facts.root, "config", frozen_config(cluster, old, options));
         for (size_t i = 0; i < cluster->config->n_servers; i++) {
                 const char *name = cluster->config->servers[i].name;
@@ -175,6 +175,9 @@ static void on_event(const RunEvent *event, void *userdata)
         const char *why = event->why ? event->why : "";
         const char *name = cluster->config->name, *server = event->server ? event->server : "";
         const char *colon = *server ? ": " : "";
+        if (event->kind == RUN_EVENT_TARGET_SETTLED && event->verdict == VERDICT_MET &&
+            text_equal(event->step->name, "move-address"))
+                json_set_string(cluster->state.root, "address_on", server);
         switch (event->kind) {
         case RUN_EVENT_STEP_STARTED:
                 log_event(EVENT_STEP_STARTED, &fields, "%s: step %zu of %zu, %s: %s", name, event->number, event->total,
@@ -186,7 +189,8 @@ static void on_event(const RunEvent *event, void *userdata)
         case RUN_EVENT_TARGET_SETTLED:
         case RUN_EVENT_DECIDED:
                 if (event->verdict == VERDICT_MET)
-                        log_event(EVENT_STEP_DONE, &fields, "%s: %s: %s%s%s", name, event->step->name, server, colon, why);
+                        log_event(EVENT_STEP_DONE, &fields, "%s: %s: %s%s%s", name, event->step->name, server, colon,
+                                  why);
                 else
                         log_event(EVENT_STEP_FAILED, &fields, "%s: %s: %s%s%s: %s", name, event->step->name, server,
                                   colon, verdict_to_string(event->verdict), why);
@@ -234,10 +238,9 @@ static void tell_report_hook(Cluster *cluster, const Json *report)
         json_set_string(input, "hook", "report");
         script_hook(&script, "report", input);
         exec_abandon(cluster->report_job);
-        cluster->report_job =
-                exec_run(cluster->exec, NULL, "report", &script,
-                         usec_add(loop_now(cluster->context.loop), cluster->config->hooks.timeout), on_report_hook,
-                         cluster);
+        cluster->report_job = exec_run(cluster->exec, NULL, "report", &script,
+                                       usec_add(loop_now(cluster->context.loop), cluster->config->hooks.timeout),
+                                       on_report_hook, cluster);
 }
 
 static void write_report(Cluster *cluster, RunOutcome outcome)
@@ -251,7 +254,8 @@ static void write_report(Cluster *cluster, RunOutcome outcome)
         CLEANUP(mem_free) char *path = report_path(cluster, facts_string(facts, "run"));
         LogFields fields = cluster_fields(cluster, NULL);
         if (file_replace(path, text, strlen(text), 0600, &failure) < 0)
-                log_event(EVENT_ERROR, &fields, "%s: the report cannot be kept: %s", cluster->config->name, failure.text);
+                log_event(EVENT_ERROR, &fields, "%s: the report cannot be kept: %s", cluster->config->name,
+                          failure.text);
         else
                 log_event(EVENT_REPORT, &fields, "%s: %s: mhactl report %s", cluster->config->name,
                           json_get_string(report, "summary"), cluster->config->name);
@@ -314,10 +318,11 @@ static void on_done(Runbook *runbook, RunOutcome outcome, const char *why, void 
                 cluster_transition(cluster, CLUSTER_RUN_ABORTED, why);
                 break;
         case RUN_HALTED:
-                log_event(EVENT_RUN_HALTED, &fields,
-                          "%s: the run cannot go on by itself: %s. Mend it and type: mhactl run retry %s; or: mhactl run "
-                          "abandon %s",
-                          name, why, name, name);
+                log_event(
+                        EVENT_RUN_HALTED, &fields,
+                        "%s: the run cannot go on by itself: %s. Mend it and type: mhactl run retry %s; or: mhactl run "
+                        "abandon %s",
+                        name, why, name, name);
                 cluster_transition(cluster, CLUSTER_RUN_HALTED, why);
                 break;
         case _RUN_OUTCOME_MAX:
@@ -343,8 +348,8 @@ int runs_failover(Cluster *cluster, const Json *options, Failure *reterr)
                 return r;
         }
         fields.run = runbook_id(cluster->runbook);
-        log_event(EVENT_RUN_STARTED, &fields, "%s: failover begins: primary %s is to be replaced", cluster->config->name,
-                  old);
+        log_event(EVENT_RUN_STARTED, &fields, "%s: failover begins: primary %s is to be replaced",
+                  cluster->config->name, old);
         cluster_transition(cluster, CLUSTER_RUN_BEGUN, NULL);
         return 0;
 }

@@ -9,10 +9,10 @@
 #include "text.h"
 
 typedef enum WatchState {
-        WATCH_WAITING,    /* no connection; the timer says when to try */
+        WATCH_WAITING, /* no connection; the timer says when to try */
         WATCH_RESOLVING,
         WATCH_CONNECTING,
-        WATCH_IDLE,       /* connected; the timer says when to ask */
+        WATCH_IDLE, /* connected; the timer says when to ask */
         WATCH_ASKING,
 } WatchState;
 
@@ -42,15 +42,15 @@ struct Watch {
         Timer *timer;
         ResolverQuery *query;
         Sql *sql;
-        Sql *probe; /* ping: connect: the connection that is the ping */
-        bool fresh; /* nothing was answered yet on this connection */
-        bool quick; /* hurry */
-        bool again; /* hurry came while a question was under way */
+        Sql *probe;          /* ping: connect: the connection that is the ping */
+        bool fresh;          /* nothing was answered yet on this connection */
+        bool quick;          /* hurry */
+        bool again;          /* hurry came while a question was under way */
         usec_t wanted_after; /* hurry: an attempt that began since then is news, whatever it brings */
         bool primary;
         bool ping_table_made;
-        unsigned round;    /* counts, to ask slow things seldom */
-        unsigned pending;  /* bit mask of Question */
+        unsigned round;   /* counts, to ask slow things seldom */
+        unsigned pending; /* bit mask of Question */
         Question current;
         usec_t asked_at, last_ping, next_tick, last_good_real;
         usec_t began_at, ended_began_at; /* of the present attempt, and of the last one that has ended */
@@ -85,15 +85,22 @@ static void mix_text(uint64_t *hash, const char *text)
 static uint64_t fingerprint(const ServerView *view)
 {
         uint64_t hash = UINT64_C(14695981039346656037);
-        int flags[] = { (int) view->evidence, view->evidence_code, view->identified, view->ticked, view->read_only,
-                        view->super_read_only, view->replica_read, (int) view->n_channels, (int) view->server_id,
+        int flags[] = { (int) view->evidence,
+                        view->evidence_code,
+                        view->identified,
+                        view->ticked,
+                        view->read_only,
+                        view->super_read_only,
+                        view->replica_read,
+                        (int) view->n_channels,
+                        (int) view->server_id,
                         view->semi_sync_active && view->semi_sync_waiting > 0 &&
                                 view->semi_sync_clients < view->semi_sync_wait_count };
         mix(&hash, flags, sizeof flags);
         for (size_t i = 0; i < view->n_channels; i++) {
                 const ReplicaChannel *channel = &view->channels[i];
-                int64_t numbers[] = { channel->receiver, channel->applier_running, channel->receiver_errno,
-                                      channel->applier_errno, channel->source_port, channel->delay };
+                int64_t numbers[] = { channel->receiver,      channel->applier_running, channel->receiver_errno,
+                                      channel->applier_errno, channel->source_port,     channel->delay };
                 mix(&hash, numbers, sizeof numbers);
                 mix_text(&hash, channel->source_host);
         }

@@ -22,7 +22,7 @@ const Server *watch_server(const Watch *watch);
 const ServerView *watch_view(const Watch *watch);
 /* What its host resolves to; *ret_n 0 while that is not known. Lent. */
 const char *const *watch_addresses(const Watch *watch, size_t *ret_n);
-usec_t watch_last_ping(const Watch *watch); /* how long the last good question took; 0: none yet */
+usec_t watch_last_ping(const Watch *watch);      /* how long the last good question took; 0: none yet */
 usec_t watch_last_good_real(const Watch *watch); /* wall clock of the last answer; 0: none yet */
 usec_t watch_asked_at(const Watch *watch);       /* when the last attempt that has ended, well or not, began; 0: none */
 

@@ -139,9 +139,9 @@ static void on_resolved(const char *const *addresses, size_t n, const Failure *f
                 .known_hosts_file = witnesses->config->ssh.known_hosts_file,
                 .accept_unknown = !witnesses->config->ssh.strict_host_keys,
         };
-        place->link = ssh_link_new(witnesses->loop, &params,
-                                   deadline_in(witnesses, witnesses->config->ssh.connect_timeout), on_ready, on_lost,
-                                   place);
+        place->link =
+                ssh_link_new(witnesses->loop, &params, deadline_in(witnesses, witnesses->config->ssh.connect_timeout),
+                             on_ready, on_lost, place);
 }
 
 static void ask(Place *place)
@@ -152,8 +152,8 @@ static void ask(Place *place)
         place->asked_at = loop_now(witnesses->loop);
         if (!place->link) {
                 place->query = resolver_query(witnesses->resolver, place->server->ssh_host,
-                                              deadline_in(witnesses, witnesses->config->ssh.connect_timeout), on_resolved,
-                                              place);
+                                              deadline_in(witnesses, witnesses->config->ssh.connect_timeout),
+                                              on_resolved, place);
                 return;
         }
         if (is_suspect(place)) {
@@ -161,9 +161,9 @@ static void ask(Place *place)
                 return;
         }
         const Server *suspect = witnesses->places[witnesses->suspect].server;
-        place->task = ssh_link_probe(place->link, suspect->host, suspect->port,
-                                     deadline_in(witnesses, witnesses->config->detection.confirm_timeout), on_probe,
-                                     place);
+        place->task =
+                ssh_link_probe(place->link, suspect->host, suspect->port,
+                               deadline_in(witnesses, witnesses->config->detection.confirm_timeout), on_probe, place);
 }
 
 static void on_timer(void *userdata)
