@@ -204,6 +204,7 @@ static const Dialect dialects[] = {
                 .show_binlogs = "SHOW BINARY LOGS",
                 .position_wait = "MASTER_POS_WAIT",
                 .gtid_wait = "MASTER_GTID_WAIT",
+                .start_drops_relay_logs = true,
         },
 };
 
@@ -313,6 +314,13 @@ void dialect_change_source(const Dialect *dialect, Script *script, const SourceS
                 text_addf(&text, ", GET_%s_PUBLIC_KEY = 1", dialect->source_word);
         script_sql(script, "%s %s", dialect->change_source, text.data);
         text_done(&text);
+}
+
+void dialect_keep_relay_logs(const Dialect *dialect, Script *script, const char *file, uint64_t offset)
+{
+        CLEANUP(mem_free) char *quoted = text_quote_sql(file);
+        script_sql(script, "%s %s_USE_GTID = no, RELAY_LOG_FILE = %s, RELAY_LOG_POS = %llu", dialect->change_source,
+                   dialect->source_word, quoted, (unsigned long long) offset);
 }
 
 void dialect_read_only(const Dialect *dialect, Script *script, bool on)

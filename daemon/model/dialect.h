@@ -74,6 +74,7 @@ typedef struct Dialect {
         const char *position_wait;   /* function of file, offset, seconds: NULL on an error, -1 on timeout */
         const char *gtid_wait;       /* function of set, seconds */
         bool gtid_wait_1_is_timeout; /* it gives 1 when the time passed, not -1 */
+        bool start_drops_relay_logs; /* by GTID, when a thread is started while neither runs */
         /* What exists. */
         bool super_read_only;
         bool public_key;               /* GET_…_PUBLIC_KEY for caching_sha2_password without TLS */
@@ -131,6 +132,9 @@ SourceTls source_tls_from_string(const char *name);
 
 /* Points a stopped replica at a source. */
 void dialect_change_source(const Dialect *dialect, Script *script, const SourceSpec *spec);
+/* Where start_drops_relay_logs: makes a stopped replica keep them, and begin to apply at that place of theirs. It finds its
+ * source by position then, until it is pointed at one again. */
+void dialect_keep_relay_logs(const Dialect *dialect, Script *script, const char *file, uint64_t offset);
 /* Nobody may write (with super_read_only where it exists), or everybody may. */
 void dialect_read_only(const Dialect *dialect, Script *script, bool on);
 /* One query of one row and one column, "result": 0 or more when reached, -1 when the time passed, NULL when the applier
