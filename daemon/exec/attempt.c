@@ -164,10 +164,8 @@ static int observe(Attempt *attempt, int wait)
         SqlPhase phase = attempt_phase(attempt);
         if (phase == SQL_PHASE_LOOKUP && attempt_fd(attempt) >= 0)
                 phase = SQL_PHASE_CONNECTING;
-        if (phase <= SQL_PHASE_CONNECTING && was_connected(attempt, wait)) {
+        if (phase <= SQL_PHASE_CONNECTING && was_connected(attempt, wait))
                 phase = SQL_PHASE_GREETING;
-                address_set_keepalive(attempt_fd(attempt), attempt->user_timeout);
-        }
         if (phase == SQL_PHASE_GREETING && mysql_thread_id(attempt->mysql) != 0)
                 phase = SQL_PHASE_AUTHENTICATION;
         atomic_store(&attempt->phase, (int) phase);
@@ -176,9 +174,12 @@ static int observe(Attempt *attempt, int wait)
 
 int attempt_start(Attempt *attempt)
 {
-        return observe(attempt,
-                       mysql_real_connect_start(&attempt->connected, attempt->mysql, attempt->host, attempt->user,
-                                                attempt->password, NULL, attempt->port, NULL, 0));
+        int wait = mysql_real_connect_start(&attempt->connected, attempt->mysql, attempt->host, attempt->user,
+                                            attempt->password, NULL, attempt->port, NULL, 0);
+        int fd = attempt_fd(attempt);
+        if (wait && fd >= 0)
+                (void) fcntl(fd, F_SETFD, FD_CLOEXEC);
+        return observe(attempt, wait);
 }
 
 int attempt_continue(Attempt *attempt, int ready)
@@ -246,6 +247,7 @@ MYSQL *attempt_take(Attempt *attempt, SqlEvidence *reterr_evidence, Failure *ret
         }
         int fd = attempt_fd(attempt);
         (void) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); /* or TLS reads would block */
+        /* Not earlier: to a server whose queue of new connections is full a keepalive is a stray packet, to be reset. */
         address_set_keepalive(fd, attempt->user_timeout);
         if (attempt->mysql->passwd) /* kept for reconnecting, which we never do */
                 explicit_bzero(attempt->mysql->passwd, strlen(attempt->mysql->passwd));

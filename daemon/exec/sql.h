@@ -22,7 +22,8 @@ typedef enum SqlPhase {
 
 const char *sql_phase_to_string(SqlPhase phase);
 
-/* What a failure says about the server. */
+/* What a failure says about the server. Before the greeting (SQL_PHASE_GREETING) neither silence nor a reset nor an end
+ * proves that it is dead: a server whose queue of new connections is full looks the same. */
 typedef enum SqlEvidence {
         SQL_EVIDENCE_NONE,        /* nothing: no failure, or one of our own (TLS settings, no descriptors, cancelled) */
         SQL_EVIDENCE_ERROR,       /* it answered with an error, so it lives (number in Failure.code) */
