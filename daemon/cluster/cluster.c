@@ -294,7 +294,7 @@ static double phase_of(const Cluster *cluster, size_t i)
         uint32_t hash = 2166136261u;
         for (const char *c = cluster->config->name; *c; c++)
                 hash = (hash ^ (unsigned char) *c) * 16777619u;
-        hash = (hash ^ (uint32_t) i) * 16777619u;
+        hash = (hash ^ (uint32_t) (i * 0x9e3779b9u)) * 16777619u;
         return (double) (hash >> 8) / (double) (1u << 24);
 }
 

@@ -299,15 +299,12 @@ static void end_round(Watch *watch)
         watch->state = WATCH_IDLE;
         watch->round++;
         usec_t now = loop_now(watch->loop);
-        if (watch->again) {
-                watch->again = false;
-                watch->next_tick = now;
-        }
         if (watch->next_tick <= now && watch->next_tick + interval(watch) > now)
                 watch->next_tick += interval(watch);
         else if (watch->next_tick <= now)
                 watch->next_tick = now + interval(watch);
-        timer_set(watch->timer, watch->next_tick);
+        timer_set(watch->timer, watch->again ? now : watch->next_tick);
+        watch->again = false;
         tell(watch);
 }
 
@@ -427,8 +424,6 @@ static void on_connected(Sql *sql, const Failure *failure, void *userdata)
         /* It may be another server than before, or another version of it. */
         watch->view->identified = false;
         watch->ping_table_made = false;
-        if (watch->next_tick == 0)
-                watch->next_tick = loop_now(watch->loop);
         ask_now(watch);
         watch->again = true; /* what the first answer makes possible is asked at once */
 }
@@ -510,7 +505,10 @@ Watch *watch_new(Loop *loop, Resolver *resolver, const ClusterConfig *config, co
                 .wanted_after = loop_now(loop),
         };
         watch->timer = timer_new(loop, 10 * USEC_MSEC, on_timer, watch);
-        timer_set_in(watch->timer, (usec_t) (phase * (double) config->detection.ping_interval));
+        /* The first question soon, the later ones spread over the interval. */
+        usec_t offset = (usec_t) (phase * (double) config->detection.ping_interval);
+        watch->next_tick = loop_now(loop) + offset;
+        timer_set_in(watch->timer, offset / 4);
         return watch;
 }
 
