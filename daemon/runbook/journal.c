@@ -2,7 +2,9 @@
  * the records mean but that "run-ended" ends a run. Must never report a record as written that is not on disk.
  *
  * A line is a JSON object whose last member is the checksum (CRC32C, 8 hexadecimal digits) of all that stands before
- * it. Appends are synced one by one, so only the last line can be torn, and nobody can have relied on it. */
+ * it. A sync covers all that was written before, so only the last line can be torn, and those that were appended without
+ * a sync ("soon") after the last one with: a disk may have taken some of them and not others. Nobody can have relied on
+ * them, so all are cut off from the first bad one on. */
 #include "journal.h"
 
 #include <errno.h>
@@ -27,7 +29,7 @@ struct Journal {
         bool last_ended;
         int64_t last_seq;
         off_t length;
-        size_t torn;
+        size_t torn, n_soon; /* bytes cut off; records that are not synced yet */
         int fd, lock_fd;
         bool broken; /* a failed append could not be taken back */
 };
@@ -53,7 +55,7 @@ typedef struct Scan {
         off_t offset; /* of the line that was read last */
         size_t number;
         int64_t seq;
-        bool torn; /* the line that was read last is torn, and the last */
+        bool torn; /* the line that was read last is torn, and nobody can have relied on it and what follows */
 } Scan;
 
 static int scan_begin(Scan *scan, const char *path, Failure *reterr)
@@ -102,7 +104,20 @@ static int scan_parse(Scan *scan, size_t length, Json **ret, Failure *reterr)
         return 1;
 }
 
-/* 1 and the next record, 0 at the end (also at a torn last line), or a failure. */
+/* Whether all intact lines from here on were appended without a sync. */
+static bool rest_may_be_torn(Scan *scan)
+{
+        for (ssize_t length; (length = getline(&scan->line, &scan->capacity, scan->file)) >= 0;) {
+                CLEANUP(json_free) Json *record = NULL;
+                if (!line_is_intact(scan->line, (size_t) length))
+                        continue;
+                if (json_parse(scan->line, (size_t) length, &record, NULL) < 0 || !json_get_bool(record, "soon", false))
+                        return false;
+        }
+        return true;
+}
+
+/* 1 and the next record, 0 at the end (also at a torn one), or a failure. */
 static int scan_next(Scan *scan, Json **ret, Failure *reterr)
 {
         scan->offset = ftello(scan->file);
@@ -113,8 +128,7 @@ static int scan_next(Scan *scan, Json **ret, Failure *reterr)
         scan->number++;
         if (line_is_intact(scan->line, (size_t) length))
                 return scan_parse(scan, (size_t) length, ret, reterr);
-        int next = fgetc(scan->file);
-        scan->torn = next == EOF;
+        scan->torn = rest_may_be_torn(scan);
         return scan->torn ? 0 : scan_bad(scan, reterr, "its checksum is wrong");
 }
 
@@ -252,7 +266,7 @@ const char *journal_open_run(const Journal *journal)
 /* Writing */
 
 static char *journal_line(int64_t seq, usec_t real_time, const char *cluster, const char *run, const char *kind,
-                          const char *step, const char *server, const Json *data)
+                          const char *step, const char *server, const Json *data, bool sync)
 {
         CLEANUP(json_free) Json *record = json_object();
         json_set_int(record, "seq", seq);
@@ -263,6 +277,8 @@ static char *journal_line(int64_t seq, usec_t real_time, const char *cluster, co
         json_set_string(record, "step", step);
         json_set_string(record, "server", server);
         json_set(record, "data", json_copy(data));
+        if (!sync)
+                json_set_bool(record, "soon", true);
         CLEANUP(mem_free) char *body = json_print(record);
         size_t length = strlen(body) - 1; /* without the closing brace */
         return text_format("%.*s" SUM_FORMAT "\n", (int) length, body, crc32c(body, length));
@@ -289,15 +305,20 @@ static int append(Journal *journal, usec_t real_time, const char *run, const cha
                 return failure_set(reterr, FAILURE_SYSTEM, EIO,
                                    "the journal %s cannot be written since an earlier failure", journal->path);
         CLEANUP(mem_free)
-        char *line = journal_line(journal->last_seq + 1, real_time, journal->cluster, run, kind, step, server, data);
+        char *line =
+                journal_line(journal->last_seq + 1, real_time, journal->cluster, run, kind, step, server, data, sync);
         size_t length = strlen(line);
         int r = write_all(journal->fd, line, length);
-        if (r >= 0 && sync && fdatasync(journal->fd) < 0)
+        bool lost = false;
+        if (r >= 0 && sync && fdatasync(journal->fd) < 0) {
                 r = -errno;
+                lost = journal->n_soon > 0; /* they may not be on disk although they can be read */
+        }
         if (r < 0) {
-                journal->broken = journal_set_length(journal, journal->length) < 0;
+                journal->broken = journal_set_length(journal, journal->length) < 0 || lost;
                 return failure_errno(reterr, r, "cannot write the journal %s", journal->path);
         }
+        journal->n_soon = sync ? 0 : journal->n_soon + 1;
         journal->length += (off_t) length;
         journal->last_seq++;
         journal_note(journal, run, kind);

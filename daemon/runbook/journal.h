@@ -14,7 +14,7 @@ typedef struct Journal Journal;
 int journal_open(const char *path, const char *cluster, Journal **ret, Failure *reterr);
 Journal *journal_free(Journal *journal);
 DEFINE_CLEANUP(Journal *, journal_free)
-/* How many bytes of a torn last line were cut off when it was opened. */
+/* How many bytes of a torn end were cut off when it was opened. */
 size_t journal_torn(const Journal *journal);
 
 /* Appends one record: {"seq", "time", "cluster", "run", "kind", "step", "server", "data", "sum"}; step and server may be

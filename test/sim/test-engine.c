@@ -207,7 +207,7 @@ static void test_scenario(void **state)
 {
         scenario = *(Scenario *) *state;
         Tally tally = { 0 };
-        uint64_t only = number_of("SIM_SEED", 0), n = number_of("SIM_SEEDS", 8);
+        uint64_t only = number_of("SIM_SEED", 0), n = number_of("SIM_SEEDS", 5);
         for (uint64_t seed = only ? only : 1; seed <= (only ? only : n); seed++)
                 try_all(seed, FAULT_NONE, &tally);
         print_message("%s: %u runs, %u deaths, %u violations\n", scenario_names[scenario], tally.trials, tally.kills,
@@ -229,7 +229,7 @@ static void test_fault(void **state)
         Fault fault = *(Fault *) *state;
         Tally tally = { 0 };
         scenario = SCENARIO_PLAIN;
-        for (uint64_t seed = 1; seed <= 4; seed++)
+        for (uint64_t seed = 1; seed <= 8; seed++)
                 try_all(seed, fault, &tally);
         print_message("fault, %s: found in %u of %u runs\n", names[fault], tally.violations, tally.trials);
         assert_true(tally.violations > 0);

@@ -58,6 +58,13 @@ static void append(Journal *journal, const char *run, const char *kind, const ch
         assert_int_equal(journal_append(journal, 1700000000123456, run, kind, "a-step", "db1", data, &failure), 0);
 }
 
+static void append_soon(Journal *journal, const char *what)
+{
+        CLEANUP(json_free) Json *data = json_object();
+        json_set_string(data, "what", what);
+        assert_int_equal(journal_append_soon(journal, 1, "r1", "settled", "a-step", "db1", data, NULL), 0);
+}
+
 static char *content(size_t *ret_length)
 {
         char *bytes = NULL;
@@ -181,6 +188,32 @@ static void test_refuses_a_bad_line_elsewhere(void **state)
         }
 }
 
+/* Of what was not synced, a power cut may leave the end and not the beginning. */
+static void test_cuts_a_hole_among_unsynced_lines_off(void **state)
+{
+        Journal *journal = open_journal();
+        append(journal, "r1", "run-started", "a");
+        append_soon(journal, "b");
+        append_soon(journal, "c");
+        append_soon(journal, "d");
+        size_t before = 0, after = 0;
+        CLEANUP(mem_free) char *bytes = content(&before);
+        append(journal, "r1", "intent", "e");
+        CLEANUP(mem_free) char *synced = content(&after);
+        journal_free(journal);
+        char *hole = strstr(bytes, "\"c\"");
+        memset(hole, 0, 20);
+        write_content(bytes, before);
+        CLEANUP(journal_free) Journal *torn = open_journal();
+        assert_records(torn, NULL, "a b");
+        append(torn, "r1", "settled", "f");
+        assert_records(torn, NULL, "a b f");
+        /* With a synced line behind it, it was on disk, and something else went wrong. */
+        torn = journal_free(torn);
+        memset(synced + (hole - bytes), 0, 20);
+        assert_refused(synced, after, "damaged in line 3: its checksum is wrong");
+}
+
 static void test_refuses_lines_that_were_moved(void **state)
 {
         Journal *journal = open_journal();
@@ -279,11 +312,17 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         const struct CMUnitTest tests[] = {
-                TEST(test_appends_and_replays),          TEST(test_a_record_reads_well),
-                TEST(test_cuts_a_torn_last_line_off),    TEST(test_cuts_zeros_off),
-                TEST(test_refuses_a_bad_line_elsewhere), TEST(test_refuses_lines_that_were_moved),
-                TEST(test_two_cannot_use_one),           TEST(test_takes_a_failed_append_back),
-                TEST(test_says_why_it_cannot_be_opened), TEST(test_compacts),
+                TEST(test_appends_and_replays),
+                TEST(test_a_record_reads_well),
+                TEST(test_cuts_a_torn_last_line_off),
+                TEST(test_cuts_zeros_off),
+                TEST(test_refuses_a_bad_line_elsewhere),
+                TEST(test_cuts_a_hole_among_unsynced_lines_off),
+                TEST(test_refuses_lines_that_were_moved),
+                TEST(test_two_cannot_use_one),
+                TEST(test_takes_a_failed_append_back),
+                TEST(test_says_why_it_cannot_be_opened),
+                TEST(test_compacts),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
