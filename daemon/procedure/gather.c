@@ -46,10 +46,24 @@ void judge_receiver_stopped(const Facts *facts, const char *server, const Replie
                  channel->gtid_retrieved ? channel->gtid_retrieved : "");
 }
 
+/* The first of its threads to start would throw away what was received and not applied. */
+static bool drops_relay_logs(const ServerView *view, const ReplicaChannel *channel)
+{
+        return server_view_dialect(view)->start_drops_relay_logs && channel->mode != SOURCE_POSITION &&
+               !channel->applier_running;
+}
+
 void act_stop_receiver(const Facts *facts, const char *server, const Replies *seen, Script *script)
 {
-        CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
-        script_sql(script, "%s", server_view_dialect(view)->stop_receiver);
+        Judgement ignored = { 0 };
+        CLEANUP(server_view_free) ServerView *known = status_known(facts, server);
+        CLEANUP(server_view_free) ServerView *view = seen ? status_read(facts, server, seen, 0, &ignored) : NULL;
+        const Dialect *dialect = server_view_dialect(known);
+        const ReplicaChannel *channel = view ? server_view_channel(view) : NULL;
+        /* While the receiver still runs, the applier can be started and nothing is dropped. */
+        if (channel && drops_relay_logs(view, channel) && !channel->applier_errno)
+                script_try_sql(script, "%s", dialect->start_applier);
+        script_sql(script, "%s", dialect->stop_receiver);
 }
 
 static Json *names_where(const Facts *facts, bool frozen)
@@ -151,6 +165,18 @@ static char *estimate(const ServerView *before, const ServerView *view, bool gti
         return text_format("%s, about %s", first, time);
 }
 
+/* What it had received when it was frozen and has no more; NULL for nothing. By position the end that it received tells. */
+static char *dropped_of(const Facts *facts, const char *server, const ServerView *view)
+{
+        if (!status_is_gtid(facts))
+                return NULL;
+        CLEANUP(server_view_free) ServerView *frozen = status_known(facts, server);
+        CLEANUP(gtid_free) GtidSet *had = server_view_gtid_received(frozen);
+        CLEANUP(gtid_free) GtidSet *has = server_view_gtid_received(view);
+        CLEANUP(gtid_free) GtidSet *dropped = gtid_subtract(had, has);
+        return gtid_is_empty(dropped) ? NULL : gtid_describe(dropped);
+}
+
 void judge_drained(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
 {
         CLEANUP(server_view_free) ServerView *before = status_read(facts, server, replies, 0, judgement);
@@ -172,6 +198,11 @@ void judge_drained(const Facts *facts, const char *server, const Replies *replie
         CLEANUP(mem_free) char *received = position_format(&channel->received);
         bool level = status_is_level(view, channel, status_is_gtid(facts));
         bool unfinished = !level && stands_still(channel_before, channel);
+        CLEANUP(mem_free) char *dropped = dropped_of(facts, server, view);
+        if (dropped) {
+                judge_as(judgement, VERDICT_HOPELESS, "it had received %s and has it no more", dropped);
+                return;
+        }
         if (!level && !unfinished) {
                 CLEANUP(mem_free)
                 char *left = estimate(before, view, status_is_gtid(facts), status_pause(facts, server));
@@ -193,8 +224,11 @@ void act_start_applier(const Facts *facts, const char *server, const Replies *se
         Judgement ignored = { 0 };
         CLEANUP(server_view_free) ServerView *view = status_read(facts, server, seen, 0, &ignored);
         const ReplicaChannel *channel = view ? server_view_channel(view) : NULL;
-        if (channel && !channel->applier_running && !channel->applier_errno)
-                script_sql(script, "%s", server_view_dialect(known)->start_applier);
+        if (!channel || channel->applier_running || channel->applier_errno)
+                return;
+        if (drops_relay_logs(view, channel) && channel->receiver == RECEIVER_STOPPED)
+                dialect_keep_relay_logs(server_view_dialect(known), script, channel->relay_file, channel->relay_offset);
+        script_sql(script, "%s", server_view_dialect(known)->start_applier);
 }
 
 void judge_fed(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
