@@ -18,6 +18,12 @@
 #define STALL_LIMIT (2 * USEC_SEC)
 #define STALL_CAUTION (5 * USEC_SEC)
 
+/* A cluster that is configured and cannot be watched (its journal is damaged, say): the others must not suffer for it. */
+typedef struct Unusable {
+        char *name;
+        char *why;
+} Unusable;
+
 typedef struct Subscriber {
         registry_event_fn fn;
         void *userdata;
@@ -30,6 +36,8 @@ struct Registry {
         Resolver *resolver;
         Cluster **clusters;
         size_t n_clusters;
+        Unusable *unusable;
+        size_t n_unusable;
         loop_fn changed;
         void *changed_userdata;
         Timer *changed_timer;
@@ -176,10 +184,35 @@ static int load(const char *path, Config **ret, Json **ret_errors, Failure *rete
         return 0;
 }
 
-static void add_cluster(Registry *registry, Cluster *cluster)
+static int add_cluster(Registry *registry, const ClusterConfig *config, Failure *reterr)
 {
-        ALLOC_GROW(registry->clusters, registry->n_clusters);
-        registry->clusters[registry->n_clusters++] = cluster;
+        ClusterContext context = context_of(registry);
+        Cluster *cluster = NULL;
+        Failure failure = { 0 };
+        int r = cluster_new(&context, config, &cluster, &failure);
+        if (r >= 0) {
+                ALLOC_GROW(registry->clusters, registry->n_clusters);
+                registry->clusters[registry->n_clusters++] = cluster;
+                return 0;
+        }
+        LogFields fields = { .cluster = config->name };
+        log_event(EVENT_ERROR, &fields, "%s: it cannot be watched: %s; mend that and type: mhactl reload", config->name,
+                  failure.text);
+        ALLOC_GROW(registry->unusable, registry->n_unusable);
+        registry->unusable[registry->n_unusable++] =
+                (Unusable){ alloc_string(config->name), alloc_string(failure.text) };
+        return failure_set(reterr, FAILURE_INVALID, 0, "cluster %s cannot be watched: %s", config->name, failure.text);
+}
+
+static void forget_unusable(Registry *registry)
+{
+        for (size_t i = 0; i < registry->n_unusable; i++) {
+                free(registry->unusable[i].name);
+                free(registry->unusable[i].why);
+        }
+        free(registry->unusable);
+        registry->unusable = NULL;
+        registry->n_unusable = 0;
 }
 
 int registry_new(Loop *loop, const char *config_path, Registry **ret, Json **ret_errors, Failure *reterr)
@@ -195,14 +228,8 @@ int registry_new(Loop *loop, const char *config_path, Registry **ret, Json **ret
                 return r;
         log_set_debug_from(registry->config->daemon.log_level == LOG_LEVEL_DEBUG);
         registry->resolver = resolver_new(loop, USEC_MINUTE);
-        ClusterContext context = context_of(registry);
-        for (size_t i = 0; i < registry->config->n_clusters; i++) {
-                Cluster *cluster = NULL;
-                r = cluster_new(&context, &registry->config->clusters[i], &cluster, reterr);
-                if (r < 0)
-                        return r;
-                add_cluster(registry, cluster);
-        }
+        for (size_t i = 0; i < registry->config->n_clusters; i++)
+                (void) add_cluster(registry, &registry->config->clusters[i], NULL);
         registry->beat_at = usec_now_monotonic() + HEARTBEAT;
         registry->clock_offset = (int64_t) usec_now_real() - (int64_t) usec_now_monotonic();
         timer_set(registry->heartbeat, registry->beat_at);
@@ -218,6 +245,7 @@ Registry *registry_free(Registry *registry)
         for (size_t i = 0; i < registry->n_clusters; i++)
                 cluster_free(registry->clusters[i]);
         free(registry->clusters);
+        forget_unusable(registry);
         timer_free(registry->changed_timer);
         timer_free(registry->heartbeat);
         resolver_free(registry->resolver);
@@ -298,25 +326,16 @@ int registry_reload(Registry *registry, Json **ret_errors, Failure *reterr)
                 return r;
         }
         CLEANUP(json_free) Json *diff = config_diff(registry->config, config);
-        ClusterContext context = context_of(registry);
+        forget_unusable(registry);
         for (size_t i = registry->n_clusters; i-- > 0;) {
                 const ClusterConfig *wanted = config_find_cluster(config, cluster_name(registry->clusters[i]));
                 if (!wanted || !cluster_config_equal(wanted, cluster_config(registry->clusters[i])))
                         cluster_free(detach(registry, i));
         }
-        for (size_t i = 0; i < config->n_clusters; i++) {
-                Cluster *cluster = NULL;
-                if (find(registry, config->clusters[i].name) >= 0)
-                        continue;
-                if (cluster_new(&context, &config->clusters[i], &cluster, &failure) < 0) {
-                        log_event(EVENT_ERROR, NULL, "cluster %s cannot be watched: %s", config->clusters[i].name,
-                                  failure.text);
-                        r = failure_set(reterr, FAILURE_INVALID, 0, "cluster %s cannot be watched: %s",
-                                        config->clusters[i].name, failure.text);
-                } else {
-                        add_cluster(registry, cluster);
-                }
-        }
+        for (size_t i = 0; i < config->n_clusters; i++)
+                if (find(registry, config->clusters[i].name) < 0 &&
+                    add_cluster(registry, &config->clusters[i], reterr) < 0)
+                        r = -EINVAL;
         /* What only a restart changes stays as it was: the paths that are in use. */
         Config *old = registry->config;
         char *directory = old->daemon.state_directory, *socket = old->daemon.socket;
@@ -344,13 +363,16 @@ char *registry_summary(const Registry *registry)
                 [CLUSTER_HELD] = "held",         [CLUSTER_RUNNING] = "failing over", [CLUSTER_HALTED] = "halted",
         };
         Text out = { 0 };
-        text_addf(&out, "%zu cluster%s", registry->n_clusters, registry->n_clusters == 1 ? "" : "s");
+        size_t n = registry->n_clusters + registry->n_unusable;
+        text_addf(&out, "%zu cluster%s", n, n == 1 ? "" : "s");
         const char *separator = ": ";
         for (int state = 0; state < _CLUSTER_STATE_MAX; state++)
                 if (counts[state]) {
                         text_addf(&out, "%s%zu %s", separator, counts[state], words[state]);
                         separator = ", ";
                 }
+        if (registry->n_unusable)
+                text_addf(&out, "%s%zu unusable", separator, registry->n_unusable);
         return text_take(&out);
 }
 
@@ -420,9 +442,32 @@ static Json *status_list(Cluster *cluster)
         return result;
 }
 
+static Json *unusable_status(const Unusable *unusable)
+{
+        Json *json = json_object(), *problem = json_object();
+        json_set_string(json, "cluster", unusable->name);
+        json_set_string(json, "state", "halted");
+        json_set_string(json, "health", "halted");
+        json_set(json, "servers", json_array());
+        json_set_string(problem, "id", "unusable");
+        json_set_string(problem, "text", unusable->why);
+        json_set_bool(problem, "blocks", true);
+        json_append(json_ensure_array(json, "problems"), problem);
+        return json;
+}
+
 int registry_status(Registry *registry, const char *cluster, Json **ret, Failure *reterr)
 {
-        return gather(registry, cluster, "clusters", status_list, ret, reterr);
+        for (size_t i = 0; cluster && i < registry->n_unusable; i++)
+                if (strcmp(registry->unusable[i].name, cluster) == 0) {
+                        *ret = json_object();
+                        json_append(json_ensure_array(*ret, "clusters"), unusable_status(&registry->unusable[i]));
+                        return 0;
+                }
+        int r = gather(registry, cluster, "clusters", status_list, ret, reterr);
+        for (size_t i = 0; r >= 0 && !cluster && i < registry->n_unusable; i++)
+                json_append(json_get_mutable(*ret, "clusters"), unusable_status(&registry->unusable[i]));
+        return r;
 }
 
 int registry_check(Registry *registry, const char *cluster, Json **ret, Failure *reterr)
