@@ -19,6 +19,9 @@
 #include "registry.h"
 #include "text.h"
 
+/* Only there in a build with sanitizers. */
+void __lsan_do_leak_check(void) __attribute__((weak));
+
 typedef struct Daemon {
         Loop *loop;
         Registry *registry;

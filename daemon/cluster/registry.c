@@ -472,7 +472,17 @@ int registry_status(Registry *registry, const char *cluster, Json **ret, Failure
 
 int registry_check(Registry *registry, const char *cluster, Json **ret, Failure *reterr)
 {
-        return gather(registry, cluster, "checks", cluster_check, ret, reterr);
+        int r = gather(registry, cluster, "checks", cluster_check, ret, reterr);
+        for (size_t i = 0; r >= 0 && !cluster && i < registry->n_unusable; i++) {
+                Json *check = json_object();
+                json_set_string(check, "cluster", registry->unusable[i].name);
+                json_set_string(check, "level", "error");
+                json_set_string(check, "id", "unusable");
+                json_set_string(check, "text", registry->unusable[i].why);
+                json_append(json_get_mutable(*ret, "checks"), check);
+                json_set_bool(*ret, "ready", false);
+        }
+        return r;
 }
 
 int registry_history(Registry *registry, const char *cluster, Json **ret, Failure *reterr)
