@@ -177,6 +177,12 @@ void decide_fence_is_enough(const Facts *facts, Judgement *judgement)
                          "NOT FENCED: %s could not be reached%s; going on because everybody who could be asked cannot "
                          "reach it either. It is made read-only as soon as it answers again",
                          old, address ? " except to take the address away" : "");
+        else if (facts_string(facts, "ordered_by"))
+                judge_as(judgement, VERDICT_MET,
+                         "NOT FENCED: %s could not be reached; going on because %s ordered it. It is made read-only as "
+                         "soon "
+                         "as it answers again",
+                         old, facts_string(facts, "ordered_by"));
         else
                 judge_as(judgement, VERDICT_HOPELESS,
                          "%s could not be fenced, and not everybody agrees that it cannot be reached", old);

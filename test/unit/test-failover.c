@@ -91,7 +91,8 @@ static void set_replica(const Fixture *f, Reply *reply, const Replica *replica)
 {
         reply->run = true;
         if (!replica) {
-                reply_set_columns(reply, 3, (const char *const[]){ "Slave_IO_Running", "Slave_SQL_Running", "Master_Host" });
+                reply_set_columns(reply, 3,
+                                  (const char *const[]){ "Slave_IO_Running", "Slave_SQL_Running", "Master_Host" });
                 return;
         }
         const char *const cells[][2] = {
@@ -386,6 +387,23 @@ static void expect_fence(bool process, bool off, bool required, bool unanimous, 
         facts_done(&f.facts);
 }
 
+static void test_order_is_enough(void **state)
+{
+        Fixture f = fixture(false);
+        Judgement judgement = { 0 };
+        json_set_string(f.facts.root, "ordered_by", "root");
+        decide_fence_is_enough(&f.facts, &judgement);
+        assert_int_equal(judgement.verdict, VERDICT_MET);
+        assert_non_null(strstr(judgement.why, "root ordered it"));
+        json_free(judgement.learned);
+        judgement = (Judgement){ 0 };
+        configure(&f, "{\"fence\": {\"policy\": \"required\"}}");
+        decide_fence_is_enough(&f.facts, &judgement);
+        assert_int_equal(judgement.verdict, VERDICT_HOPELESS);
+        json_free(judgement.learned);
+        facts_done(&f.facts);
+}
+
 static void test_fence_is_enough(void **state)
 {
         expect_fence(true, false, false, false, VERDICT_MET, "process is gone");
@@ -478,6 +496,7 @@ int main(void)
                 cmocka_unit_test(test_fence_process),
                 cmocka_unit_test(test_fence_is_enough),
                 cmocka_unit_test(test_address),
+                cmocka_unit_test(test_order_is_enough),
                 cmocka_unit_test(test_loss),
                 cmocka_unit_test(test_hooks),
         };
