@@ -57,6 +57,7 @@ static Witness witness_of(const Cluster *cluster, size_t i)
         if (view->evidence != EVIDENCE_ALIVE)
                 return witness;
         witness.reachable = true;
+        witness.tunnel_is_newer = channel && witnesses_tried_at(cluster->witnesses, i) > channel->last_activity;
         if (channel && cluster->topology.entries[i].source == cluster->topology.primary)
                 witness.receiver =
                         suspicion_receiver(channel, loop_now(cluster->context.loop), fresh_for(config, channel));

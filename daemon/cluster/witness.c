@@ -15,7 +15,7 @@ typedef struct Place {
         bool failed;  /* the last attempt to get a session failed */
         bool answered;
         TunnelOpinion opinion;
-        usec_t asked_at;
+        usec_t asked_at, tried_at; /* of the present attempt, and of the one that the opinion is of */
         char text[200];
 } Place;
 
@@ -89,6 +89,7 @@ static void on_probe(const Greeting *greeting, void *userdata)
 {
         Place *place = userdata;
         place->task = NULL;
+        place->tried_at = place->asked_at;
         settle(place, opinion_of(greeting->kind), greeting->text);
 }
 
@@ -185,6 +186,7 @@ void witnesses_ask(Witnesses *witnesses, size_t suspect)
                 Place *place = &witnesses->places[i];
                 place->answered = false;
                 place->opinion = TUNNEL_SAYS_NOTHING;
+                place->tried_at = 0;
                 place->task = ssh_task_abandon(place->task);
                 place->text[0] = '\0';
                 ask(place);
@@ -244,6 +246,11 @@ size_t witnesses_n(const Witnesses *witnesses)
 TunnelOpinion witnesses_opinion(const Witnesses *witnesses, size_t i)
 {
         return witnesses->places[i].opinion;
+}
+
+usec_t witnesses_tried_at(const Witnesses *witnesses, size_t i)
+{
+        return witnesses->places[i].tried_at;
 }
 
 const char *witnesses_text(const Witnesses *witnesses, size_t i)

@@ -39,6 +39,7 @@ typedef struct Witness {
         bool pending;   /* an answer that may still come before the deadline of the question */
         ReceiverOpinion receiver;
         TunnelOpinion tunnel;
+        bool tunnel_is_newer; /* its attempt began after the last that the receiver heard */
 } Witness;
 
 /* What one witness says, all in all. */

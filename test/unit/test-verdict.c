@@ -155,24 +155,30 @@ static void test_voices(void **state)
         static const struct {
                 ReceiverOpinion receiver;
                 TunnelOpinion tunnel;
-                Voice voice;
+                Voice voice, when_newer;
         } rows[] = {
-                { RECEIVER_SAYS_NOTHING, TUNNEL_SAYS_NOTHING, VOICE_NONE },
-                { RECEIVER_SAYS_CONNECTED, TUNNEL_SAYS_NOTHING, VOICE_ALIVE },
-                { RECEIVER_SAYS_CONNECTED, TUNNEL_SAYS_SILENT, VOICE_ALIVE },
-                { RECEIVER_SAYS_ERROR, TUNNEL_SAYS_NOTHING, VOICE_ALIVE },
-                { RECEIVER_SAYS_LOST, TUNNEL_SAYS_GREETING, VOICE_ALIVE },
-                { RECEIVER_SAYS_LOST, TUNNEL_SAYS_ERROR, VOICE_ALIVE },
-                { RECEIVER_SAYS_LOST, TUNNEL_SAYS_REFUSED, VOICE_GONE },
-                { RECEIVER_SAYS_STALE, TUNNEL_SAYS_REFUSED, VOICE_GONE },
-                { RECEIVER_SAYS_NOTHING, TUNNEL_SAYS_SILENT, VOICE_LOST },
-                { RECEIVER_SAYS_STALE, TUNNEL_SAYS_FROZEN, VOICE_LOST }, /* a frozen primary */
-                { RECEIVER_SAYS_LOST, TUNNEL_SAYS_NOTHING, VOICE_LOST },
-                { RECEIVER_SAYS_STALE, TUNNEL_SAYS_NOTHING, VOICE_STALE },
+                { RECEIVER_SAYS_NOTHING, TUNNEL_SAYS_NOTHING, VOICE_NONE, VOICE_NONE },
+                { RECEIVER_SAYS_CONNECTED, TUNNEL_SAYS_NOTHING, VOICE_ALIVE, VOICE_ALIVE },
+                { RECEIVER_SAYS_CONNECTED, TUNNEL_SAYS_SILENT, VOICE_ALIVE, VOICE_LOST }, /* it heard nothing since */
+                { RECEIVER_SAYS_CONNECTED, TUNNEL_SAYS_FROZEN, VOICE_ALIVE, VOICE_LOST },
+                { RECEIVER_SAYS_CONNECTED, TUNNEL_SAYS_REFUSED, VOICE_ALIVE, VOICE_GONE },
+                { RECEIVER_SAYS_CONNECTED, TUNNEL_SAYS_GREETING, VOICE_ALIVE, VOICE_ALIVE },
+                { RECEIVER_SAYS_ERROR, TUNNEL_SAYS_NOTHING, VOICE_ALIVE, VOICE_ALIVE },
+                { RECEIVER_SAYS_ERROR, TUNNEL_SAYS_SILENT, VOICE_ALIVE, VOICE_ALIVE },
+                { RECEIVER_SAYS_LOST, TUNNEL_SAYS_GREETING, VOICE_ALIVE, VOICE_ALIVE },
+                { RECEIVER_SAYS_LOST, TUNNEL_SAYS_ERROR, VOICE_ALIVE, VOICE_ALIVE },
+                { RECEIVER_SAYS_LOST, TUNNEL_SAYS_REFUSED, VOICE_GONE, VOICE_GONE },
+                { RECEIVER_SAYS_STALE, TUNNEL_SAYS_REFUSED, VOICE_GONE, VOICE_GONE },
+                { RECEIVER_SAYS_NOTHING, TUNNEL_SAYS_SILENT, VOICE_LOST, VOICE_LOST },
+                { RECEIVER_SAYS_STALE, TUNNEL_SAYS_FROZEN, VOICE_LOST, VOICE_LOST }, /* a frozen primary */
+                { RECEIVER_SAYS_LOST, TUNNEL_SAYS_NOTHING, VOICE_LOST, VOICE_LOST },
+                { RECEIVER_SAYS_STALE, TUNNEL_SAYS_NOTHING, VOICE_STALE, VOICE_STALE },
         };
         for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
                 Witness witness = { .receiver = rows[i].receiver, .tunnel = rows[i].tunnel };
                 assert_int_equal(suspicion_voice(&witness), rows[i].voice);
+                witness.tunnel_is_newer = true;
+                assert_int_equal(suspicion_voice(&witness), rows[i].when_newer);
         }
 }
 
