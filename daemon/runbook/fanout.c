@@ -22,6 +22,7 @@ typedef struct Target {
         ExecJob *job; /* what is under way, NULL while waiting */
         Timer *timer; /* armed while waiting */
         bool acting;  /* the job is an effect */
+        bool sql;     /* which its statements have, so that it may go on after the job */
         bool noisy;   /* asked although it could not be quiesced */
         usec_t interval, retry;
         usec_t act_at, progress_at; /* the next ones are allowed from then on */
@@ -44,6 +45,7 @@ struct Fanout {
 };
 
 static void target_advance(void *userdata);
+static void on_quiesced(Replies *replies, void *userdata);
 
 static const char *target_server(const Target *target)
 {
@@ -140,7 +142,7 @@ static void on_acted(Replies *replies, void *userdata)
                 target->act_failure = alloc_string(failure->text);
                 /* Unless the server itself refused it, it may still be at work. */
                 bool refused = failure->kind == FAILURE_SQL && (failure->code < 2000 || failure->code > 2999);
-                if (!refused && failure->kind != FAILURE_EXIT)
+                if (target->sql && !refused && failure->kind != FAILURE_EXIT)
                         target_set_unsure(target, true);
         }
         replies_free(replies);
@@ -176,6 +178,7 @@ static bool target_act(Target *target, const Replies *seen)
                 return true;
         target->act_at = usec_add(now, ACT_AGAIN);
         target->acting = true;
+        target->sql = script_has(&script, SCRIPT_SQL);
         free(target->act_failure);
         target->act_failure = NULL;
         target->job = exec_run(fanout->exec, target_server(target), fanout->run->id, &script,
@@ -231,6 +234,19 @@ static void on_asked(Replies *replies, void *userdata)
         replies_free(replies);
 }
 
+/* Statements of a former attempt, or of a daemon that died, may still change what SQL would say; not what a host says. */
+static bool target_quiesce(Target *target, const Script *script)
+{
+        Fanout *fanout = target->fanout;
+        const char *server = target_server(target);
+        if (!server || target->noisy || !script_has(script, SCRIPT_SQL) ||
+            !fanout->calls->is_unsure(server, fanout->userdata))
+                return false;
+        target->job =
+                exec_quiesce(fanout->exec, server, fanout->run->id, quiesce_deadline(fanout), on_quiesced, target);
+        return true;
+}
+
 static void target_ask(Target *target)
 {
         Fanout *fanout = target->fanout;
@@ -241,8 +257,11 @@ static void target_ask(Target *target)
                 target_judge(target, &nothing);
                 return;
         }
+        if (target_quiesce(target, &script))
+                return;
         /* A hook that is asked is an effect all the same. */
         target->acting = script_has(&script, SCRIPT_HOOK);
+        target->sql = false;
         if (target->acting && target_intend(target, &script) < 0)
                 return;
         target->job = exec_run(fanout->exec, target_server(target), fanout->run->id, &script,
@@ -255,26 +274,19 @@ static void on_quiesced(Replies *replies, void *userdata)
 {
         Target *target = userdata;
         target->job = NULL;
-        if (replies->failure.kind != FAILURE_NONE) {
-                target->noisy = true;
-                target_ask(target);
-        } else {
+        target->noisy = replies->failure.kind != FAILURE_NONE;
+        if (!target->noisy)
                 target_set_unsure(target, false);
-                target_advance(target);
-        }
         replies_free(replies);
+        target_ask(target);
 }
 
 static void target_advance(void *userdata)
 {
         Target *target = userdata;
-        Fanout *fanout = target->fanout;
-        const char *server = target_server(target);
-        if (loop_now(fanout->loop) >= fanout->deadline)
+        target->noisy = false;
+        if (loop_now(target->fanout->loop) >= target->fanout->deadline)
                 target_settle(target, target->seen == VERDICT_UNMET ? VERDICT_TIMEOUT : VERDICT_UNREACHABLE);
-        else if (server && fanout->calls->is_unsure(server, fanout->userdata))
-                target->job = exec_quiesce(fanout->exec, server, fanout->run->id, quiesce_deadline(fanout), on_quiesced,
-                                           target);
         else
                 target_ask(target);
 }
@@ -314,7 +326,7 @@ void fanout_stop(Fanout *fanout)
                 Target *target = &fanout->targets[i];
                 timer_stop(target->timer);
                 if (target->job) {
-                        if (target->acting)
+                        if (target->acting && target->sql)
                                 target_set_unsure(target, true);
                         exec_abandon(TAKE(target->job));
                 }

@@ -357,15 +357,58 @@ static void test_tables_with_a_hole(void **state)
         test_table_without(DEATH_PROCESS, "move-address");
 }
 
+static Json *made; /* the plan */
+
+static void on_plan(Json *plan, void *userdata)
+{
+        made = plan;
+        loop_exit(userdata, 0);
+}
+
+/* What would be done if the primary died, asked of a cluster that is well: nothing is changed by it. */
+static void test_plan(void **state)
+{
+        death = DEATH_PROCESS;
+        for (size_t i = 0; i < ARRAY_LENGTH(flavoured); i++) {
+                flavour = &flavoured[i];
+                CLEANUP(sim_free) Sim *sim = sim_new(1);
+                build_world(sim);
+                sim->servers[0].dead = false;
+                Facts facts = build_facts(sim);
+                json_set_bool(facts.root, "planning", true);
+                Exec *exec = sim_exec_new(sim);
+                runbook_plan(sim->loop, exec, &failover, facts, usec_add(loop_now(sim->loop), 20 * USEC_SEC), on_plan,
+                             sim->loop);
+                assert_int_equal(loop_run(sim->loop), 0);
+                if (!json_get_bool(made, "complete", false))
+                        fail_msg("%s: %s", flavour->name, json_get_string(made, "why"));
+                assert_int_equal(json_length(json_get(made, "steps")), failover.n_steps);
+                for (size_t j = 0; j < sim->n_servers; j++) {
+                        const Database *database = database_of(&sim->servers[j]);
+                        assert_int_equal(database->read_only, j > 0);
+                        assert_int_equal(database->receiver_on, j > 0);
+                        assert_int_equal(database->has_address, j == 0);
+                        assert_false(database->server->dead);
+                }
+                if (getenv("SIM_TRACE")) {
+                        CLEANUP(mem_free) char *text = json_print_pretty(made);
+                        print_message("%s\n", text);
+                }
+                made = json_free(made);
+                sim_exec_free(exec);
+        }
+}
+
 int main(void)
 {
         static Death deaths[_DEATH_MAX];
-        struct CMUnitTest tests[_DEATH_MAX + 2] = { cmocka_unit_test(test_procedure_is_well_formed),
-                                                    cmocka_unit_test(test_tables_with_a_hole) };
+        struct CMUnitTest tests[_DEATH_MAX + 3] = { cmocka_unit_test(test_procedure_is_well_formed),
+                                                    cmocka_unit_test(test_tables_with_a_hole),
+                                                    cmocka_unit_test(test_plan) };
         for (int i = 0; i < _DEATH_MAX; i++) {
                 deaths[i] = (Death) i;
-                tests[i + 2] = (struct CMUnitTest) cmocka_unit_test_prestate(test_death, &deaths[i]);
-                tests[i + 2].name = death_names[i];
+                tests[i + 3] = (struct CMUnitTest) cmocka_unit_test_prestate(test_death, &deaths[i]);
+                tests[i + 3].name = death_names[i];
         }
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
