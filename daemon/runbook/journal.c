@@ -298,12 +298,17 @@ static int write_all(int fd, const char *bytes, size_t length)
         return 0;
 }
 
+static int still_broken(const Journal *journal, Failure *reterr)
+{
+        return failure_set(reterr, FAILURE_SYSTEM, EIO, "the journal %s cannot be written since an earlier failure",
+                           journal->path);
+}
+
 static int append(Journal *journal, usec_t real_time, const char *run, const char *kind, const char *step,
                   const char *server, const Json *data, bool sync, Failure *reterr)
 {
         if (journal->broken)
-                return failure_set(reterr, FAILURE_SYSTEM, EIO,
-                                   "the journal %s cannot be written since an earlier failure", journal->path);
+                return still_broken(journal, reterr);
         CLEANUP(mem_free)
         char *line =
                 journal_line(journal->last_seq + 1, real_time, journal->cluster, run, kind, step, server, data, sync);
@@ -377,6 +382,8 @@ static int find_cut(const Journal *journal, size_t keep, off_t *ret, Failure *re
 int journal_compact(Journal *journal, size_t keep, Failure *reterr)
 {
         off_t cut = 0;
+        if (journal->broken)
+                return still_broken(journal, reterr);
         int r = find_cut(journal, keep, &cut, reterr);
         if (r < 0 || cut == 0)
                 return r;
@@ -386,10 +393,16 @@ int journal_compact(Journal *journal, size_t keep, Failure *reterr)
         if (r < 0)
                 return r;
         r = file_replace(journal->path, content + cut, length - (size_t) cut, 0600, reterr);
-        if (r == 0)
-                r = journal_open_file(journal, reterr);
-        journal->broken = r < 0; /* which file the descriptor means is not known then */
-        if (r == 0)
-                journal->length -= cut;
-        return r;
+        /* Also after a failure: which of the two files has the name now is not known otherwise. */
+        struct stat status;
+        int again = journal_open_file(journal, r < 0 ? NULL : reterr);
+        if (again == 0 && fstat(journal->fd, &status) < 0)
+                again = failure_errno(r < 0 ? NULL : reterr, errno, "cannot examine the journal %s", journal->path);
+        journal->broken = again < 0;
+        if (again == 0)
+                journal->length = status.st_size;
+        if (r < 0 || again < 0)
+                return r < 0 ? r : again;
+        journal->n_soon = 0;
+        return 0;
 }

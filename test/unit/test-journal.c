@@ -308,6 +308,24 @@ static void test_compacts(void **state)
         assert_records(journal, NULL, "r5");
 }
 
+static void test_goes_on_after_a_failed_compaction(void **state)
+{
+        CLEANUP(journal_free) Journal *journal = open_journal();
+        append(journal, "r1", "run-started", "a");
+        append(journal, "r1", "run-ended", "b");
+        append(journal, "r2", "run-started", "c");
+        CLEANUP(mem_free) char *in_the_way = text_format("%s.new", path);
+        assert_int_equal(mkdir(in_the_way, 0700), 0);
+        Failure failure = { 0 };
+        assert_true(journal_compact(journal, 0, &failure) < 0);
+        assert_int_equal(rmdir(in_the_way), 0);
+        append(journal, "r2", "settled", "d");
+        assert_records(journal, NULL, "a b c d");
+        assert_int_equal(journal_compact(journal, 0, &failure), 0);
+        append(journal, "r2", "settled", "e");
+        assert_records(journal, NULL, "c d e");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -323,6 +341,7 @@ int main(void)
                 TEST(test_takes_a_failed_append_back),
                 TEST(test_says_why_it_cannot_be_opened),
                 TEST(test_compacts),
+                TEST(test_goes_on_after_a_failed_compaction),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
