@@ -64,6 +64,8 @@ struct Watch {
 
 /* How often a server that does not answer is tried while somebody waits for it. */
 #define QUICK_INTERVAL (150 * USEC_MSEC)
+/* Questions that fall due within this part of the interval are asked together: waking up costs more than asking. */
+#define TOGETHER 20
 /* Slow facts (identity, own log of a replica) are refreshed every so many rounds. */
 #define SLOW_ROUNDS 30
 
@@ -504,7 +506,7 @@ Watch *watch_new(Loop *loop, Resolver *resolver, const ClusterConfig *config, co
                 .view = server_view_new(),
                 .wanted_after = loop_now(loop),
         };
-        watch->timer = timer_new(loop, 10 * USEC_MSEC, on_timer, watch);
+        watch->timer = timer_new(loop, config->detection.ping_interval / TOGETHER, on_timer, watch);
         /* The first question soon, the later ones spread over the interval. */
         usec_t offset = (usec_t) (phase * (double) config->detection.ping_interval);
         watch->next_tick = loop_now(loop) + offset;

@@ -217,7 +217,8 @@ static void await(Sql *sql, int wait)
 {
         if (sql->attempt)
                 sql->phase = attempt_phase(sql->attempt);
-        watch(sql, (wait & MYSQL_WAIT_READ ? EPOLLIN : 0u) | (wait & MYSQL_WAIT_WRITE ? EPOLLOUT : 0u) |
+        /* The same wish as when idle, so that a question takes no system call for it. */
+        watch(sql, (wait & MYSQL_WAIT_READ ? EPOLLIN | EPOLLRDHUP : 0u) | (wait & MYSQL_WAIT_WRITE ? EPOLLOUT : 0u) |
                            (wait & MYSQL_WAIT_EXCEPT ? EPOLLPRI : 0u));
 }
 

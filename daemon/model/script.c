@@ -112,10 +112,16 @@ int script_from_json(const Json *json, Script *ret, Failure *reterr)
         return 0;
 }
 
+/* The first letters, of either case, tell most of fifty names apart. */
+static bool is_named(const char *name, const char *column)
+{
+        return ((name[0] ^ column[0]) & ~0x20) == 0 && strcasecmp(name, column) == 0;
+}
+
 static size_t find_column(const Reply *reply, const char *column)
 {
         size_t i = 0;
-        while (i < reply->n_columns && strcasecmp(reply->columns[i], column) != 0)
+        while (i < reply->n_columns && !is_named(reply->columns[i], column))
                 i++;
         return i;
 }
@@ -144,28 +150,42 @@ const Reply *replies_at(const Replies *replies, size_t i)
         return i < replies->n_items ? &replies->items[i] : &none;
 }
 
+/* Copies texts into one piece of memory, as a status has fifty of them each second from each server. The caller frees it. */
+static char *pack(char **copies, const char *const *texts, size_t n)
+{
+        size_t length = 0;
+        for (size_t i = 0; i < n; i++)
+                length += texts[i] ? strlen(texts[i]) + 1 : 0;
+        char *piece = ALLOC_ARRAY(char, length), *end = piece;
+        for (size_t i = 0; i < n; i++) {
+                copies[i] = texts[i] ? end : NULL;
+                if (texts[i])
+                        end = stpcpy(end, texts[i]) + 1;
+        }
+        return piece;
+}
+
 void reply_set_columns(Reply *reply, size_t n_columns, const char *const *names)
 {
         reply->n_columns = n_columns;
         reply->columns = ALLOC_ARRAY(char *, n_columns);
-        for (size_t i = 0; i < n_columns; i++)
-                reply->columns[i] = alloc_string(names[i]);
+        reply->names = pack(reply->columns, names, n_columns);
 }
 
 void reply_add_row(Reply *reply, const char *const *cells)
 {
         reply->cells = alloc_resize(reply->cells, (reply->n_rows + 1) * reply->n_columns, sizeof *reply->cells);
-        for (size_t i = 0; i < reply->n_columns; i++)
-                reply->cells[reply->n_rows * reply->n_columns + i] = alloc_string(cells[i]);
+        reply->texts = alloc_resize(reply->texts, reply->n_rows + 1, sizeof *reply->texts);
+        reply->texts[reply->n_rows] = pack(reply->cells + reply->n_rows * reply->n_columns, cells, reply->n_columns);
         reply->n_rows++;
 }
 
 static void reply_done(Reply *reply)
 {
-        for (size_t i = 0; i < reply->n_columns; i++)
-                free(reply->columns[i]);
-        for (size_t i = 0; i < reply->n_rows * reply->n_columns; i++)
-                free(reply->cells[i]);
+        for (size_t i = 0; i < reply->n_rows; i++)
+                free(reply->texts[i]);
+        free(reply->texts);
+        free(reply->names);
         free(reply->columns);
         free(reply->cells);
         free(reply->out);

@@ -54,6 +54,7 @@ typedef struct Reply {
         size_t n_columns, n_rows;
         char **columns;
         char **cells;
+        char *names, **texts; /* what they point into, a text a row */
         uint64_t affected_rows;
         /* SSH and hooks: exit status and at most 64 KiB of each stream. */
         int exit_status;
