@@ -103,7 +103,9 @@ class Switch:
             }""")
 
     def plug(self, hosts):
-        self._ip("".join(f"link add {host.name} type veth peer name eth0 netns {host.holder.process().pid}\n"
+        """Each with a link address that it keeps over a reboot, as hardware does: others remember it."""
+        self._ip("".join(f"link add {host.name} type veth peer name eth0 address {host.link_address()} "
+                         f"netns {host.holder.process().pid}\n"
                          f"link set {host.name} master br0 up\n" for host in hosts))
 
     def cut(self, name, other=None, heal=False):
@@ -161,6 +163,9 @@ class Host:
         if self.server:
             binds.append((f"{self.folder}/data", "/srv/mysql"))
         self.holder.start(self.name, binds, keep=self.lab.kept_folders())
+
+    def link_address(self):
+        return "02:6d:" + ":".join(f"{int(byte):02x}" for byte in self.ip.split("."))
 
     def start_network(self, addresses=()):
         """Address and sshd, once the switch has plugged the host in."""
