@@ -98,6 +98,20 @@ usec_t step_timeout(const Step *step, const Facts *facts)
         return (usec_t) (configured > 0 ? configured : 1) * USEC_MSEC;
 }
 
+static int check_flags(const Procedure *procedure, const Step *step, Failure *reterr)
+{
+        if (step->check && (step->act || step->on_failure != THEN_ABORT))
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: the check %s must not act, and abort when it fails",
+                                   procedure->name, step->name);
+        if (step->act_first && !step->act)
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: step %s has nothing to act first", procedure->name,
+                                   step->name);
+        if (step->burst && step->decide)
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: a decision (%s) does not belong into a burst",
+                                   procedure->name, step->name);
+        return 0;
+}
+
 static int check_steps(const Procedure *procedure, const Step *steps, size_t n, Failure *reterr)
 {
         for (size_t i = 0; i < n; i++) {
@@ -110,6 +124,9 @@ static int check_steps(const Procedure *procedure, const Step *steps, size_t n, 
                         return failure_set(reterr, FAILURE_INVALID, 0,
                                            "%s: step %s needs either decide or ask and judge", procedure->name,
                                            step->name);
+                int r = check_flags(procedure, step, reterr);
+                if (r < 0)
+                        return r;
                 for (size_t j = 0; j < i; j++)
                         if (strcmp(step->name, steps[j].name) == 0)
                                 return failure_set(reterr, FAILURE_INVALID, 0, "%s: two steps are called %s",

@@ -82,6 +82,11 @@ typedef struct Step {
         step_act_fn act;         /* NULL: the step only waits */
         bool parallel_with_next; /* the next step begins at once; both must have ended before the one after (for what may
                                   * take long and stands in nobody's way) */
+        bool check;     /* changes nothing; when it fails, the checks after it are made all the same, and all are told */
+        bool act_first; /* acts before it asks, except in a life that took the run over: what it does must do no harm when
+                         * it is done twice. seen is NULL then. */
+        unsigned burst; /* steps of one number, not 0, follow one another: before the first of them acts, it is put on disk
+                         * once that all of them may. They are asked more often, and none outlasts the first's time-out. */
 } Step;
 
 typedef struct Procedure {
@@ -92,6 +97,8 @@ typedef struct Procedure {
         const char *no_return; /* before this step a failure undoes; from it on only forward or halt */
         const Step *undo;      /* goals that restore, in order; each as best it can */
         size_t n_undo;
+        bool back_on_resume; /* a daemon that takes the run over undoes it, unless the point of no return is passed: when
+                              * that is not known, the step is asked, and not acted */
 } Procedure;
 
 const char *scope_to_string(Scope scope);

@@ -7,6 +7,7 @@
 
 /* A step without an act, or after one, is asked again soon and then less and less often. */
 #define POLL_FIRST (5 * USEC_MSEC)
+#define POLL_FIRST_IN_BURST USEC_MSEC
 #define POLL_MOST (250 * USEC_MSEC)
 #define RETRY_FIRST (50 * USEC_MSEC)
 #define RETRY_MOST USEC_SEC
@@ -24,6 +25,7 @@ typedef struct Target {
         bool acting;  /* the job is an effect */
         bool sql;     /* which its statements have, so that it may go on after the job */
         bool noisy;   /* asked although it could not be quiesced */
+        bool begun;   /* asked or acted at least once */
         usec_t interval, retry;
         usec_t act_at, progress_at; /* the next ones are allowed from then on */
         Verdict seen;               /* UNMET: it was asked last and answered; UNREACHABLE: it could not be asked */
@@ -41,6 +43,7 @@ struct Fanout {
         usec_t deadline;
         Target *targets;
         size_t n_targets;
+        bool only_ask;
         bool stopped;
 };
 
@@ -56,6 +59,11 @@ static usec_t grow(usec_t interval, usec_t most)
 {
         interval += interval / 2;
         return interval < most ? interval : most;
+}
+
+static usec_t poll_first(const Fanout *fanout)
+{
+        return fanout->step->step->burst ? POLL_FIRST_IN_BURST : POLL_FIRST;
 }
 
 static usec_t job_deadline(const Fanout *fanout, const Script *script)
@@ -146,7 +154,7 @@ static void on_acted(Replies *replies, void *userdata)
                         target_set_unsure(target, true);
         }
         replies_free(replies);
-        target->interval = POLL_FIRST;
+        target->interval = poll_first(target->fanout);
         target_advance(target);
 }
 
@@ -168,7 +176,7 @@ static bool target_act(Target *target, const Replies *seen)
 {
         Fanout *fanout = target->fanout;
         usec_t now = loop_now(fanout->loop);
-        if (!fanout->step->step->act || now < target->act_at || now >= fanout->deadline)
+        if (!fanout->step->step->act || fanout->only_ask || now < target->act_at || now >= fanout->deadline)
                 return false;
         CLEANUP(script_done) Script script = { 0 };
         fanout->step->step->act(&fanout->run->facts, target_server(target), seen, &script);
@@ -199,6 +207,10 @@ static void target_judge(Target *target, const Replies *replies)
         target->retry = RETRY_FIRST;
         if (verdict == VERDICT_MET || verdict == VERDICT_HOPELESS) {
                 target_settle(target, verdict);
+                return;
+        }
+        if (target->seen == VERDICT_UNMET && fanout->only_ask) {
+                target_settle(target, VERDICT_UNMET);
                 return;
         }
         target_progress(target);
@@ -247,10 +259,24 @@ static bool target_quiesce(Target *target, const Script *script)
         return true;
 }
 
+/* It acts unasked where nothing of ours can be on its way. */
+static bool target_acts_first(Target *target)
+{
+        Fanout *fanout = target->fanout;
+        const char *server = target_server(target);
+        return fanout->step->step->act_first && !target->begun &&
+               !(server && fanout->calls->is_unsure(server, fanout->userdata)) && target_act(target, NULL);
+}
+
 static void target_ask(Target *target)
 {
         Fanout *fanout = target->fanout;
         CLEANUP(script_done) Script script = { 0 };
+        if (target_acts_first(target)) {
+                target->begun = true;
+                return;
+        }
+        target->begun = true;
         fanout->step->step->ask(&fanout->run->facts, target_server(target), &script);
         if (script_is_empty(&script)) {
                 static const Replies nothing;
@@ -293,19 +319,22 @@ static void target_advance(void *userdata)
 
 /* The whole */
 
-Fanout *fanout_new(Loop *loop, Exec *exec, const Run *run, RunStep *step, const FanoutCalls *calls, void *userdata)
+Fanout *fanout_new(Loop *loop, Exec *exec, const Run *run, RunStep *step, const FanoutSettings *settings,
+                   const FanoutCalls *calls, void *userdata)
 {
         Fanout *fanout = ALLOC(Fanout);
         *fanout =
                 (Fanout){ .loop = loop, .exec = exec, .run = run, .step = step, .calls = calls, .userdata = userdata };
-        fanout->deadline = usec_add(loop_now(loop), step_timeout(step->step, &run->facts));
+        usec_t deadline = usec_add(loop_now(loop), step_timeout(step->step, &run->facts));
+        fanout->deadline = deadline < settings->by ? deadline : settings->by;
+        fanout->only_ask = settings->only_ask;
         fanout->targets = ALLOC_ARRAY(Target, step->n_targets);
         for (size_t i = 0; i < step->n_targets; i++) {
                 if (step->targets[i].settled)
                         continue;
                 Target *target = &fanout->targets[fanout->n_targets++];
                 *target = (Target){ .fanout = fanout, .target = &step->targets[i], .seen = VERDICT_UNREACHABLE };
-                target->interval = POLL_FIRST;
+                target->interval = poll_first(fanout);
                 target->retry = RETRY_FIRST;
                 target->timer = timer_new(loop, USEC_MSEC, target_advance, target);
                 judge_as(&target->last, VERDICT_UNREACHABLE, "there was no time to ask it");

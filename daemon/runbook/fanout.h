@@ -20,9 +20,15 @@ typedef struct FanoutCalls {
         void (*set_unsure)(const char *server, bool unsure, void *userdata);
 } FanoutCalls;
 
+typedef struct FanoutSettings {
+        usec_t by;     /* it ends by then, if not earlier by the step's own time-out */
+        bool only_ask; /* nothing is done: a target that is unmet is settled as that */
+} FanoutSettings;
+
 /* All arguments are lent and outlive it. Begins with all targets that are not settled. calls->settle may be called
  * from within fanout_start() (when there is nothing to ask). */
-Fanout *fanout_new(Loop *loop, Exec *exec, const Run *run, RunStep *step, const FanoutCalls *calls, void *userdata);
+Fanout *fanout_new(Loop *loop, Exec *exec, const Run *run, RunStep *step, const FanoutSettings *settings,
+                   const FanoutCalls *calls, void *userdata);
 void fanout_start(Fanout *fanout);
 /* Abandons what is under way; the servers concerned become unsure. Nothing is called but set_unsure. */
 void fanout_stop(Fanout *fanout);

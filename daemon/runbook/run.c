@@ -11,6 +11,7 @@
 
 static const char *const kind_names[_RECORD_MAX] = {
         [RECORD_RUN_STARTED] = "run-started", [RECORD_RESUMED] = "resumed",     [RECORD_STARTED] = "started",
+        [RECORD_FORESEEN] = "foreseen",
         [RECORD_SKIPPED] = "skipped",         [RECORD_DECIDED] = "decided",     [RECORD_INTENT] = "intent",
         [RECORD_SETTLED] = "settled",         [RECORD_HALTED] = "halted",       [RECORD_RETRY] = "retry",
         [RECORD_UNDOING] = "undoing",         [RECORD_RUN_ENDED] = "run-ended",
@@ -93,10 +94,20 @@ RunTarget *run_step_target(const RunStep *step, const char *server)
         return NULL;
 }
 
+/* Whether a check of the row of checks that it stands in is still to be made. */
+static bool checks_are_left(const Run *run, const RunStep *step)
+{
+        for (; step < run->steps + run->n_steps && step->step->check; step++)
+                if (step->state == STEP_PENDING || step->state == STEP_RUNNING)
+                        return true;
+        return false;
+}
+
 static bool step_blocks(const Run *run, const RunStep *step)
 {
         bool is_undo = step >= run->steps + run->n_steps; /* each as best it can */
-        return step->state == STEP_FAILED && step->step->on_failure != THEN_CONTINUE && !is_undo;
+        return step->state == STEP_FAILED && step->step->on_failure != THEN_CONTINUE && !is_undo &&
+               !checks_are_left(run, step);
 }
 
 static bool step_is_over(const Run *run, const RunStep *step)
@@ -153,13 +164,18 @@ RunStep *run_blocking_step(const Run *run)
         return NULL;
 }
 
+RunStep *run_no_return_step(const Run *run)
+{
+        return find_step(run->steps, run->n_steps, run->procedure->no_return);
+}
+
 bool run_no_return_passed(const Run *run)
 {
-        const RunStep *no_return = find_step(run->steps, run->n_steps, run->procedure->no_return);
+        const RunStep *no_return = run_no_return_step(run);
         if (!no_return)
                 return false;
         for (size_t i = (size_t) (no_return - run->steps); i < run->n_steps; i++)
-                if (run->steps[i].state != STEP_PENDING)
+                if (run->steps[i].state != STEP_PENDING || run->steps[i].foreseen)
                         return true;
         return false;
 }
@@ -330,6 +346,18 @@ static int apply_to_step(Run *run, RecordKind kind, usec_t real_time, const char
         return apply_to_target(run, step, kind, real_time, server, data, reterr);
 }
 
+static int apply_foreseen(Run *run, const Json *data, Failure *reterr)
+{
+        JSON_FOREACH(name, json_get(data, "steps"))
+        {
+                RunStep *step = run_step(run, json_string(name));
+                if (!step)
+                        return bad(reterr, "the step", json_string(name));
+                step->foreseen = true;
+        }
+        return 0;
+}
+
 static void run_set_why(Run *run, const Json *data)
 {
         free(run->why);
@@ -372,6 +400,8 @@ int run_apply(Run *run, usec_t real_time, const char *kind_name, const char *ste
         case RECORD_INTENT:
         case RECORD_SETTLED:
                 return apply_to_step(run, kind, real_time, step, server, data, reterr);
+        case RECORD_FORESEEN:
+                return apply_foreseen(run, data, reterr);
         case RECORD_HALTED:
                 run->halted = true;
                 run_set_why(run, data);

@@ -5,6 +5,7 @@
  * run-started               procedure, version, facts
  * resumed                                                     a daemon took the run over
  * started      x            targets                           in a parallel group: before any of it acts
+ * foreseen                  steps                             of a burst: any of them may act from here on
  * skipped      x                                              in a parallel group; elsewhere a step without records
  *                                                             that is followed by one with records was skipped
  * decided      x            verdict, why, learned
@@ -25,6 +26,7 @@ typedef enum RecordKind {
         RECORD_RUN_STARTED,
         RECORD_RESUMED,
         RECORD_STARTED,
+        RECORD_FORESEEN,
         RECORD_SKIPPED,
         RECORD_DECIDED,
         RECORD_INTENT,
@@ -58,6 +60,7 @@ typedef struct RunStep {
         const Step *step;
         StepState state;
         bool recorded;         /* its targets are in the journal */
+        bool foreseen;         /* it may have acted without an intent of its own on disk */
         usec_t started, ended; /* wall clock */
         RunTarget *targets;
         size_t n_targets;
@@ -101,9 +104,12 @@ RunTarget *run_step_target(const RunStep *step, const char *server);
  * neither over nor forgiven, of the procedure or, when undoing, of its undo steps; false when there is none. */
 bool run_current_group(const Run *run, size_t *ret_first, size_t *ret_end);
 bool run_step_is_alone(const Run *run, const RunStep *step); /* in its group */
-/* The first failed step which forbids going on; NULL when there is none. */
+/* The first failed step which forbids going on; NULL when there is none. A failed check does not before those after it have
+ * ended. */
 RunStep *run_blocking_step(const Run *run);
 bool run_no_return_passed(const Run *run);
+/* The step of no return; NULL when the procedure has none. */
+RunStep *run_no_return_step(const Run *run);
 /* What became of a step: MET, or the first target's verdict that made it fail, whose server and why are lent. */
 Verdict run_step_verdict(const RunStep *step, const RunTarget **ret_target);
 

@@ -3,6 +3,7 @@
  * say so. Every completion ends in advance(), which runs from the loop and never inside a call. */
 #include "runbook.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "alloc.h"
@@ -26,6 +27,10 @@ struct Runbook {
         char *refused;    /* the id of an open run which this version cannot carry on */
         Json *unsure;     /* servers where an effect of ours may still be on its way */
         bool all_unsure;  /* after a restart: all of which "unsure" does not say otherwise */
+        unsigned burst;   /* which is under way, and by when it ends */
+        usec_t burst_by;
+        bool doubt;    /* a former life may have passed the point of no return, or not: it is being asked */
+        char *go_back; /* it did not, as the servers say */
 };
 
 /* Records and events */
@@ -64,7 +69,8 @@ static void emit(Runbook *runbook, RunEventKind kind, const RunStep *step, const
 static bool may_wait_for_disk(RecordKind kind, const RunStep *step, const Failure *reterr)
 {
         bool asks_only = step && step->step->scope != ON_DAEMON;
-        return kind == RECORD_SKIPPED || (asks_only && (kind == RECORD_STARTED || (kind == RECORD_SETTLED && !reterr)));
+        return kind == RECORD_SKIPPED || (kind == RECORD_INTENT && step->foreseen) ||
+               (asks_only && (kind == RECORD_STARTED || (kind == RECORD_SETTLED && !reterr)));
 }
 
 /* Writes, then folds in. Takes data over. */
@@ -165,6 +171,12 @@ static int on_settle(RunStep *step, RunTarget *target, Verdict verdict, const ch
                      void *userdata)
 {
         Runbook *runbook = userdata;
+        if (runbook->doubt && verdict == VERDICT_UNMET) {
+                free(runbook->go_back);
+                runbook->go_back = text_format("the daemon was restarted before this: %s", step->step->goal);
+                schedule(runbook);
+                return -ECANCELED;
+        }
         int r = record(runbook, RECORD_SETTLED, step, target->server, data_settled(step, verdict, why, learned), NULL);
         if (r >= 0)
                 emit(runbook, RUN_EVENT_TARGET_SETTLED, step, target->server, verdict, why);
@@ -262,20 +274,61 @@ static void start_step(Runbook *runbook, RunStep *step)
                 decide(runbook, step);
                 return;
         }
-        runbook->fanouts[i] = fanout_new(runbook->loop, runbook->exec, runbook->run, step, &fanout_calls, runbook);
+        bool hurried = step->step->burst && step->step->burst == runbook->burst;
+        FanoutSettings settings = { .by = hurried ? runbook->burst_by : USEC_INFINITY, .only_ask = runbook->doubt };
+        runbook->fanouts[i] =
+                fanout_new(runbook->loop, runbook->exec, runbook->run, step, &settings, &fanout_calls, runbook);
         fanout_start(runbook->fanouts[i]);
+}
+
+/* One record for what would else be many: inside a burst nobody waits for the disk. */
+static int begin_burst(Runbook *runbook, const RunStep *first)
+{
+        const Run *run = runbook->run;
+        unsigned burst = first->step->burst;
+        if (!burst || burst == runbook->burst)
+                return 0;
+        Json *data = json_object(), *steps = json_ensure_array(data, "steps");
+        for (const RunStep *step = first; step < run->steps + run->n_steps && step->step->burst == burst; step++)
+                json_append_string(steps, step->step->name);
+        int r = record(runbook, RECORD_FORESEEN, NULL, NULL, data, NULL);
+        runbook->burst = burst;
+        runbook->burst_by = usec_add(loop_now(runbook->loop), step_timeout(first->step, &run->facts));
+        return r;
 }
 
 /* All steps of a group are prepared before the first of them does anything, so what a restart finds is clear. */
 static void start_group(Runbook *runbook, size_t first, size_t end)
 {
         RunStep *steps = runbook->run->steps;
+        if (first < runbook->run->n_steps && begin_burst(runbook, &steps[first]) < 0)
+                return;
         for (size_t i = first; i < end; i++)
                 if (steps[i].state == STEP_PENDING && prepare_step(runbook, &steps[i]) < 0)
                         return;
         for (size_t i = first; i < end && runbook->broken.kind == FAILURE_NONE; i++)
                 if (steps[i].state == STEP_RUNNING && !runbook->fanouts[i])
                         start_step(runbook, &steps[i]);
+}
+
+/* Of checks all failures are told. */
+static char *describe_checks(const Run *run)
+{
+        Text text = { 0 };
+        for (size_t i = 0; i < run->n_steps; i++) {
+                const RunStep *step = &run->steps[i];
+                if (!step->step->check || step->state != STEP_FAILED)
+                        continue;
+                for (size_t k = 0; k < step->n_targets; k++) {
+                        const RunTarget *target = &step->targets[k];
+                        if (!target->settled || target->verdict == VERDICT_MET)
+                                continue;
+                        text_separate(&text, "; ");
+                        text_addf(&text, "%s%s%s", target->server, *target->server ? ": " : "",
+                                  target->why ? target->why : "");
+                }
+        }
+        return text_take(&text);
 }
 
 static char *describe_failure(const RunStep *step)
@@ -343,7 +396,7 @@ static void end_run(Runbook *runbook)
 /* A step failed which forbids going on. Its siblings may end what they are at before an operator is called. */
 static bool handle_failure(Runbook *runbook, const RunStep *failed)
 {
-        CLEANUP(mem_free) char *why = describe_failure(failed);
+        CLEANUP(mem_free) char *why = failed->step->check ? describe_checks(runbook->run) : describe_failure(failed);
         if (failed->step->on_failure == THEN_ABORT && !run_no_return_passed(runbook->run))
                 return begin_undo(runbook, NULL, why, NULL) >= 0;
         if (any_fanout(runbook))
@@ -351,9 +404,34 @@ static bool handle_failure(Runbook *runbook, const RunStep *failed)
         return record(runbook, RECORD_HALTED, failed, NULL, data_why(why), NULL) >= 0;
 }
 
+/* Asks whether the point of no return is passed; false when there is nothing more to do until something happens. */
+static bool resolve_doubt(Runbook *runbook)
+{
+        RunStep *step = run_no_return_step(runbook->run);
+        if (runbook->go_back) {
+                CLEANUP(mem_free) char *why = TAKE(runbook->go_back);
+                runbook->doubt = false;
+                return begin_undo(runbook, NULL, why, NULL) >= 0;
+        }
+        if (step->state == STEP_FAILED)
+                return handle_failure(runbook, step);
+        if (step->state == STEP_DONE) {
+                runbook->doubt = false;
+                return true;
+        }
+        if (any_fanout(runbook))
+                return false;
+        if (step->state == STEP_PENDING && prepare_step(runbook, step) < 0)
+                return false;
+        start_step(runbook, step);
+        return true;
+}
+
 /* One move; false when there is nothing more to do until something happens. */
 static bool move(Runbook *runbook)
 {
+        if (runbook->doubt)
+                return resolve_doubt(runbook);
         const Run *run = runbook->run;
         const RunStep *failed = run->undoing ? NULL : run_blocking_step(run);
         if (failed)
@@ -419,6 +497,9 @@ static void forget(Runbook *runbook)
         runbook->run = run_free(runbook->run);
         timer_free(TAKE(runbook->next));
         free(TAKE(runbook->refused));
+        free(TAKE(runbook->go_back));
+        runbook->burst = 0;
+        runbook->doubt = false;
         runbook->broken = (Failure){ 0 };
 }
 
@@ -477,6 +558,20 @@ static int reload(Runbook *runbook, Failure *reterr)
         return 0;
 }
 
+/* What a procedure that must not go on after a restart, or a halt, does. */
+static int look_back(Runbook *runbook, Failure *reterr)
+{
+        const Run *run = runbook->run;
+        const RunStep *no_return = run_no_return_step(run);
+        if (!run->procedure->back_on_resume || run->undoing || no_return->state == STEP_DONE)
+                return 0;
+        if (no_return->foreseen || no_return->state != STEP_PENDING) {
+                runbook->doubt = true;
+                return 0;
+        }
+        return begin_undo(runbook, NULL, "the daemon was restarted in the middle of it", reterr);
+}
+
 int runbook_resume(Runbook *runbook, Failure *reterr)
 {
         int r = reload(runbook, reterr);
@@ -486,6 +581,8 @@ int runbook_resume(Runbook *runbook, Failure *reterr)
                 return r;
         }
         r = record(runbook, RECORD_RESUMED, NULL, NULL, NULL, reterr);
+        if (r >= 0)
+                r = look_back(runbook, reterr);
         if (r < 0)
                 return r;
         warm(runbook);
@@ -499,7 +596,8 @@ static int check_halted(Runbook *runbook, Failure *reterr)
         bool halted = runbook->run && !runbook->run->ended && (runbook->run->halted || runbook->broken.kind != 0);
         if (runbook->next || (!halted && !runbook->refused))
                 return failure_set(reterr, FAILURE_INVALID, 0, "the run is not halted");
-        return runbook->broken.kind != FAILURE_NONE || runbook->refused ? reload(runbook, reterr) : 0;
+        int r = runbook->broken.kind != FAILURE_NONE || runbook->refused ? reload(runbook, reterr) : 0;
+        return r < 0 ? r : look_back(runbook, reterr);
 }
 
 int runbook_cancel(Runbook *runbook, const char *by, const char *reason, Failure *reterr)

@@ -108,8 +108,16 @@ static void tear_last_line(void)
         close(fd);
 }
 
-static void note_record(Trial *trial, const char *kind, const char *step, const char *server, const Json *data)
+static void note_record(Trial *trial, bool synced, const char *kind, const char *step, const char *server,
+                        const Json *data)
 {
+        if (text_equal(kind, "foreseen"))
+                JSON_FOREACH(name, json_get(data, "steps"))
+                {
+                        json_set_bool(trial->foreseen, json_string(name), synced);
+                }
+        if (text_equal(kind, "intent") && !synced && !json_get_bool(trial->foreseen, step, false))
+                trial_violate(trial, "nobody waits until the intent of %s is on disk", step);
         if (step && !json_has(trial->begun, step)) {
                 json_set_bool(trial->begun, step, true);
                 bool parallel = text_equal(kind, "started") || text_equal(kind, "skipped");
@@ -160,7 +168,7 @@ static int divert(append_fn append, Journal *journal, usec_t real_time, const ch
                 CLEANUP(json_free) Json *half = json_copy(data);
                 json_set(half, "learned", NULL); /* as if the line had ended there */
                 append(journal, real_time, run, kind, step, server, half, reterr);
-                note_record(trial, kind, step, server, data);
+                note_record(trial, true, kind, step, server, data);
                 die(trial, kill.kind);
                 return dead(reterr);
         }
@@ -178,7 +186,7 @@ static int divert(append_fn append, Journal *journal, usec_t real_time, const ch
                 die(trial, kill.kind);
                 return dead(reterr);
         }
-        note_record(trial, kind, step, server, data);
+        note_record(trial, append == __real_journal_append, kind, step, server, data);
         if (append == __real_journal_append)
                 note_synced(trial);
         if (now && kill.kind == KILL_AFTER_RECORD) {
@@ -230,7 +238,7 @@ static bool has_effect(const Sim *sim, const Script *script)
         return false;
 }
 
-/* Invariant 1: no effect before its intent is on disk. */
+/* Invariant 1: no effect before its intent is on disk, or that of its whole burst. */
 static void check_intent(Trial *trial, const char *server, const Script *script)
 {
         CLEANUP(json_free) Json *json = script_to_json(script);
@@ -432,6 +440,7 @@ void trial_run(Trial *trial)
         current = trial;
         trial->intents = json_object();
         trial->begun = json_object();
+        trial->foreseen = json_object();
         trial->sim->watch = on_script;
         trial->sim->userdata = trial;
         trial->sim->deaf = trial->fault == FAULT_DO_NOT_QUIESCE;
@@ -456,6 +465,7 @@ void trial_done(Trial *trial)
         json_free(trial->intents);
         json_free(trial->begun);
         json_free(trial->begun_synced);
+        json_free(trial->foreseen);
         json_free(trial->judged);
         free(trial->violation);
         free(trial->facts);

@@ -65,6 +65,7 @@ struct Trial {
         char *facts_before; /* in memory when it was killed; NULL when the journal lost records since */
         Json *intents;      /* of the run, by server: what was on disk before an effect */
         Json *begun;        /* steps with a record */
+        Json *foreseen;     /* steps of bursts that are on disk */
         Json *judged;       /* how often, by step and server, in this life */
         bool failed;        /* a record could not be written, and the operator has not spoken yet */
 };
