@@ -15,8 +15,9 @@ void suspect_begin(Cluster *cluster)
         cluster->row = NULL;
         cluster_hurry(cluster, true);
         witnesses_ask(cluster->witnesses, (size_t) primary);
+        /* No more sessions than are needed first, or the witnesses' answers wait for the others' handshakes. */
         for (size_t i = 0; i < cluster->config->n_servers; i++)
-                exec_warm(cluster->exec, cluster->config->servers[i].name);
+                ((ssize_t) i == primary ? exec_warm : exec_warm_sql)(cluster->exec, cluster->config->servers[i].name);
 }
 
 void suspect_end(Cluster *cluster)

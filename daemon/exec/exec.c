@@ -418,8 +418,17 @@ void exec_abandon(ExecJob *job)
 void exec_warm(Exec *exec, const char *server)
 {
         Pool *pool = find_pool(exec, server);
+        if (pool) {
+                pool_warm_sql(pool);
+                pool_warm_ssh(pool);
+        }
+}
+
+void exec_warm_sql(Exec *exec, const char *server)
+{
+        Pool *pool = find_pool(exec, server);
         if (pool)
-                pool_warm(pool);
+                pool_warm_sql(pool);
 }
 
 void exec_cool(Exec *exec)

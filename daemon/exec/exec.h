@@ -59,5 +59,6 @@ ExecJob *exec_quiesce(Exec *exec, const char *server, const char *tag, usec_t de
                       void *userdata);
 /* Connects SQL and SSH to a server in advance, so that a script that follows finds them warm. Failures are silent. */
 void exec_warm(Exec *exec, const char *server);
+void exec_warm_sql(Exec *exec, const char *server);
 /* Closes idle connections and sessions (after a run). */
 void exec_cool(Exec *exec);

@@ -363,13 +363,16 @@ static void on_warm(Sql *sql, SshLink *link, const Failure *failure, void *userd
                 pool_give_back(pool, sql);
 }
 
-void pool_warm(Pool *pool)
+void pool_warm_sql(Pool *pool)
 {
-        usec_t deadline = usec_add(usec_now_monotonic(), WARM_TIMEOUT);
         if (!pool->server.observer && !pool->connections)
-                (void) pool_claim_sql(pool, deadline, on_warm, pool);
+                (void) pool_claim_sql(pool, usec_add(usec_now_monotonic(), WARM_TIMEOUT), on_warm, pool);
+}
+
+void pool_warm_ssh(Pool *pool)
+{
         if (pool->settings->ssh.identity && !pool->link)
-                (void) pool_claim_ssh(pool, deadline, on_warm, pool);
+                (void) pool_claim_ssh(pool, usec_add(usec_now_monotonic(), WARM_TIMEOUT), on_warm, pool);
 }
 
 void pool_cool(Pool *pool)

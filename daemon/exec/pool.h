@@ -38,7 +38,8 @@ PoolClaim *pool_abandon(PoolClaim *claim);
 void pool_give_back(Pool *pool, Sql *sql);
 /* Closes it in the middle of a statement, which is then ended over another connection, as soon as there is one. */
 void pool_drop(Pool *pool, Sql *sql);
-/* Connects in advance; failures are silent. */
-void pool_warm(Pool *pool);
+/* Connect in advance; failures are silent. */
+void pool_warm_sql(Pool *pool);
+void pool_warm_ssh(Pool *pool);
 /* Closes what is idle. */
 void pool_cool(Pool *pool);
