@@ -108,6 +108,11 @@ void json_append_string(Json *array, const char *value)
         json_append(array, cJSON_CreateString(value));
 }
 
+void json_set_null(Json *object, const char *name)
+{
+        json_set(object, name, checked(cJSON_CreateNull()));
+}
+
 const Json *json_get(const Json *object, const char *name)
 {
         return cJSON_IsObject(object) ? cJSON_GetObjectItemCaseSensitive(object, name) : NULL;

@@ -28,6 +28,7 @@ void json_set_string(Json *object, const char *name, const char *value); /* NULL
 void json_set_int(Json *object, const char *name, int64_t value);
 void json_set_real(Json *object, const char *name, double value);
 void json_set_bool(Json *object, const char *name, bool value);
+void json_set_null(Json *object, const char *name);         /* in what is merged: takes the member away */
 void json_set(Json *object, const char *name, Json *value); /* takes value over; NULL removes the member */
 void json_append(Json *array, Json *value);                 /* takes value over */
 void json_append_string(Json *array, const char *value);

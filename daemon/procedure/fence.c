@@ -91,6 +91,8 @@ void judge_process_gone(const Facts *facts, const char *server, const Replies *r
         const char *out = reply->out;
         Process process;
         if (next_process(&out, &process)) {
+                /* Kept when the time runs out over it: a host that answers and a process that lives there. */
+                json_set_string(judge_learned(judgement), "still_runs", process.name);
                 if (is_database(process.name))
                         judge_as(judgement, VERDICT_UNMET, "%s (pid %d) still runs", process.name, process.pid);
                 else
@@ -99,6 +101,7 @@ void judge_process_gone(const Facts *facts, const char *server, const Replies *r
                                  process.pid);
                 return;
         }
+        json_set_null(judge_learned(judgement), "still_runs");
         learn_rung(judgement, "no database process listens on the host",
                    "nobody can write to the old primary until somebody starts it; its unit was stopped, not disabled");
         judge_as(judgement, VERDICT_MET, "no database process is left");
@@ -153,6 +156,7 @@ void decide_fence_is_enough(const Facts *facts, Judgement *judgement)
         add_rung(rungs, fence, "address", !text_is_empty(facts_config_string(facts, "address.ip")), &address);
         add_rung(rungs, fence, "process", !skip_fence_process(facts), &process);
         add_rung(rungs, power, "power", facts_config_bool(facts, "hooks.shutdown", false), &off);
+        const char *running = facts_server_string(facts, old, "still_runs");
         bool unanimous = json_get_bool(facts->root, "unreachable_for_all", false);
         Json *witnesses = json_object();
         json_set_string(witnesses, "rung", "witnesses");
@@ -172,6 +176,12 @@ void decide_fence_is_enough(const Facts *facts, Judgement *judgement)
                 judge_as(judgement, VERDICT_HOPELESS,
                          "fence.policy is required, and neither the process nor the power of %s is known to be off",
                          old);
+        else if (running && !facts_string(facts, "ordered_by"))
+                judge_as(judgement, VERDICT_HOPELESS,
+                         "the host of %s can be reached and %s still runs there: it was not ended in time. End it by "
+                         "hand, or "
+                         "order a failover",
+                         old, running);
         else if (unanimous)
                 judge_as(judgement, VERDICT_MET,
                          "NOT FENCED: %s could not be reached%s; going on because everybody who could be asked cannot "

@@ -412,6 +412,17 @@ static void test_fence_is_enough(void **state)
         expect_fence(false, false, true, true, VERDICT_HOPELESS, "required");
         expect_fence(false, false, false, true, VERDICT_MET, "NOT FENCED");
         expect_fence(false, false, false, false, VERDICT_HOPELESS, "not everybody agrees");
+
+        /* A process that is known to live is no reason to go on, whoever else cannot reach it. */
+        Fixture f = fixture(false);
+        learn(&f, "db1", "{\"still_runs\": \"mysqld\"}");
+        json_set_bool(f.facts.root, "unreachable_for_all", true);
+        Judgement judgement = { 0 };
+        decide_fence_is_enough(&f.facts, &judgement);
+        assert_int_equal(judgement.verdict, VERDICT_HOPELESS);
+        assert_non_null(strstr(judgement.why, "still runs there"));
+        json_free(judgement.learned);
+        facts_done(&f.facts);
 }
 
 static void test_address(void **state)
