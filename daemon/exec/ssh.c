@@ -1,40 +1,35 @@
 /* One SSH session. Owns the libssh session, its Io, its tasks and their channels. libssh calls back in the middle of
  * its own work, so its callbacks only note what came; tasks are stepped afterwards and reported from the loop, one at a
- * time. Must never block: libssh makes its socket blocking while it connects, so that is undone after each call. */
+ * time. Must never block: libssh makes its socket blocking while it connects, so that is undone after each call. Ports on
+ * the host are forward.c's. */
 #include "ssh.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libssh/callbacks.h>
-#include <libssh/libssh.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 
 #include "address.h"
 #include "alloc.h"
 #include "file.h"
 #include "hostkey.h"
-#include "text.h"
+#include "ssh-inside.h"
 
 #define OUTPUT_MAX (64 * 1024)
 #define CHANNELS_MAX 8 /* sshd's default limit is 10, and it counts those that it has not yet cleared away */
 #define RETRY_DELAY (20 * USEC_MSEC)
+#define PUMP 4096                  /* libssh reads so much at a time */
+#define PUMPS_MAX 32               /* before others have their turn */
 #define SILENCE_MAX (5 * USEC_SEC) /* of TCP, on a session that is up */
 
 struct SshIdentity {
         ssh_key key;
 };
-
-typedef enum State {
-        STATE_CONNECT, /* TCP and key exchange */
-        STATE_LOGIN,
-        STATE_UP,
-        STATE_DEAD,
-} State;
 
 typedef enum TaskState {
         TASK_QUEUED,
@@ -63,40 +58,17 @@ struct SshTask {
         bool eof, closed, cut;
         Text out, err; /* a probe's bytes are in out */
 
+        usec_t patience; /* of a stream; 0 for the others */
+        usec_t heard;    /* when bytes came, or when it was told to go on */
+        Input input;
+        bool *gone; /* while on_bytes is called: set when the task is destroyed */
+
         int exit_status;
         Failure failure;
         Greeting greeting;
+        ssh_bytes_fn on_bytes;
         ssh_result_fn on_result;
         greeting_fn on_greeting;
-        void *userdata;
-};
-
-struct SshLink {
-        Loop *loop;
-        State state;
-        char *name, *address, *user, *known_hosts_file;
-        uint16_t port;
-        bool accept_unknown;
-        const SshIdentity *identity;
-        const char *lookup_name;
-
-        ssh_session session;
-        ssh_event event;
-        uint32_t last_number; /* of channels */
-        bool warm;            /* a command has run: sshd sends without Nagle's delay from now on */
-        Io *io;
-        Timer *timer;    /* the deadline of connecting */
-        Timer *retry;    /* armed while no channel is to be opened */
-        Timer *reporter; /* deferred */
-        bool held;
-        usec_t began;
-
-        SshTask *tasks;
-        size_t n_tasks, n_open;
-        Failure failure;
-        bool announced; /* ready was called */
-        ssh_link_ready_fn ready;
-        ssh_link_lost_fn lost;
         void *userdata;
 };
 
@@ -169,11 +141,14 @@ static void task_unlink(SshTask *task)
 
 static void task_destroy(SshTask *task)
 {
+        if (task->gone)
+                *task->gone = true;
         release_channel(task);
         task_unlink(task);
         timer_free(task->timer);
         text_done(&task->out);
         text_done(&task->err);
+        text_done(&task->input.bytes);
         free(task->command);
         free(task->host);
         free(task);
@@ -204,9 +179,9 @@ static SshTask *first_done(const SshLink *link)
 
 static void announce(SshLink *link)
 {
-        bool first = !link->announced, dead = link->state == STATE_DEAD;
+        bool first = !link->announced, dead = link->state == LINK_DEAD;
         Failure failure = link->failure;
-        if (first ? link->state < STATE_UP : !dead)
+        if (first ? link->state < LINK_UP : !dead)
                 return;
         link->announced = true;
         ssh_link_ready_fn ready = link->ready;
@@ -221,22 +196,79 @@ static void announce(SshLink *link)
                 lost(link, &failure, link->userdata);
 }
 
-static void schedule_report(SshLink *link);
+/* Handing over bytes: of streams, and of what came through ports of the host. */
+
+static bool has_bytes(const SshTask *task)
+{
+        return task->state == TASK_RUNNING && task->input.bytes.length > 0 && !task->input.held;
+}
+
+static SshTask *first_with_bytes(const SshLink *link)
+{
+        SshTask *task = link->tasks;
+        while (task && !has_bytes(task))
+                task = task->next;
+        return task;
+}
+
+static void hand_over(SshTask *task)
+{
+        bool gone = false;
+        Text bytes = task->input.bytes;
+        task->input.bytes = (Text){ 0 };
+        task->heard = usec_now_monotonic();
+        task->gone = &gone;
+        task->on_bytes(bytes.data, bytes.length, task->userdata);
+        if (!gone) {
+                task->gone = NULL;
+                if (!task->input.bytes.data) { /* its memory serves again */
+                        bytes.length = 0;
+                        task->input.bytes = bytes;
+                        return;
+                }
+        }
+        text_done(&bytes);
+}
+
+static bool is_due(SshLink *link)
+{
+        return first_with_bytes(link) || forward_is_due(link);
+}
+
+/* False when the link is gone. */
+static bool deliver(SshLink *link)
+{
+        bool gone = false;
+        link->gone = &gone;
+        SshTask *task;
+        while (!gone && (task = first_with_bytes(link)))
+                hand_over(task);
+        if (gone || !forward_deliver(link))
+                return false;
+        link->gone = NULL;
+        if (link->state == LINK_UP)
+                serve(link); /* a stream that has handed over everything can end */
+        else if (is_due(link))
+                ssh_link_schedule(link);
+        return true;
+}
 
 static void on_report(void *userdata)
 {
         SshLink *link = userdata;
         link->reporter = NULL;
+        if (is_due(link) && !deliver(link))
+                return;
         SshTask *task = first_done(link);
         if (!task) {
                 announce(link);
                 return;
         }
-        schedule_report(link); /* before calling out: the link may be gone afterwards */
+        ssh_link_schedule(link); /* before calling out: the link may be gone afterwards */
         task_report(task);
 }
 
-static void schedule_report(SshLink *link)
+void ssh_link_schedule(SshLink *link)
 {
         if (!link->reporter)
                 link->reporter = loop_defer(link->loop, on_report, link);
@@ -249,7 +281,7 @@ static void task_finish(SshTask *task)
         release_channel(task);
         timer_stop(task->timer);
         task->state = TASK_DONE;
-        schedule_report(task->link);
+        ssh_link_schedule(task->link);
 }
 
 static void task_fail(SshTask *task, const Failure *failure)
@@ -267,18 +299,19 @@ static void disconnect(SshLink *link)
         timer_stop(link->retry);
         for (SshTask *task = link->tasks; task; task = task->next)
                 release_channel(task);
+        forward_end(link);
         if (link->event) {
                 (void) ssh_event_remove_session(link->event, link->session);
                 ssh_event_free(link->event);
         }
         link->event = NULL;
         if (link->session) {
-                if (link->state == STATE_UP)
+                if (link->state == LINK_UP)
                         ssh_disconnect(link->session);
                 ssh_free(link->session);
         }
         link->session = NULL;
-        link->state = STATE_DEAD;
+        link->state = LINK_DEAD;
 }
 
 /* link->failure says why. */
@@ -288,16 +321,19 @@ static void break_link(SshLink *link)
         for (SshTask *task = link->tasks; task; task = task->next)
                 if (task->state != TASK_DONE)
                         task_fail(task, &link->failure);
-        schedule_report(link);
+        ssh_link_schedule(link);
 }
 
 SshLink *ssh_link_free(SshLink *link)
 {
         if (!link)
                 return NULL;
+        if (link->gone)
+                *link->gone = true;
         while (link->tasks)
                 task_destroy(link->tasks);
         disconnect(link);
+        forward_orphan(link);
         timer_free(link->timer);
         timer_free(link->retry);
         timer_free(link->reporter);
@@ -319,9 +355,38 @@ static void keep(SshTask *task, Text *text, const void *data, uint32_t length)
         text_add_n(text, data, length < room ? length : room);
 }
 
+int input_take(Input *input, const void *data, uint32_t length)
+{
+        if (input->held || input->bytes.length - input->taken >= INPUT_MAX) {
+                input->left = true;
+                return 0;
+        }
+        text_add_n(&input->bytes, data, length);
+        input->left = false;
+        return (int) length;
+}
+
+bool input_refill(Input *input, ssh_channel channel)
+{
+        char buffer[16384];
+        bool any = false;
+        if (!input->left || input->held || input->bytes.length - input->taken > 0)
+                return false;
+        input->left = false;
+        for (;;) {
+                int n = ssh_channel_read_nonblocking(channel, buffer, sizeof buffer, 0);
+                if (n <= 0)
+                        return any;
+                text_add_n(&input->bytes, buffer, (size_t) n);
+                any = true;
+        }
+}
+
 static int on_data(ssh_session session, ssh_channel channel, void *data, uint32_t length, int is_stderr, void *userdata)
 {
         SshTask *task = userdata;
+        if (task->on_bytes && !is_stderr)
+                return input_take(&task->input, data, length);
         keep(task, is_stderr ? &task->err : &task->out, data, length);
         return (int) length;
 }
@@ -365,7 +430,7 @@ static ssh_channel new_channel(SshLink *link)
 static bool step_queued(SshTask *task)
 {
         SshLink *link = task->link;
-        if (link->state != STATE_UP || link->held || link->n_open >= CHANNELS_MAX)
+        if (link->state != LINK_UP || link->held || link->n_open >= CHANNELS_MAX)
                 return false;
         task->channel = new_channel(link);
         task->callbacks = (struct ssh_channel_callbacks_struct){
@@ -489,7 +554,9 @@ static bool step_requesting(SshTask *task)
 
 static bool step_command(SshTask *task)
 {
-        if (!task->closed)
+        if (input_refill(&task->input, task->channel))
+                return true;
+        if (!task->closed || task->input.left || task->input.bytes.length > 0)
                 return false;
         if (task->exit_status < 0)
                 failure_set(&task->failure, FAILURE_SSH, 0, "%s closed the channel without an exit status",
@@ -527,13 +594,32 @@ static bool task_step(SshTask *task)
         return false;
 }
 
+/* A stream may take its time as long as it does not rest. */
+static bool is_patient(SshTask *task)
+{
+        usec_t now = usec_now_monotonic();
+        if (task->patience == 0)
+                return false;
+        if (task->input.held)
+                task->heard = now;
+        if (usec_add(task->heard, task->patience) <= now)
+                return false;
+        timer_set(task->timer, usec_add(task->heard, task->patience));
+        return true;
+}
+
 static void on_task_deadline(void *userdata)
 {
         SshTask *task = userdata;
         SshLink *link = task->link;
+        if (is_patient(task))
+                return;
         CLEANUP(mem_free) char *waited = usec_format_human(usec_now_monotonic() - task->began);
         Failure failure;
-        if (task->command && task->state == TASK_RUNNING)
+        if (task->patience && task->state == TASK_RUNNING)
+                failure_set(&failure, FAILURE_TIMEOUT, 0, "the command on %s has sent nothing for too long",
+                            link->name);
+        else if (task->command && task->state == TASK_RUNNING)
                 failure_set(&failure, FAILURE_TIMEOUT, 0, "the command on %s did not end within %s", link->name,
                             waited);
         else if (task->command)
@@ -547,7 +633,7 @@ static void on_task_deadline(void *userdata)
                 greeting_set(&task->greeting, GREETING_FROZEN, "the port is open, but nothing greets");
         else if (!task->command && state == TASK_OPENING && task->host_answers)
                 greeting_set(&task->greeting, GREETING_TIMEOUT, "no answer to the connection attempt");
-        if (link->state == STATE_UP)
+        if (link->state == LINK_UP)
                 serve(link); /* a slot is free */
 }
 
@@ -577,7 +663,7 @@ static void update_events(SshLink *link)
                 return;
         hurry(link);
         bool writing = ssh_get_poll_flags(link->session) & SSH_WRITE_PENDING;
-        if (link->state == STATE_CONNECT &&
+        if (link->state == LINK_CONNECT &&
             getpeername(ssh_get_fd(link->session), (struct sockaddr *) &peer, &length) < 0)
                 writing = true;
         io_set_events(link->io, EPOLLIN | (writing ? EPOLLOUT : 0u));
@@ -603,21 +689,32 @@ static void serve(SshLink *link)
                 progress = false;
                 for (SshTask *task = link->tasks; task; task = task->next)
                         progress |= task_step(task);
+                progress |= forward_step(link);
         }
-        if (is_gone(link))
+        if (is_gone(link)) {
                 lose(link);
-        else
-                update_events(link);
+                return;
+        }
+        update_events(link);
+        if (!link->turning && is_due(link))
+                ssh_link_schedule(link);
+}
+
+void ssh_link_stir(SshLink *link)
+{
+        if (link->state == LINK_UP)
+                serve(link);
 }
 
 static void come_up(SshLink *link)
 {
         timer_stop(link->timer);
-        link->state = STATE_UP;
+        link->state = LINK_UP;
         address_set_keepalive(ssh_get_fd(link->session), SILENCE_MAX);
         link->event = ssh_event_new();
         (void) ssh_event_add_session(link->event, link->session);
-        schedule_report(link);
+        forward_start(link);
+        ssh_link_schedule(link);
         serve(link);
 }
 
@@ -677,8 +774,27 @@ static void step_connect(SshLink *link)
                 break_link(link);
                 return;
         }
-        link->state = STATE_LOGIN;
+        link->state = LINK_LOGIN;
         step_login(link);
+}
+
+static void pump(SshLink *link)
+{
+        int waiting = 0;
+        if (ioctl(ssh_get_fd(link->session), FIONREAD, &waiting) < 0)
+                waiting = 0;
+        for (int i = 0; i == 0 || (i < PUMPS_MAX && i * PUMP < waiting && !is_gone(link)); i++)
+                (void) ssh_event_dopoll(link->event, 0);
+}
+
+static void turn(SshLink *link)
+{
+        link->turning = true;
+        pump(link);
+        serve(link);
+        link->turning = false;
+        if (link->state == LINK_UP && is_due(link))
+                (void) deliver(link);
 }
 
 static void on_io(int fd, uint32_t revents, void *userdata)
@@ -686,17 +802,16 @@ static void on_io(int fd, uint32_t revents, void *userdata)
         SshLink *link = userdata;
         hurry(link);
         switch (link->state) {
-        case STATE_CONNECT:
+        case LINK_CONNECT:
                 step_connect(link);
                 return;
-        case STATE_LOGIN:
+        case LINK_LOGIN:
                 step_login(link);
                 return;
-        case STATE_UP:
-                (void) ssh_event_dopoll(link->event, 0);
-                serve(link);
+        case LINK_UP:
+                turn(link);
                 return;
-        case STATE_DEAD:
+        case LINK_DEAD:
                 break;
         }
 }
@@ -706,7 +821,7 @@ static void on_deadline(void *userdata)
         SshLink *link = userdata;
         CLEANUP(mem_free) char *waited = usec_format_human(usec_now_monotonic() - link->began);
         failure_set(&link->failure, FAILURE_TIMEOUT, 0, "SSH to %s (%s:%u): %s within %s", link->name, link->address,
-                    link->port, link->state == STATE_LOGIN ? "the login did not end" : "no session", waited);
+                    link->port, link->state == LINK_LOGIN ? "the login did not end" : "no session", waited);
         break_link(link);
 }
 
@@ -774,12 +889,12 @@ SshLink *ssh_link_new(Loop *loop, const SshParams *params, usec_t deadline, ssh_
 
 bool ssh_link_is_up(const SshLink *link)
 {
-        return link->state == STATE_UP;
+        return link->state == LINK_UP;
 }
 
 bool ssh_link_is_broken(const SshLink *link)
 {
-        return link->state == STATE_DEAD;
+        return link->state == LINK_DEAD;
 }
 
 size_t ssh_link_n_tasks(const SshLink *link)
@@ -807,9 +922,9 @@ static SshTask *task_new(SshLink *link, usec_t deadline, void *userdata)
 
 static SshTask *task_begin(SshTask *task)
 {
-        if (task->link->state == STATE_DEAD)
+        if (task->link->state == LINK_DEAD)
                 task_fail(task, &task->link->failure);
-        else if (task->link->state == STATE_UP)
+        else if (task->link->state == LINK_UP)
                 serve(task->link);
         return task;
 }
@@ -820,6 +935,30 @@ SshTask *ssh_link_exec(SshLink *link, const char *command, usec_t deadline, ssh_
         task->command = alloc_string(command);
         task->on_result = done;
         return task_begin(task);
+}
+
+SshTask *ssh_link_stream(SshLink *link, const char *command, usec_t patience, ssh_bytes_fn on_bytes, ssh_result_fn done,
+                         void *userdata)
+{
+        SshTask *task = task_new(link, usec_add(usec_now_monotonic(), patience), userdata);
+        task->command = alloc_string(command);
+        task->patience = patience;
+        task->heard = task->began;
+        task->on_bytes = on_bytes;
+        task->on_result = done;
+        return task_begin(task);
+}
+
+void ssh_task_pause(SshTask *task)
+{
+        task->input.held = true;
+}
+
+void ssh_task_resume(SshTask *task)
+{
+        task->input.held = false;
+        task->heard = usec_now_monotonic();
+        ssh_link_stir(task->link);
 }
 
 SshTask *ssh_link_probe(SshLink *link, const char *host, uint16_t port, usec_t deadline, greeting_fn done,
@@ -838,7 +977,7 @@ SshTask *ssh_task_abandon(SshTask *task)
                 return NULL;
         SshLink *link = task->link;
         task_destroy(task);
-        if (link->state == STATE_UP)
+        if (link->state == LINK_UP)
                 serve(link); /* what libssh has to send, and a slot that is free */
         return NULL;
 }
