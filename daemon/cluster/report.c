@@ -68,6 +68,8 @@ static Json *server_result(const Json *run, const Facts *facts, const char *name
                 return result;
         }
         const Json *target = json_get(json_get(find_step(run, "repoint-replicas"), "targets"), name);
+        if (!target)
+                target = json_get(json_get(find_step(run, "repoint-late"), "targets"), name);
         const char *verdict = json_get_string(target, "verdict");
         json_set_string(result, "state",
                         !target                      ? "left out"

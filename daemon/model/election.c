@@ -357,7 +357,8 @@ static bool is_better(const Contest *contest, const Assessment *a, const Assessm
 {
         for (Criterion criterion = 0; criterion < _CRITERION_MAX; criterion++) {
                 uint64_t mine = score(contest, a, criterion), its = score(contest, b, criterion);
-                if (criterion == CRITERION_RECEIVED && !by_gtid(contest)) {
+                /* Equal sets may hide that one has only the beginning of its last transaction. */
+                if (criterion == CRITERION_RECEIVED && mine == its) {
                         int order = position_compare(&candidate_of(contest, b)->received,
                                                      &candidate_of(contest, a)->received);
                         mine = order > 0, its = order < 0;

@@ -60,7 +60,11 @@ static const Step steps[] = {
 
         /* The others: none waits for another. */
         { "repoint-replicas", "every other replica follows the new primary", ON_OTHERS, NEED_NONE, THEN_CONTINUE,
-          .ask = ask_repoint, .judge = judge_follows_candidate, .act = act_follow_candidate },
+          .ask = ask_repoint, .judge = judge_follows_candidate, .act = act_follow_candidate,
+          .parallel_with_next = true },
+        { "repoint-late", "every replica that could not be asked in time follows the new primary, too", ON_LEFT_OUT,
+          NEED_NONE, THEN_CONTINUE, 5 * SEC, .ask = ask_repoint, .judge = judge_follows_candidate,
+          .act = act_follow_candidate },
         { "semi-sync", "the new primary waits for acknowledgements as the old one did", ON_CANDIDATE, NEED_EVERY,
           THEN_CONTINUE, 10 * SEC, .skip = skip_semi_sync, .ask = ask_semi_sync, .judge = judge_semi_sync_source,
           .act = act_semi_sync_source },

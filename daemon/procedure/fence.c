@@ -92,7 +92,8 @@ void judge_process_gone(const Facts *facts, const char *server, const Replies *r
         Process process;
         if (next_process(&out, &process)) {
                 /* Kept when the time runs out over it: a host that answers and a process that lives there. */
-                json_set_string(judge_learned(judgement), "still_runs", process.name);
+                if (is_database(process.name))
+                        json_set_string(judge_learned(judgement), "still_runs", process.name);
                 if (is_database(process.name))
                         judge_as(judgement, VERDICT_UNMET, "%s (pid %d) still runs", process.name, process.pid);
                 else

@@ -273,22 +273,29 @@ void act_feed(const Facts *facts, const char *server, const Replies *seen, Scrip
 static char *missing_on(const Facts *facts, const ServerView *candidate, const ReplicaChannel *channel)
 {
         bool gtid = status_is_gtid(facts);
-        CLEANUP(gtid_free) GtidSet *applied = server_view_gtid_applied(candidate);
         CLEANUP(gtid_free) GtidSet *missing = gtid_new(server_view_gtid_family(candidate));
-        Position farthest = channel->applied;
+        Position farthest = channel->received;
         JSON_FOREACH(replica, json_get(facts->root, "replicas"))
         {
                 CLEANUP(server_view_free) ServerView *view = status_known(facts, json_string(replica));
                 const ReplicaChannel *other = server_view_channel(view);
-                if (gtid) {
-                        CLEANUP(gtid_free) GtidSet *received = server_view_gtid_received(view);
-                        CLEANUP(gtid_free) GtidSet *lacks = gtid_subtract(received, applied);
-                        GtidSet *sum = gtid_union(missing, lacks);
-                        gtid_free(missing);
-                        missing = sum;
-                } else if (other) {
+                if (other)
                         farthest = position_max(farthest, other->received);
-                }
+        }
+        /* A transaction of which only the beginning was received counts as received on some servers; when nobody has more
+         * of it, nobody has it. */
+        bool nobodys = facts_server_bool(facts, facts_string(facts, "candidate"), "unfinished_tail", false) &&
+                       position_equal(&farthest, &channel->received);
+        CLEANUP(gtid_free)
+        GtidSet *has = nobodys ? server_view_gtid_received(candidate) : server_view_gtid_applied(candidate);
+        JSON_FOREACH(name, json_get(facts->root, "replicas"))
+        {
+                CLEANUP(server_view_free) ServerView *view = status_known(facts, json_string(name));
+                CLEANUP(gtid_free) GtidSet *received = server_view_gtid_received(view);
+                CLEANUP(gtid_free) GtidSet *lacks = gtid_subtract(received, has);
+                GtidSet *sum = gtid_union(missing, lacks);
+                gtid_free(missing);
+                missing = sum;
         }
         if (gtid)
                 return gtid_is_empty(missing) ? NULL : gtid_describe(missing);

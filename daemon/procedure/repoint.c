@@ -45,11 +45,15 @@ static Progress progress_attached(const ReplicaChannel *channel, const char *can
                         receiver_state_to_string(channel->receiver), channel->applier_running ? "runs" : "is stopped");
 }
 
-static Progress progress_gtid(const Facts *facts, const ServerView *view)
+static Progress progress_gtid(const Facts *facts, const char *server, const ServerView *view)
 {
         const char *candidate = facts_string(facts, "candidate"),
                    *open = facts_server_string(facts, candidate, "open_gtid");
-        CLEANUP(gtid_free) GtidSet *applied = server_view_gtid_applied(view);
+        /* What it received and has not applied is dropped when it is attached. Of a replica that took part it is known that the
+         * new primary has it. */
+        bool took_part = facts_server_bool(facts, server, "frozen", false);
+        CLEANUP(gtid_free)
+        GtidSet *applied = took_part ? server_view_gtid_applied(view) : server_view_gtid_received(view);
         CLEANUP(gtid_free) GtidSet *available = NULL;
         Failure failure = { 0 };
         if (gtid_parse(server_view_gtid_family(view), open, &available, &failure) < 0)
@@ -89,6 +93,14 @@ static Progress progress_position(const Facts *facts, const ReplicaChannel *chan
                         applied, end ? end : "?");
 }
 
+static bool followed_old_primary(const Facts *facts, const ReplicaChannel *channel)
+{
+        const char *old = facts_string(facts, "old_primary");
+        return status_follows(facts, channel, old) ||
+               (text_equal(channel->source_host, facts_server_string(facts, old, "address")) &&
+                channel->source_port == facts_server_int(facts, old, "port", 3306));
+}
+
 static Progress progress_of(const Facts *facts, const char *server, const Replies *replies, const ServerView *view)
 {
         const char *candidate = facts_string(facts, "candidate");
@@ -97,10 +109,13 @@ static Progress progress_of(const Facts *facts, const char *server, const Replie
                 return PROGRESS(STAGE_BROKEN, "its replication configuration is gone");
         if (status_follows(facts, channel, candidate))
                 return progress_attached(channel, candidate);
+        if (!facts_server_bool(facts, server, "frozen", false) && !followed_old_primary(facts, channel))
+                return PROGRESS(STAGE_BROKEN, "it follows %s:%u, not the old primary: it is left as it is",
+                                channel->source_host ? channel->source_host : "?", channel->source_port);
         if (channel->receiver != RECEIVER_STOPPED)
                 return PROGRESS(STAGE_APPLYING, "its receiver is %s", receiver_state_to_string(channel->receiver));
         if (status_is_gtid(facts))
-                return progress_gtid(facts, view);
+                return progress_gtid(facts, server, view);
         CLEANUP(server_view_free) ServerView *before = status_known(facts, server);
         if (observation_read_replica(before, replies_at(replies, 0), 0, NULL) < 0)
                 return PROGRESS(STAGE_APPLYING, "its replication status cannot be read");

@@ -18,6 +18,7 @@ typedef enum Scope {
         ON_DONOR,        /* facts "donor"; no target when there is none */
         ON_REPLICAS,     /* facts "replicas": the replicas that take part */
         ON_OTHERS,       /* the same without the candidate */
+        ON_LEFT_OUT,     /* facts "left_out": replicas that could not be asked in time */
         ON_EVERY_SERVER, /* all that are configured */
         _SCOPE_MAX,
 } Scope;
@@ -82,10 +83,11 @@ typedef struct Step {
         step_act_fn act;         /* NULL: the step only waits */
         bool parallel_with_next; /* the next step begins at once; both must have ended before the one after (for what may
                                   * take long and stands in nobody's way) */
-        bool check;     /* changes nothing; when it fails, the checks after it are made all the same, and all are told */
+        bool check; /* changes nothing; when it fails, the checks after it are made all the same, and all are told */
         bool act_first; /* acts before it asks, except in a life that took the run over: what it does must do no harm when
                          * it is done twice. seen is NULL then. */
-        unsigned burst; /* steps of one number, not 0, follow one another: before the first of them acts, it is put on disk
+        unsigned
+                burst; /* steps of one number, not 0, follow one another: before the first of them acts, it is put on disk
                          * once that all of them may. They are asked more often, and none outlasts the first's time-out. */
 } Step;
 

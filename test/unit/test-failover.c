@@ -306,6 +306,21 @@ static void test_repoint_by_gtid(void **state)
         facts_done(&f.facts);
 }
 
+/* One that could not be asked in time may hold what nobody else received: it is lost when it is attached. */
+static void test_repoint_late(void **state)
+{
+        Fixture f = fixture(true);
+        learn(&f, "db2", "{\"open_gtid\": \"0-1-50\"}");
+        Replica elsewhere = idle;
+        elsewhere.source = "db9";
+        expect(&f, judge_follows_candidate, "db3", repoint_of(&f, &applying, &applying), VERDICT_HOPELESS, "lacks");
+        expect(&f, judge_follows_candidate, "db3", repoint_of(&f, &elsewhere, &elsewhere), VERDICT_HOPELESS,
+               "db9:3306");
+        learn(&f, "db3", "{\"frozen\": true}");
+        expect(&f, judge_follows_candidate, "db3", repoint_of(&f, &applying, &applying), VERDICT_UNMET, "can follow");
+        facts_done(&f.facts);
+}
+
 static void test_no_secret_is_said(void **state)
 {
         Fixture f = fixture(true);
@@ -503,6 +518,7 @@ int main(void)
                 cmocka_unit_test(test_repoint_by_position),
                 cmocka_unit_test(test_repoint_by_gtid),
                 cmocka_unit_test(test_no_secret_is_said),
+                cmocka_unit_test(test_repoint_late),
                 cmocka_unit_test(test_detach_and_open),
                 cmocka_unit_test(test_fence_process),
                 cmocka_unit_test(test_fence_is_enough),
