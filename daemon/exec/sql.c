@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include <errmsg.h>
+#include <openssl/err.h>
 
 #include "address.h"
 #include "alloc.h"
@@ -307,6 +308,9 @@ static void store_result(Sql *sql)
 static int call(Sql *sql, int ready)
 {
         bool start = ready == START;
+        /* An error of another connection, or of libssh, that is still in the thread's queue would be taken for one of this. */
+        if (sql->mysql && sql_cipher(sql))
+                ERR_clear_error();
         switch (sql->state) {
         case STATE_CONNECT:
                 return start ? attempt_start(sql->attempt) : attempt_continue(sql->attempt, ready);
