@@ -88,6 +88,19 @@ int secret_read_credential(const char *name, char **ret, Failure *reterr)
         return read_path(path, ret, reterr);
 }
 
+/* The daemon's own, without what it says to OpenSSL in it (main.c). */
+static char **make_environment(void)
+{
+        size_t n = 0, kept = 0;
+        while (environ[n])
+                n++;
+        char **environment = ALLOC_ARRAY(char *, n + 1);
+        for (size_t i = 0; i < n; i++)
+                if (strcmp(environ[i], "SSL_CERT_FILE=/dev/null") != 0)
+                        environment[kept++] = environ[i];
+        return environment;
+}
+
 /* Starts the program in a process group of its own, its standard output being the pipe's end. */
 static int spawn(char *const *arguments, int out, pid_t *ret, Failure *reterr)
 {
@@ -104,7 +117,8 @@ static int spawn(char *const *arguments, int out, pid_t *ret, Failure *reterr)
         posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
         posix_spawnattr_setsigmask(&attributes, &none);
         posix_spawnattr_setsigdefault(&attributes, &usual);
-        int error = posix_spawn(ret, arguments[0], &actions, &attributes, arguments, environ);
+        CLEANUP(mem_free) char **environment = make_environment();
+        int error = posix_spawn(ret, arguments[0], &actions, &attributes, arguments, environment);
         posix_spawnattr_destroy(&attributes);
         posix_spawn_file_actions_destroy(&actions);
         return error ? failure_errno(reterr, error, "cannot run %s", arguments[0]) : 0;
