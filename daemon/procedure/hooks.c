@@ -51,6 +51,7 @@ HOOK(prepare)
 HOOK(stop)
 HOOK(shutdown)
 HOOK(start)
+HOOK(abort)
 
 void judge_hook(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
 {

@@ -15,6 +15,8 @@ bool skip_shutdown_hook(const Facts *facts);
 void ask_shutdown_hook(const Facts *facts, const char *server, Script *script);
 bool skip_start_hook(const Facts *facts);
 void ask_start_hook(const Facts *facts, const char *server, Script *script);
+bool skip_abort_hook(const Facts *facts);
+void ask_abort_hook(const Facts *facts, const char *server, Script *script);
 void judge_hook(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
 /* The same, and a rung of the fence when it succeeded: the old primary's host has no power. */
 void judge_shutdown_hook(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);

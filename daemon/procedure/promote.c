@@ -42,7 +42,7 @@ void judge_writable(const Facts *facts, const char *server, const Replies *repli
         CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
         Failure failure = { 0 };
         if (observation_read_tick(view, replies_at(replies, 0), &failure) < 0)
-                judge_as(judgement, VERDICT_UNMET, "%s", failure.text);
+                judge_as(judgement, VERDICT_UNREACHABLE, "%s", failure.text);
         else if (view->read_only || view->super_read_only)
                 judge_as(judgement, VERDICT_UNMET, "it is read-only");
         else

@@ -147,13 +147,43 @@ static char *announcement(const char *ip_with_prefix, const char *device)
                            device, ip, fallback);
 }
 
-void act_address_add(const Facts *facts, const char *server, const Replies *seen, Script *script)
+void judge_address_in_place(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        judge_address_present(facts, server, replies, judgement);
+        if (judgement->verdict == VERDICT_UNMET && reply_succeeded(replies_at(replies, 0)))
+                judge_as(judgement, VERDICT_HOPELESS, "the address %s is not on its host", configured(facts));
+}
+
+void judge_address_elsewhere(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        if (!listed(replies, judgement))
+                return;
+        CLEANUP(mem_free) char *device = found_on(replies_at(replies, 0));
+        if (device)
+                judge_as(judgement, VERDICT_HOPELESS, "the address %s is on its host (%s) already", configured(facts),
+                         device);
+        else
+                judge_as(judgement, VERDICT_MET, "its host answers and does not have the address");
+}
+
+/* joined: between the adding and the telling, "&&" or ";". */
+static void add(const Facts *facts, const char *joined, Script *script)
 {
         const char *ip = configured(facts), *label = facts_config_string(facts, "address.label");
         CLEANUP(mem_free) char *device = text_quote_shell(facts_config_string(facts, "address.device"));
         CLEANUP(mem_free) char *quoted = text_quote_shell(ip);
         CLEANUP(mem_free) char *quoted_label = label ? text_quote_shell(label) : NULL;
         CLEANUP(mem_free) char *announce = announcement(ip, device);
-        script_ssh(script, "ip addr add %s dev %s%s%s%s && { %s\n}", quoted, device, label ? " label " : "",
-                   label ? quoted_label : "", strchr(ip, ':') ? " nodad" : "", announce);
+        script_ssh(script, "ip addr add %s dev %s%s%s%s %s { %s\n}", quoted, device, label ? " label " : "",
+                   label ? quoted_label : "", strchr(ip, ':') ? " nodad" : "", joined, announce);
+}
+
+void act_address_add(const Facts *facts, const char *server, const Replies *seen, Script *script)
+{
+        add(facts, "&&", script);
+}
+
+void act_address_keep(const Facts *facts, const char *server, const Replies *seen, Script *script)
+{
+        add(facts, "2>/dev/null;", script);
 }

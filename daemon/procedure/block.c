@@ -1,0 +1,347 @@
+/* Blocking writes and waiting for the end, as goals. Pure. Where there is no super_read_only the block is a lock of the
+ * run's work connection; a variable of that session says that it is held, and goes when the session does. */
+#include "block.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "check.h"
+#include "hooks.h"
+#include "status.h"
+#include "text.h"
+#include "virtual_address.h"
+
+/* The end of the old primary's log, as the candidate's server can wait for it. */
+
+static const char *end_of_log(const ServerView *view)
+{
+        return view->gtid_executed; /* MariaDB: gtid_current_pos */
+}
+
+static void learn_place(Judgement *judgement, const char *position_name, const char *gtid_name, const ServerView *view)
+{
+        CLEANUP(mem_free) char *position = position_format(&view->binlog);
+        json_set_string(judge_learned(judgement), position_name, position);
+        json_set_string(judge_learned(judgement), gtid_name, end_of_log(view));
+}
+
+static bool ask_wait(const Facts *facts, const char *server, const char *position_name, const char *gtid_name,
+                     usec_t timeout, Script *script)
+{
+        const char *old = facts_string(facts, "old_primary");
+        const char *position = facts_server_string(facts, old, position_name);
+        const char *gtid = facts_server_string(facts, old, gtid_name);
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
+        Position end = { 0 };
+        if (json_get_bool(facts->root, "planning", false))
+                return false;
+        if (status_is_gtid(facts)) {
+                if (text_is_empty(gtid))
+                        return false;
+                dialect_wait_gtid(server_view_dialect(view), script, gtid, timeout);
+                return true;
+        }
+        if (position_parse(position, &end, NULL) < 0)
+                return false;
+        dialect_wait_position(server_view_dialect(view), script, &end, timeout);
+        return true;
+}
+
+static bool wait_succeeded(const Replies *replies, Judgement *judgement)
+{
+        const char *result = reply_get(replies_at(replies, 0), 0, "result");
+        if (result && strtoll(result, NULL, 10) >= 0)
+                return true;
+        judge_as(judgement, VERDICT_UNMET, "%s",
+                 result ? "it has not applied everything yet" : "its applier does not run");
+        return false;
+}
+
+void ask_sample(const Facts *facts, const char *server, Script *script)
+{
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
+        script_sql(script, "%s", server_view_dialect(view)->tick);
+        script_sql(script, "%s", server_view_dialect(view)->show_binlog);
+        script_sql(script, "SELECT CONNECTION_ID() AS id");
+}
+
+void judge_sample(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
+        Failure failure = { 0 };
+        if (observation_read_tick(view, replies_at(replies, 0), &failure) < 0 ||
+            observation_read_binlog(view, replies_at(replies, 1), &failure) < 0) {
+                judge_as(judgement, VERDICT_UNMET, "%s", failure.text);
+                return;
+        }
+        CLEANUP(mem_free) char *position = position_format(&view->binlog);
+        learn_place(judgement, "sample_position", "sample_gtid", view);
+        judge_as(judgement, VERDICT_MET, "its log is at %s", position);
+}
+
+void ask_caught_up(const Facts *facts, const char *server, Script *script)
+{
+        (void) ask_wait(facts, server, "sample_position", "sample_gtid", 5 * USEC_SEC, script);
+}
+
+void judge_caught_up(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        if (replies->n_items == 0)
+                judge_as(judgement, VERDICT_MET, "asked when it is time");
+        else if (wait_succeeded(replies, judgement))
+                judge_as(judgement, VERDICT_MET, "it has applied what the primary had a moment ago");
+}
+
+/* The block */
+
+enum { BLOCK_TICK, BLOCK_LOCK, BLOCK_BINLOG, BLOCK_WAITED_FOR };
+
+static bool needs_lock(const Facts *facts, const char *server)
+{
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
+        return !server_view_dialect(view)->super_read_only;
+}
+
+static const char *lock_name(const Facts *facts)
+{
+        return facts_string(facts, "run");
+}
+
+static void ask_lock(Script *script)
+{
+        script_sql(script, "SELECT @mhad_lock AS held, @mhad_tried AS tried, UNIX_TIMESTAMP() AS now");
+}
+
+void ask_blocked(const Facts *facts, const char *server, Script *script)
+{
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
+        script_sql(script, "%s", server_view_dialect(view)->tick);
+        script_sql(script, "SELECT @mhad_lock AS held, @mhad_tried AS tried, UNIX_TIMESTAMP() AS now, "
+                           "(SELECT MAX(id) FROM information_schema.processlist) AS last_session");
+        script_sql(script, "%s", server_view_dialect(view)->show_binlog);
+        script_try_sql(script,
+                       "SELECT id FROM information_schema.processlist WHERE %s AND command <> 'Sleep' AND "
+                       "time >= 1",
+                       check_is_client());
+}
+
+/* The view when nobody writes; NULL when somebody may. */
+static ServerView *read_blocked(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
+        const Dialect *dialect = server_view_dialect(view);
+        Failure failure = { 0 };
+        if (observation_read_tick(view, replies_at(replies, BLOCK_TICK), &failure) < 0 ||
+            observation_read_binlog(view, replies_at(replies, BLOCK_BINLOG), &failure) < 0) {
+                judge_as(judgement, VERDICT_UNREACHABLE, "%s", failure.text);
+                return NULL;
+        }
+        if (!view->read_only || (dialect->super_read_only && !view->super_read_only)) {
+                judge_as(judgement, VERDICT_UNMET, "it takes writes");
+                return NULL;
+        }
+        if (!dialect->super_read_only &&
+            !text_equal(reply_get(replies_at(replies, BLOCK_LOCK), 0, "held"), lock_name(facts))) {
+                judge_as(judgement, VERDICT_UNMET,
+                         "it is read-only, but the lock that binds privileged accounts is not held");
+                return NULL;
+        }
+        return TAKE(view);
+}
+
+static void learn_number(Judgement *judgement, const char *name, const Replies *replies, const char *column)
+{
+        const char *text = reply_get(replies_at(replies, BLOCK_LOCK), 0, column);
+        json_set_int(judge_learned(judgement), name, text ? strtoll(text, NULL, 10) : 0);
+}
+
+void judge_blocked(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        CLEANUP(server_view_free) ServerView *view = read_blocked(facts, server, replies, judgement);
+        if (!view)
+                return;
+        CLEANUP(mem_free) char *position = position_format(&view->binlog);
+        learn_place(judgement, "end_position", "end_gtid", view);
+        learn_number(judgement, "blocked_at", replies, "now");
+        learn_number(judgement, "last_session", replies, "last_session");
+        judge_as(judgement, VERDICT_MET, "nobody writes; its log ends at %s", position);
+}
+
+void act_block(const Facts *facts, const char *server, const Replies *seen, Script *script)
+{
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
+        const Reply *waited_for = replies_at(seen, BLOCK_WAITED_FOR);
+        bool tried = text_equal(reply_get(replies_at(seen, BLOCK_LOCK), 0, "tried"), lock_name(facts));
+        bool may_kill = !text_equal(facts_config_string(facts, "switchover.kill_sessions"), "none");
+        for (size_t i = 0; tried && may_kill && i < waited_for->n_rows; i++)
+                script_try_sql(script, "KILL %s", reply_get(waited_for, i, "id"));
+        /* Short, so that it is seen in time what is in the way. */
+        script_sql(script, "SET lock_wait_timeout = 1, @mhad_tried = '%s'", lock_name(facts));
+        dialect_read_only(server_view_dialect(view), script, true);
+        if (!needs_lock(facts, server))
+                return;
+        script_sql(script, "FLUSH TABLES WITH READ LOCK");
+        script_sql(script, "SET @mhad_lock = '%s'", lock_name(facts));
+}
+
+void ask_reached_end(const Facts *facts, const char *server, Script *script)
+{
+        usec_t timeout = (usec_t) facts_config_int(facts, "timeouts.block-writes", 5000) * USEC_MSEC;
+        if (ask_wait(facts, server, "end_position", "end_gtid", timeout, script))
+                ask_status(facts, server, script);
+}
+
+void judge_reached_end(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        if (replies->n_items == 0) {
+                judge_as(judgement, VERDICT_UNMET, "known when writes are blocked");
+                return;
+        }
+        if (!wait_succeeded(replies, judgement))
+                return;
+        CLEANUP(server_view_free) ServerView *view = status_read(facts, server, replies, 1, judgement);
+        if (!view)
+                return;
+        /* Where others by position begin: nobody has written to it yet. */
+        CLEANUP(mem_free) char *end = position_format(&view->binlog);
+        Json *learned = judge_learned(judgement);
+        json_set_string(learned, "open_position", end);
+        json_set_string(learned, "open_gtid",
+                        server_view_gtid_family(view) == GTID_FAMILY_MARIADB ? view->gtid_binlog_pos
+                                                                             : view->gtid_executed);
+        judge_as(judgement, VERDICT_MET, "it has everything; its own log is at %s", end);
+}
+
+void judge_still_blocked(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        CLEANUP(server_view_free) ServerView *view = read_blocked(facts, server, replies, judgement);
+        if (!view) {
+                if (judgement->verdict == VERDICT_UNMET)
+                        judgement->verdict = VERDICT_HOPELESS;
+                return;
+        }
+        CLEANUP(mem_free) char *position = position_format(&view->binlog);
+        const char *end = facts_server_string(facts, server, "end_position");
+        if (json_get_bool(facts->root, "planning", false) || text_equal(position, end))
+                judge_as(judgement, VERDICT_MET, "nobody has written since");
+        else
+                judge_as(judgement, VERDICT_HOPELESS, "somebody has written: its log is at %s, and ended at %s",
+                         position, end ? end : "?");
+}
+
+/* Sessions */
+
+enum { SESSIONS_CLOCK, SESSIONS_CLIENTS };
+
+bool skip_end_sessions(const Facts *facts)
+{
+        return text_equal(facts_config_string(facts, "switchover.kill_sessions"), "none");
+}
+
+void ask_sessions(const Facts *facts, const char *server, Script *script)
+{
+        ask_lock(script);
+        script_sql(script, "SELECT id FROM information_schema.processlist WHERE %s AND id <= %" PRId64,
+                   check_is_client(), facts_server_int(facts, server, "last_session", 0));
+}
+
+static bool grace_is_over(const Facts *facts, const char *server, const Replies *replies)
+{
+        const char *now = reply_get(replies_at(replies, SESSIONS_CLOCK), 0, "now");
+        int64_t grace = text_equal(facts_config_string(facts, "switchover.kill_sessions"), "after-grace")
+                                ? facts_config_int(facts, "switchover.kill_grace_ms", 5000) / 1000
+                                : 0;
+        return now && strtoll(now, NULL, 10) >= facts_server_int(facts, server, "blocked_at", 0) + grace;
+}
+
+void judge_sessions_ended(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        size_t n = replies_at(replies, SESSIONS_CLIENTS)->n_rows;
+        if (n > 0)
+                judge_as(judgement, VERDICT_UNMET, "%zu client session%s left%s", n, n == 1 ? " is" : "s are",
+                         grace_is_over(facts, server, replies) ? "" : ", and still may end by itself");
+        else
+                judge_as(judgement, VERDICT_MET, "no client session of before is left");
+}
+
+void act_end_sessions(const Facts *facts, const char *server, const Replies *seen, Script *script)
+{
+        const Reply *clients = replies_at(seen, SESSIONS_CLIENTS);
+        for (size_t i = 0; grace_is_over(facts, server, seen) && i < clients->n_rows; i++)
+                script_try_sql(script, "KILL %s", reply_get(clients, i, "id"));
+}
+
+bool skip_unlock(const Facts *facts)
+{
+        return !needs_lock(facts, facts_string(facts, "old_primary"));
+}
+
+enum { UNLOCK_LOCK, UNLOCK_WAITING };
+
+void ask_unlocked(const Facts *facts, const char *server, Script *script)
+{
+        ask_lock(script);
+        script_sql(script,
+                   "SELECT id FROM information_schema.processlist WHERE %s AND state LIKE 'Waiting for %%lock%%'",
+                   check_is_client());
+}
+
+void judge_unlocked(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        bool held = text_equal(reply_get(replies_at(replies, UNLOCK_LOCK), 0, "held"), lock_name(facts));
+        if (held)
+                judge_as(judgement, VERDICT_UNMET, "the lock is held");
+        else
+                judge_as(judgement, VERDICT_MET, "no lock is held");
+}
+
+/* Whoever waits for the lock would write to the old primary when it goes. */
+void act_unlock(const Facts *facts, const char *server, const Replies *seen, Script *script)
+{
+        const Reply *waiting = replies_at(seen, UNLOCK_WAITING);
+        for (size_t i = 0; i < waiting->n_rows; i++)
+                script_try_sql(script, "KILL %s", reply_get(waiting, i, "id"));
+        script_sql(script, "UNLOCK TABLES");
+        script_sql(script, "SET @mhad_lock = NULL, @mhad_tried = NULL");
+}
+
+/* Undo */
+
+bool skip_undo(const Facts *facts)
+{
+        return !check_is_approved(facts);
+}
+
+bool skip_undo_address(const Facts *facts)
+{
+        return skip_undo(facts) || address_skip(facts);
+}
+
+bool skip_abort(const Facts *facts)
+{
+        return skip_undo(facts) || skip_abort_hook(facts);
+}
+
+void judge_unblocked(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
+        Failure failure = { 0 };
+        if (observation_read_tick(view, replies_at(replies, BLOCK_TICK), &failure) < 0)
+                judge_as(judgement, VERDICT_UNMET, "%s", failure.text);
+        else if (view->read_only || view->super_read_only)
+                judge_as(judgement, VERDICT_UNMET, "it is read-only");
+        else if (text_equal(reply_get(replies_at(replies, BLOCK_LOCK), 0, "held"), lock_name(facts)))
+                judge_as(judgement, VERDICT_UNMET, "its tables are locked");
+        else
+                judge_as(judgement, VERDICT_MET, "it takes writes again");
+}
+
+void act_unblock(const Facts *facts, const char *server, const Replies *seen, Script *script)
+{
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
+        if (needs_lock(facts, server)) {
+                script_sql(script, "UNLOCK TABLES");
+                script_sql(script, "SET @mhad_lock = NULL, @mhad_tried = NULL");
+        }
+        dialect_read_only(server_view_dialect(view), script, false);
+}

@@ -1,0 +1,38 @@
+/* The write block: nobody writes any more, the candidate gets to the very end, and all of it can be taken back. */
+#pragma once
+
+#include "step.h"
+
+/* Before: where the primary is, and the candidate there too. The second look is taken when the first was reached, so that
+ * what is left is what was written meanwhile. */
+void ask_sample(const Facts *facts, const char *server, Script *script);
+void judge_sample(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
+void ask_caught_up(const Facts *facts, const char *server, Script *script);
+void judge_caught_up(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
+
+/* Nobody writes, whatever his privileges; learns the end. */
+void ask_blocked(const Facts *facts, const char *server, Script *script);
+void judge_blocked(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
+void act_block(const Facts *facts, const char *server, const Replies *seen, Script *script);
+/* The candidate has applied everything up to the end; learns where its own log ends. */
+void ask_reached_end(const Facts *facts, const char *server, Script *script);
+void judge_reached_end(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
+/* The block has held, and nothing was written since. */
+void judge_still_blocked(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
+
+/* After: no client session of before is left, nor anybody who waits for the lock; then the lock goes. */
+bool skip_end_sessions(const Facts *facts);
+void ask_sessions(const Facts *facts, const char *server, Script *script);
+void judge_sessions_ended(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
+void act_end_sessions(const Facts *facts, const char *server, const Replies *seen, Script *script);
+bool skip_unlock(const Facts *facts);
+void ask_unlocked(const Facts *facts, const char *server, Script *script);
+void judge_unlocked(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
+void act_unlock(const Facts *facts, const char *server, const Replies *seen, Script *script);
+
+/* Undo: it takes writes as before. */
+bool skip_undo(const Facts *facts); /* nothing was changed */
+bool skip_undo_address(const Facts *facts);
+bool skip_abort(const Facts *facts);
+void judge_unblocked(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
+void act_unblock(const Facts *facts, const char *server, const Replies *seen, Script *script);

@@ -1,0 +1,125 @@
+/* The runbook of a switchover: the table, nothing else. The address moves before the new primary is opened: nobody can
+ * write then, so that two hosts may have it for a moment, and when it cannot be moved all of it is taken back. */
+#include "switchover.h"
+
+#include "block.h"
+#include "check.h"
+#include "gather.h"
+#include "handover.h"
+#include "hooks.h"
+#include "promote.h"
+#include "repoint.h"
+#include "status.h"
+#include "virtual_address.h"
+
+#define SEC USEC_SEC
+
+static const Step steps[] = {
+        /* Checks: nothing is changed, and all that is wrong is told at once. */
+        { "check-servers", "every server of the cluster answers", ON_DAEMON, NEED_EVERY, THEN_ABORT, .check = true,
+          .decide = decide_everybody_is_there },
+        { "check-replicas", "every replica's threads run, and it is not far behind", ON_REPLICAS, NEED_EVERY,
+          THEN_ABORT, 5 * SEC, .check = true, .ask = ask_replica_fit, .judge = judge_replica_fit,
+          .parallel_with_next = true },
+        { "check-primary", "the primary takes writes, and nothing long runs on it", ON_OLD_PRIMARY, NEED_EVERY,
+          THEN_ABORT, 5 * SEC, .check = true, .ask = ask_primary_fit, .judge = judge_primary_fit,
+          .parallel_with_next = true },
+        { "check-address", "the primary's host has the address", ON_OLD_PRIMARY, NEED_EVERY, THEN_ABORT, 5 * SEC,
+          .check = true, .skip = address_skip, .ask = ask_address, .judge = judge_address_in_place },
+        { "choose-candidate", "one replica is chosen, and why is on record", ON_DAEMON, NEED_EVERY, THEN_ABORT,
+          .check = true, .decide = decide_successor },
+        { "check-candidate", "nothing long runs on the candidate", ON_CANDIDATE, NEED_EVERY, THEN_ABORT, 5 * SEC,
+          .check = true, .ask = ask_candidate_fit, .judge = judge_candidate_fit, .parallel_with_next = true },
+        { "check-candidate-host", "the candidate's host can be given the address", ON_CANDIDATE, NEED_EVERY, THEN_ABORT,
+          5 * SEC, .check = true, .skip = address_skip, .ask = ask_address, .judge = judge_address_elsewhere,
+          .parallel_with_next = true },
+        { "check-errant", "no replica has what the primary lacks", ON_OLD_PRIMARY, NEED_EVERY, THEN_ABORT, 5 * SEC,
+          .check = true, .skip = skip_errant, .ask = ask_errant, .judge = judge_errant },
+        { "approve", "all checks have passed", ON_DAEMON, NEED_EVERY, THEN_ABORT, .decide = decide_approved },
+        { "prepare-hook", "the prepare hook agrees", ON_DAEMON, NEED_EVERY, THEN_ABORT, .skip = skip_prepare_hook,
+          .ask = ask_prepare_hook, .judge = judge_hook },
+
+        /* All that is slow, while clients write. */
+        { "premove-replicas", "the other replicas follow the candidate", ON_OTHERS, NEED_EVERY, THEN_ABORT, 30 * SEC,
+          .skip = skip_premove, .ask = ask_status, .judge = judge_premoved, .act = act_premove },
+        { "sample", "where the primary is now is on record", ON_OLD_PRIMARY, NEED_EVERY, THEN_ABORT, 5 * SEC,
+          .ask = ask_sample, .judge = judge_sample },
+        { "catch-up", "the candidate has applied that much", ON_CANDIDATE, NEED_EVERY, THEN_ABORT, .ask = ask_caught_up,
+          .judge = judge_caught_up },
+        { "stop-hook", "the stop hook has taken the clients off the old primary", ON_DAEMON, NEED_EVERY, THEN_ABORT,
+          .skip = skip_stop_hook, .ask = ask_stop_hook, .judge = judge_hook },
+        { "sample-again", "where the primary is now is on record", ON_OLD_PRIMARY, NEED_EVERY, THEN_ABORT, 5 * SEC,
+          .ask = ask_sample, .judge = judge_sample },
+        { "catch-up-again", "the candidate is not more than a moment behind", ON_CANDIDATE, NEED_EVERY, THEN_ABORT,
+          .ask = ask_caught_up, .judge = judge_caught_up },
+
+        /* The block. */
+        { "block-writes", "nobody writes, whatever his privileges, and the end of the log is on record", ON_OLD_PRIMARY,
+          NEED_EVERY, THEN_ABORT, .burst = 1, .ask = ask_blocked, .judge = judge_blocked, .act = act_block },
+        { "give-address", "the candidate's host has the address", ON_CANDIDATE, NEED_EVERY, THEN_ABORT, .burst = 1,
+          .skip = address_skip, .act_first = true, .ask = ask_address, .judge = judge_address_present,
+          .act = act_address_add, .parallel_with_next = true },
+        { "reach-end", "the candidate has applied everything", ON_CANDIDATE, NEED_EVERY, THEN_ABORT, .burst = 1,
+          .ask = ask_reached_end, .judge = judge_reached_end },
+        { "still-blocked", "nobody has written since the end", ON_OLD_PRIMARY, NEED_EVERY, THEN_ABORT, .burst = 1,
+          .ask = ask_blocked, .judge = judge_still_blocked },
+
+        /* Open: from here there is no way back. */
+        { "open-candidate", "the new primary takes writes", ON_CANDIDATE, NEED_EVERY, THEN_HALT, 10 * SEC,
+          .act_first = true, .ask = ask_read_only, .judge = judge_writable, .act = act_open },
+
+        /* What nobody waits for. The lock is held until the old primary's host has lost the address. */
+        { "take-address", "the old primary's host does not have the address", ON_OLD_PRIMARY, NEED_EVERY, THEN_CONTINUE,
+          20 * SEC, .skip = address_skip, .act_first = true, .ask = ask_address, .judge = judge_address_absent,
+          .act = act_address_remove, .parallel_with_next = true },
+        { "start-hook", "the start hook has sent the clients to the new primary", ON_DAEMON, NEED_EVERY, THEN_CONTINUE,
+          .skip = skip_start_hook, .ask = ask_start_hook, .judge = judge_hook, .parallel_with_next = true },
+        { "detach-candidate", "the new primary follows nobody", ON_CANDIDATE, NEED_EVERY, THEN_CONTINUE, 60 * SEC,
+          .skip = skip_let_go, .ask = ask_status, .judge = judge_let_go, .act = act_detach },
+        { "end-sessions", "no client session of before is left on the old primary", ON_OLD_PRIMARY, NEED_EVERY,
+          THEN_CONTINUE, .skip = skip_end_sessions, .ask = ask_sessions, .judge = judge_sessions_ended,
+          .act = act_end_sessions },
+        { "unlock", "no lock is held on the old primary", ON_OLD_PRIMARY, NEED_EVERY, THEN_CONTINUE, 10 * SEC,
+          .skip = skip_unlock, .ask = ask_unlocked, .judge = judge_unlocked, .act = act_unlock },
+        { "repoint-replicas", "every other replica follows the new primary", ON_OTHERS, NEED_NONE, THEN_CONTINUE,
+          .ask = ask_follow_on, .judge = judge_follows_on, .act = act_follow_on },
+        { "semi-sync", "the new primary waits for acknowledgements as the old one did", ON_CANDIDATE, NEED_EVERY,
+          THEN_CONTINUE, 10 * SEC, .skip = skip_semi_sync, .ask = ask_semi_sync, .judge = judge_semi_sync_source,
+          .act = act_semi_sync_source },
+        { "demote", "the old primary follows the new one", ON_OLD_PRIMARY, NEED_EVERY, THEN_CONTINUE, 60 * SEC,
+          .skip = skip_demote, .ask = ask_status, .judge = judge_demoted, .act = act_demote },
+        { "set-read-only", "every replica is read-only", ON_OTHERS, NEED_NONE, THEN_CONTINUE, 10 * SEC,
+          .skip = skip_read_only, .ask = ask_read_only, .judge = judge_read_only, .act = act_read_only },
+        { "verify-replication", "every other replica has what the new primary had when it was opened", ON_OTHERS,
+          NEED_NONE, THEN_CONTINUE, .ask = ask_status, .judge = judge_level },
+        { "verify-demoted", "the old primary has what the new one had when it was opened", ON_OLD_PRIMARY, NEED_NONE,
+          THEN_CONTINUE, 60 * SEC, .skip = skip_demote, .ask = ask_status, .judge = judge_level },
+};
+
+static const Step undo[] = {
+        { "unblock-writes", "the old primary takes writes again", ON_OLD_PRIMARY, NEED_EVERY, THEN_CONTINUE, 10 * SEC,
+          .skip = skip_undo, .ask = ask_blocked, .judge = judge_unblocked, .act = act_unblock,
+          .parallel_with_next = true },
+        { "withdraw-address", "the candidate's host does not have the address", ON_CANDIDATE, NEED_EVERY, THEN_CONTINUE,
+          10 * SEC, .skip = skip_undo_address, .ask = ask_address, .judge = judge_address_absent,
+          .act = act_address_remove },
+        { "keep-address", "the old primary's host has the address, and the network knows it", ON_OLD_PRIMARY,
+          NEED_EVERY, THEN_CONTINUE, 10 * SEC, .skip = skip_undo_address, .act_first = true, .ask = ask_address,
+          .judge = judge_address_present, .act = act_address_keep },
+        { "restore-replicas", "the other replicas follow the old primary again", ON_OTHERS, NEED_NONE, THEN_CONTINUE,
+          30 * SEC, .skip = skip_undo, .ask = ask_status, .judge = judge_receiver_restored,
+          .act = act_restore_receiver },
+        { "abort-hook", "the abort hook has put the clients back", ON_DAEMON, NEED_EVERY, THEN_CONTINUE,
+          .skip = skip_abort, .ask = ask_abort_hook, .judge = judge_hook },
+};
+
+const Procedure switchover = {
+        .name = "switchover",
+        .version = 1,
+        .steps = steps,
+        .n_steps = sizeof steps / sizeof *steps,
+        .no_return = "open-candidate",
+        .undo = undo,
+        .n_undo = sizeof undo / sizeof *undo,
+        .back_on_resume = true,
+};
