@@ -72,14 +72,14 @@ class Demo:
         say(f"{'database':10}{TITLES[flavour.name]} {flavour.version()}")
 
     def start(self):
-        from labkit import Lab, Unavailable, Writer, living_labs, process
+        from labkit import Lab, Unavailable, Writer, flavours, living_labs, process
         heading("Starting three database hosts, mhad, and a client that writes")
         name = "demo" if self.options.keep and "demo" not in living_labs() else None
-        wanted = {"flavour": self.options.flavour, "mode": self.options.mode}
         try:
-            self.lab = Lab.up(name, semisync=True, **wanted)
-        except Unavailable:  # of semi-synchronous replication: not every server has it
-            self.lab = Lab.up(name, **wanted)
+            semisync = flavours.flavour_named(self.options.flavour).semisync_options() is not None
+        except Unavailable:  # not every server has it
+            semisync = False
+        self.lab = Lab.up(name, flavour=self.options.flavour, mode=self.options.mode, semisync=semisync)
         self.cluster = self.lab.clusters[0]
         for server in self.cluster.servers:
             role = f"primary, has the address {self.lab.address}" if server is self.lab.primary else "replica"
