@@ -166,6 +166,8 @@ class Lab(MhadMixin):
         settings["sshd"] = flavours.fetch_sshd()
         flavour = flavours.flavour_named(settings["flavour"])
         flavour.fetch()
+        if settings["semisync"]:
+            flavour.semisync_options()  # Unavailable, before anything is made
         settings["version"] = flavour.version()
         template = make_template(flavour)
         lab = cls._claim(lab_id, settings)
