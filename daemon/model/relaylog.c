@@ -1,0 +1,189 @@
+/* The primary's log in a replica's. Owns where it stands; must never give an event a place that it does not name. */
+#include "relaylog.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc.h"
+
+struct RelayLog {
+        uint32_t own_id;
+        Position at;     /* where the primary's log goes on */
+        Position origin; /* of unplaced events */
+        bool had_unplaced;
+        Group group;
+        BinlogFormat format;
+};
+
+RelayLog *relaylog_new(uint32_t own_id, const Position *start)
+{
+        RelayLog *log = ALLOC(RelayLog);
+        log->own_id = own_id;
+        log->at = *start;
+        group_enter_anywhere(&log->group);
+        return log;
+}
+
+RelayLog *relaylog_free(RelayLog *log)
+{
+        free(log);
+        return NULL;
+}
+
+const Position *relaylog_position(const RelayLog *log)
+{
+        return &log->at;
+}
+
+const BinlogFormat *relaylog_format(const RelayLog *log)
+{
+        return &log->format;
+}
+
+const Position *relaylog_origin(const RelayLog *log)
+{
+        return &log->origin;
+}
+
+bool relaylog_file_before(const char *file, char ret[POSITION_FILE_MAX])
+{
+        size_t length = strlen(file), stem = length;
+        while (stem > 0 && isdigit((unsigned char) file[stem - 1]))
+                stem--;
+        if (length >= POSITION_FILE_MAX || strspn(file + stem, "0") == length - stem)
+                return false;
+        char name[POSITION_FILE_MAX];
+        memcpy(name, file, length + 1);
+        size_t i = length - 1;
+        for (; name[i] == '0'; i--)
+                name[i] = '9';
+        name[i]--;
+        /* The digits are six at least, and more only when they must be. */
+        if (name[stem] == '0' && length - stem > 6)
+                memmove(name + stem, name + stem + 1, length - stem);
+        if (strspn(name + stem, "0") == strlen(name + stem))
+                return false;
+        memcpy(ret, name, POSITION_FILE_MAX);
+        return true;
+}
+
+static bool is_own(const RelayLog *log, const BinlogEvent *event)
+{
+        switch (event->header.type) {
+        case BINLOG_TYPE_FORMAT:
+        case BINLOG_TYPE_ROTATE:
+        case BINLOG_TYPE_STOP:
+        case BINLOG_TYPE_PREVIOUS_GTIDS:
+        case BINLOG_TYPE_START_ENCRYPTION:
+                return event->header.server_id == log->own_id || (event->header.flags & BINLOG_FLAG_RELAY);
+        default:
+                return false;
+        }
+}
+
+static bool is_artificial(const BinlogEvent *event)
+{
+        return (event->header.flags & BINLOG_FLAG_ARTIFICIAL) || event->header.end == 0;
+}
+
+/* Positions on the wire have 32 bits; the one that is meant is the nearest to where we stand. */
+static uint64_t widen(const RelayLog *log, uint32_t offset)
+{
+        if (!position_is_set(&log->at) || log->at.offset == 0)
+                return offset;
+        int32_t distance = (int32_t) (offset - (uint32_t) log->at.offset);
+        uint64_t wide = log->at.offset + (uint64_t) (int64_t) distance;
+        return distance < 0 && wide > log->at.offset ? offset : wide;
+}
+
+/* Whether MariaDB's receiver may have uncompressed it. */
+static bool may_be_rewritten(const BinlogEvent *event)
+{
+        uint8_t type = event->header.type;
+        return event->format->flavour == FLAVOUR_MARIADB &&
+               (type == BINLOG_TYPE_QUERY || (type >= 23 && type <= 25) || (type >= 30 && type <= 32));
+}
+
+static void place(RelayLog *log, const BinlogEvent *event, RelayEvent *ret)
+{
+        uint64_t start = widen(log, event->header.end - event->header.length);
+        uint64_t end = start + event->header.length;
+        /* What was left out on receipt is whole transactions, so within one the next event has no other place. */
+        bool inside = !group_is_closed(&log->group) && log->at.offset != 0;
+        if (start != log->at.offset && inside && may_be_rewritten(event)) {
+                uint64_t real = log->at.offset + (uint32_t) (event->header.end - (uint32_t) log->at.offset);
+                if (real > log->at.offset && real - log->at.offset < INT32_MAX) {
+                        ret->rewritten = true;
+                        start = log->at.offset;
+                        end = real;
+                }
+        }
+        ret->start = log->at;
+        ret->start.offset = start;
+        ret->end = end;
+        log->at.offset = end;
+        ret->kind = position_is_set(&log->at) ? RELAY_EVENT : RELAY_UNPLACED;
+        log->had_unplaced = log->had_unplaced || ret->kind == RELAY_UNPLACED;
+}
+
+static bool is_next_file(const Position *at, const Position *next)
+{
+        char before[POSITION_FILE_MAX];
+        return position_is_set(at) && next->offset == BINLOG_MAGIC_LENGTH && relaylog_file_before(next->file, before) &&
+               strcmp(before, at->file) == 0;
+}
+
+static int step_rotate(RelayLog *log, const BinlogEvent *event, RelayEvent *ret, Failure *reterr)
+{
+        Position next;
+        int r = binlog_read_rotate(event, &next, reterr);
+        if (r < 0)
+                return r;
+        if (event->header.server_id == 0) {
+                if (position_is_set(&log->at) && strcmp(next.file, log->at.file) == 0 && next.offset > log->at.offset) {
+                        ret->kind = RELAY_IGNORED;
+                        ret->start = log->at;
+                        ret->end = next.offset;
+                }
+        } else if (is_artificial(event) || event->header.timestamp == 0) {
+                if (is_next_file(&log->at, &next)) {
+                        ret->left = log->at;
+                        memcpy(ret->next, next.file, sizeof ret->next);
+                }
+                if (strcmp(next.file, log->at.file) != 0 || next.offset != log->at.offset)
+                        group_enter_anywhere(&log->group);
+        } else {
+                place(log, event, ret);
+                group_reset(&log->group);
+                if (ret->kind == RELAY_UNPLACED && !position_is_set(&log->origin))
+                        relaylog_file_before(next.file, log->origin.file);
+        }
+        log->at = next;
+        return 0;
+}
+
+static int step_event(RelayLog *log, const BinlogEvent *event, RelayEvent *ret, Failure *reterr)
+{
+        uint64_t before = log->at.offset;
+        bool known = position_is_set(&log->at) && before != 0;
+        place(log, event, ret);
+        if (known && ret->start.offset != before)
+                group_enter_anywhere(&log->group);
+        int r = group_step(&log->group, event, reterr);
+        return r < 0 ? r : 0;
+}
+
+int relaylog_step(RelayLog *log, const BinlogEvent *event, RelayEvent *ret, Failure *reterr)
+{
+        *ret = (RelayEvent){ .kind = RELAY_OWN };
+        if (is_own(log, event))
+                return 0;
+        if (event->header.type == BINLOG_TYPE_FORMAT)
+                log->format = *event->format;
+        if (event->header.type == BINLOG_TYPE_ROTATE)
+                return step_rotate(log, event, ret, reterr);
+        if (is_artificial(event))
+                return 0;
+        return step_event(log, event, ret, reterr);
+}
