@@ -277,8 +277,7 @@ void ranges_end_file(Ranges *ranges, const Position *end, RangesEnd how, const c
 
 static void put_format(RangeFile *file, const uint8_t *bytes, size_t length)
 {
-        if (file->format || length == 0)
-                return;
+        free(file->format);
         file->format = ALLOC_ARRAY(uint8_t, length);
         memcpy(file->format, bytes, length);
         file->format_length = length;
@@ -287,7 +286,7 @@ static void put_format(RangeFile *file, const uint8_t *bytes, size_t length)
 void ranges_set_format(Ranges *ranges, const char *name, const BinlogFormat *format)
 {
         size_t file;
-        if (ranges_put_file(ranges, name, &file, NULL) == 0)
+        if (format->length > 0 && ranges_put_file(ranges, name, &file, NULL) == 0 && !ranges->files[file].format)
                 put_format(&ranges->files[file], format->bytes, format->length);
 }
 

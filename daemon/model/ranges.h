@@ -1,6 +1,6 @@
 /* What is held of a primary's log: bytes by file and position, from any number of sources (its own files, the relay logs
- * of its replicas), and the questions that a rescue has about them. An index, not the bytes: it has about a hundred bytes
- * for a quarter of a megabyte of log.
+ * of its replicas), and the questions that a rescue has about them. An index, not the bytes: some hundred bytes for a
+ * quarter of a megabyte of log.
  *
  * The bytes of a source are cut into blocks of whole transactions, so that the blocks of different sources have the same
  * borders; each has a digest over place, length and CRC32 of its events. */
@@ -49,7 +49,7 @@ int ranges_add(Ranges *ranges, size_t source, const RangesEvent *event, Failure 
 bool ranges_add_ignored(Ranges *ranges, const Position *from, uint64_t to);
 /* Where a file ends, when no event tells; next may be NULL. ROTATE and STOP events are understood as they are added. */
 void ranges_end_file(Ranges *ranges, const Position *end, RangesEnd how, const char *next);
-/* The format description of a file, when it was not among its events. */
+/* The format description of a file, when it is not among its events (RelayEvent.format). */
 void ranges_set_format(Ranges *ranges, const char *file, const BinlogFormat *format);
 /* After the last event of a source, or when its next event is not a continuation. */
 void ranges_pause(Ranges *ranges, size_t source);

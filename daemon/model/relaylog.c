@@ -179,7 +179,8 @@ int relaylog_step(RelayLog *log, const BinlogEvent *event, RelayEvent *ret, Fail
         *ret = (RelayEvent){ .kind = RELAY_OWN };
         if (is_own(log, event))
                 return 0;
-        if (event->header.type == BINLOG_TYPE_FORMAT)
+        ret->format = event->header.type == BINLOG_TYPE_FORMAT;
+        if (ret->format)
                 log->format = *event->format;
         if (event->header.type == BINLOG_TYPE_ROTATE)
                 return step_rotate(log, event, ret, reterr);

@@ -21,6 +21,7 @@ typedef struct RelayEvent {
         Position start; /* of RELAY_EVENT and RELAY_IGNORED */
         uint64_t end;
         bool rewritten; /* the bytes are not the primary's */
+        bool format;    /* it is the primary's format description, in its file or repeated */
         /* Before this event the primary's log went on from the end of that file to the next: without a ROTATE, as after
          * a shutdown or a crash of the primary. Unset otherwise. */
         Position left;
