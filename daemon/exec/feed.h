@@ -11,12 +11,18 @@
 #include "position.h"
 #include "wire.h"
 
-/* Some bytes of one of the primary's log files. */
+/* Some of one of the primary's log files, in whole events. */
 typedef struct FeedPiece {
         const char *file;  /* as the primary called it */
         const char *path;  /* where the bytes are now */
-        uint64_t offset;   /* of the first of them, in path */
+        uint64_t offset;   /* in path, of the byte at from; in a relay log of an event at or before it */
         uint64_t from, to; /* which bytes of the primary's file; a whole one begins at 0 */
+        /* The path is a relay log of the server with this id, where the primary's events stand among its own. 0: it has
+         * the primary's bytes as they were. */
+        uint32_t relay_server_id;
+        /* The file's format description (ranges_format()), needed where no piece begins with it; else NULL and 0. */
+        const uint8_t *format;
+        size_t format_length;
 } FeedPiece;
 
 /* Strings are copied. */
@@ -50,7 +56,7 @@ typedef struct FeedProgress {
         Position from;      /* of the first event that was sent in this connection; unset before */
         Position reached;   /* of the end of the last one */
         uint64_t sent;      /* bytes of events, in this connection */
-        uint64_t left;      /* bytes of events up to the end, sent or skipped */
+        uint64_t left;      /* bytes of the log up to its end, to be sent or skipped */
         uint64_t n_skipped; /* transactions that the replica said it has */
         unsigned n_holes;   /* announced in this connection */
         unsigned n_logins;  /* that were right, in the feed's life */
@@ -67,7 +73,7 @@ Feed *feed_new(Loop *loop, const FeedParams *params, feed_fn changed, void *user
  * would try again and again. */
 Feed *feed_free(Feed *feed);
 DEFINE_CLEANUP(Feed *, feed_free)
-const FeedProgress *feed_progress(const Feed *feed);
+const FeedProgress *feed_progress(Feed *feed);
 
 /* Somebody has connected: for ssh_link_listen(), with the feed as userdata. The wire is the feed's from here on. */
 void feed_attach(Wire *wire, const char *peer, void *feed);
