@@ -323,12 +323,8 @@ static Position first_lacking(const Ranges *ranges, GtidFamily family, const Gti
                         const RangeBlock *block = &span->blocks[j];
                         bool lacks = block->ends_inside && !block->begins_inside && !block->open.anonymous &&
                                      !transaction_filter_has(filter, &block->open);
-                        for (size_t k = 0; k < block->runs.n_runs && !lacks; k++) {
-                                TransactionId last = block->runs.runs[k].first;
-                                last.sequence = block->runs.runs[k].last;
-                                lacks = !transaction_filter_has(filter, &block->runs.runs[k].first) ||
-                                        !transaction_filter_has(filter, &last);
-                        }
+                        for (size_t k = 0; k < block->runs.n_runs && !lacks; k++)
+                                lacks = !transaction_filter_has_run(filter, &block->runs.runs[k]);
                         if (lacks)
                                 first = position_min(first, position_in(ranges, span->file, block->from));
                 }

@@ -267,14 +267,18 @@ TransactionFilter *transaction_filter_free(TransactionFilter *filter)
 
 bool transaction_filter_has(const TransactionFilter *filter, const TransactionId *id)
 {
-        if (id->anonymous || id->family != filter->family)
+        return transaction_filter_has_run(filter, &(TransactionRun){ .first = *id, .last = id->sequence });
+}
+
+bool transaction_filter_has_run(const TransactionFilter *filter, const TransactionRun *wanted)
+{
+        if (wanted->first.anonymous || wanted->first.family != filter->family)
                 return false;
-        /* The last run that does not begin behind it. */
-        TransactionRun wanted = { .first = *id };
+        /* The last run that does not begin behind it; runs do not touch each other. */
         size_t low = 0, high = filter->has.n_runs;
         while (low < high) {
                 size_t middle = low + (high - low) / 2;
-                if (run_compare(&filter->has.runs[middle], &wanted) <= 0)
+                if (run_compare(&filter->has.runs[middle], wanted) <= 0)
                         low = middle + 1;
                 else
                         high = middle;
@@ -282,5 +286,5 @@ bool transaction_filter_has(const TransactionFilter *filter, const TransactionId
         if (low == 0)
                 return false;
         const TransactionRun *run = &filter->has.runs[low - 1];
-        return key_compare(&run->first, id) == 0 && id->sequence <= run->last;
+        return key_compare(&run->first, &wanted->first) == 0 && wanted->last <= run->last;
 }

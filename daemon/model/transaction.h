@@ -51,3 +51,4 @@ TransactionFilter *transaction_filter_free(TransactionFilter *filter);
 DEFINE_CLEANUP(TransactionFilter *, transaction_filter_free)
 /* MySQL: whether it is in the set. MariaDB: whether its domain is at least as far. Never an anonymous one. */
 bool transaction_filter_has(const TransactionFilter *filter, const TransactionId *id);
+bool transaction_filter_has_run(const TransactionFilter *filter, const TransactionRun *run);
