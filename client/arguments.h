@@ -20,6 +20,8 @@ typedef enum OptionId {
         OPTION_YES,
         OPTION_IGNORE_LAST_FAILOVER,
         OPTION_ACCEPT_LOSS,
+        OPTION_CHECK,
+        OPTION_NO_DEMOTE,
         OPTION_REASON,
         OPTION_FOR,
         OPTION_SERVER,

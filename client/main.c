@@ -16,11 +16,18 @@ static const Verb verbs[] = {
           "Exit status: 0 healthy, 10 degraded, 11 suspect or held, 12 a run is under way, 13 halted.\n" },
         { "check", "[CLUSTER]", 0, 1, 0, "whether a failover would go through", verb_check,
           "Exit status: 0 ready, 1 not ready.\n" },
-        { "plan", "failover CLUSTER", 2, 2, FAILOVER_OPTIONS, "what a failover would do, without doing it", verb_plan },
+        { "plan", "failover|switch CLUSTER", 2, 2, FAILOVER_OPTIONS | OPTION_BIT(OPTION_NO_DEMOTE),
+          "what a failover or a switchover would do, without doing it", verb_plan },
         { "failover", "CLUSTER", 1, 1, FAILOVER_OPTIONS | OPTION_BIT(OPTION_YES),
           "fail over a cluster whose primary is dead", verb_failover,
           "Shows what will happen, asks once, then follows the run to its end; the run goes on without mhactl.\n"
           "Exit status: 0 completed, 1 refused or aborted, 13 halted, 3 mhad cannot be reached.\n" },
+        { "switch", "CLUSTER", 1, 1,
+          OPTION_BIT(OPTION_TO) | OPTION_BIT(OPTION_YES) | OPTION_BIT(OPTION_CHECK) | OPTION_BIT(OPTION_NO_DEMOTE),
+          "hand the primary role of a healthy cluster over", verb_switch,
+          "Checks, shows from whom to whom, asks once, then follows the run to its end; the run goes on without mhactl.\n"
+          "Before the new primary is opened, mhactl run cancel CLUSTER takes everything back.\n"
+          "Exit status: 0 completed (or ready, with --check), 1 refused or undone, 13 halted, 3 mhad cannot be reached.\n" },
         { "pause", "CLUSTER", 1, 1, OPTION_BIT(OPTION_REASON) | OPTION_BIT(OPTION_FOR),
           "no automatic failover for a while", verb_pause },
         { "resume", "CLUSTER", 1, 1, 0, "automatic failover again", verb_resume },

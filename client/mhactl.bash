@@ -12,7 +12,7 @@ _mhactl()
         elif [[ $verb == run && $i -eq $((COMP_CWORD - 1)) ]]; then
                 COMPREPLY=($(compgen -W "retry override abandon cancel" -- "$word"))
         elif [[ $verb == plan && $i -eq $((COMP_CWORD - 1)) ]]; then
-                COMPREPLY=($(compgen -W "failover" -- "$word"))
+                COMPREPLY=($(compgen -W "failover switch" -- "$word"))
         else
                 COMPREPLY=($(compgen -W "$(mhactl status --json 2>/dev/null | tr ',{' '\n\n' |
                         sed -n 's/^"cluster":"\([^"]*\)".*/\1/p')" -- "$word"))

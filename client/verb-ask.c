@@ -72,7 +72,7 @@ int verb_plan(const Context *context)
         CLEANUP(json_free) Json *answer = NULL;
         Json *parameters = verb_cluster(verb_word(context, 1));
         json_set_string(parameters, "procedure", verb_word(context, 0));
-        json_set(parameters, "options", verb_failover_options(context));
+        json_set(parameters, "options", verb_run_options(context));
         int status = verb_call(context, API_PLAN, parameters, &answer);
         if (status != STATUS_OK)
                 return status;

@@ -1,4 +1,4 @@
-/* A failover that an operator orders: show what will happen, ask once, then follow it to its end. The run belongs to the
+/* A failover or a switchover that an operator orders: show what will happen, ask once, then follow it to its end. The run belongs to the
  * daemon: when this program or the connection goes, it goes on. */
 #include <stdio.h>
 #include <string.h>
@@ -190,13 +190,25 @@ static void print_end(const Context *context, const char *cluster, const char *r
 
 /* Asking first. */
 
-static int show_plan(const Context *context, const char *cluster)
+typedef struct Order {
+        ApiId method;
+        const char *procedure; /* as plan knows it */
+        const char *question;
+        int (*show)(const Context *context, const char *cluster); /* what will happen; STATUS_OK: it can be asked for */
+} Order;
+
+static int ask_plan(const Context *context, const char *procedure, const char *cluster, Json **ret)
+{
+        Json *parameters = verb_cluster(cluster);
+        json_set_string(parameters, "procedure", procedure);
+        json_set(parameters, "options", verb_run_options(context));
+        return verb_call(context, API_PLAN, parameters, ret);
+}
+
+static int show_failover(const Context *context, const char *cluster)
 {
         CLEANUP(json_free) Json *answer = NULL;
-        Json *parameters = verb_cluster(cluster);
-        json_set_string(parameters, "procedure", "failover");
-        json_set(parameters, "options", verb_failover_options(context));
-        int status = verb_call(context, API_PLAN, parameters, &answer);
+        int status = ask_plan(context, "failover", cluster, &answer);
         if (status != STATUS_OK)
                 return status;
         const Look look = verb_look(context);
@@ -207,20 +219,39 @@ static int show_plan(const Context *context, const char *cluster)
         return STATUS_OK;
 }
 
-static int confirm(const Context *context, const char *cluster)
+static int show_switch(const Context *context, const char *cluster)
+{
+        CLEANUP(json_free) Json *plan = NULL, *now = NULL;
+        int status = ask_plan(context, "switch", cluster, &plan);
+        if (status == STATUS_OK)
+                status = verb_call(context, API_STATUS, verb_cluster(cluster), &now);
+        if (status != STATUS_OK)
+                return status;
+        const Look look = verb_look(context);
+        Text text = { 0 }, checks = { 0 };
+        bool good = render_checks(&checks, &look, plan);
+        if (good || verb_option(context, OPTION_CHECK))
+                render_switch(&text, &look, now, plan, !verb_option(context, OPTION_NO_DEMOTE));
+        if (!good || verb_option(context, OPTION_CHECK))
+                text_addf(&text, "%s%s", text.length ? "\n" : "", checks.data ? checks.data : "");
+        verb_print(context, plan, &text);
+        text_done(&checks);
+        return good ? STATUS_OK : STATUS_REFUSED;
+}
+
+static int confirm(const Context *context, const Order *order, const char *cluster)
 {
         char line[16] = "";
         if (!isatty(STDIN_FILENO) || !context->terminal) {
                 fprintf(stderr,
-                        "mhactl: this is no terminal to ask on: say --yes (mhactl plan failover %s shows what "
-                        "will happen)\n",
-                        cluster);
+                        "mhactl: this is no terminal to ask on: say --yes (mhactl plan %s %s shows what will happen)\n",
+                        order->procedure, cluster);
                 return STATUS_REFUSED;
         }
-        int status = show_plan(context, cluster);
+        int status = order->show(context, cluster);
         if (status != STATUS_OK)
                 return status;
-        printf("\nFail over %s now? [y/N] ", cluster);
+        printf("\n%s %s now? [y/N] ", order->question, cluster);
         fflush(stdout);
         if (fgets(line, sizeof line, stdin) && (strcasecmp(line, "y\n") == 0 || strcasecmp(line, "yes\n") == 0))
                 return STATUS_OK;
@@ -228,27 +259,27 @@ static int confirm(const Context *context, const char *cluster)
         return STATUS_REFUSED;
 }
 
-static int order_failover(const Context *context, Follow *follow)
+static int give(const Context *context, const Order *order, Follow *follow)
 {
         CLEANUP(json_free) Json *answer = NULL;
         Json *parameters = verb_cluster(follow->cluster);
-        json_set(parameters, "options", verb_failover_options(context));
-        int status = verb_call(context, API_FAILOVER, parameters, &answer);
+        json_set(parameters, "options", verb_run_options(context));
+        int status = verb_call(context, order->method, parameters, &answer);
         if (status == STATUS_OK)
                 follow->run = alloc_string(json_get_string(answer, "run"));
         return status;
 }
 
-int verb_failover(const Context *context)
+static int carry_out(const Context *context, const Order *order)
 {
         Follow follow = { .context = context, .cluster = verb_word(context, 0) };
         Failure failure;
-        int status = verb_option(context, OPTION_YES) ? STATUS_OK : confirm(context, follow.cluster);
+        int status = verb_option(context, OPTION_YES) ? STATUS_OK : confirm(context, order, follow.cluster);
         if (status != STATUS_OK)
                 return status;
         if (begin_to_follow(&follow, &failure) < 0)
                 return verb_fail(&failure);
-        status = order_failover(context, &follow);
+        status = give(context, order, &follow);
         if (status == STATUS_OK) {
                 status = follow_to_the_end(&follow);
                 if (status != STATUS_UNREACHABLE)
@@ -257,4 +288,18 @@ int verb_failover(const Context *context)
         call_close(follow.events);
         free(follow.run);
         return status;
+}
+
+int verb_failover(const Context *context)
+{
+        static const Order order = { API_FAILOVER, "failover", "Fail over", show_failover };
+        return carry_out(context, &order);
+}
+
+int verb_switch(const Context *context)
+{
+        static const Order order = { API_SWITCH, "switch", "Switch", show_switch };
+        if (verb_option(context, OPTION_CHECK))
+                return show_switch(context, verb_word(context, 0));
+        return carry_out(context, &order);
 }

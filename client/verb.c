@@ -56,12 +56,14 @@ Json *verb_cluster(const char *cluster)
         return parameters;
 }
 
-Json *verb_failover_options(const Context *context)
+Json *verb_run_options(const Context *context)
 {
         Json *options = json_object();
         json_set_string(options, "to", verb_option(context, OPTION_TO));
         json_set_string(options, "accept_loss", verb_option(context, OPTION_ACCEPT_LOSS));
         if (verb_option(context, OPTION_IGNORE_LAST_FAILOVER))
                 json_set_bool(options, "ignore_last_failover", true);
+        if (verb_option(context, OPTION_NO_DEMOTE))
+                json_set_bool(options, "no_demote", true);
         return options;
 }

@@ -37,8 +37,8 @@ void verb_print(const Context *context, const Json *answer, Text *text);
 int verb_call(const Context *context, ApiId id, Json *parameters, Json **ret);
 /* {"cluster": …}, empty when cluster is NULL. */
 Json *verb_cluster(const char *cluster);
-/* The options of a failover as the API wants them. */
-Json *verb_failover_options(const Context *context);
+/* The options of a failover or a switchover as the API wants them. */
+Json *verb_run_options(const Context *context);
 
 int verb_status(const Context *context);
 int verb_check(const Context *context);
@@ -47,6 +47,7 @@ int verb_report(const Context *context);
 int verb_history(const Context *context);
 int verb_version(const Context *context);
 int verb_failover(const Context *context);
+int verb_switch(const Context *context);
 int verb_pause(const Context *context);
 int verb_resume(const Context *context);
 int verb_acknowledge(const Context *context);

@@ -16,6 +16,16 @@ static const ApiParameter procedure_options[API_PARAMETERS_MAX] = {
         { "to", API_STRING },
         { "ignore_last_failover", API_BOOL },
         { "accept_loss", API_STRING },
+        { "no_demote", API_BOOL },
+};
+static const ApiParameter switch_options[API_PARAMETERS_MAX] = {
+        { "to", API_STRING },
+        { "no_demote", API_BOOL },
+};
+static const ApiParameter failover_options[API_PARAMETERS_MAX] = {
+        { "to", API_STRING },
+        { "ignore_last_failover", API_BOOL },
+        { "accept_loss", API_STRING },
 };
 static const ApiParameter run_options[API_PARAMETERS_MAX] = {
         { "server", API_STRING },
@@ -39,7 +49,9 @@ static const ApiMethod methods[_API_MAX] = {
         [API_PLAN] = { MHAD, "Plan", API_READS, "what a procedure would do, step by step",
                 { ONE_CLUSTER, { "procedure", API_STRING, true }, OPTIONS(procedure_options) } },
         [API_FAILOVER] = { MHAD, "Failover", API_CHANGES, "fail over a cluster whose primary is dead",
-                { ONE_CLUSTER, OPTIONS(procedure_options) } },
+                { ONE_CLUSTER, OPTIONS(failover_options) } },
+        [API_SWITCH] = { MHAD, "Switch", API_CHANGES, "hand the primary role of a healthy cluster over",
+                { ONE_CLUSTER, OPTIONS(switch_options) } },
         [API_PAUSE] = { MHAD, "Pause", API_CHANGES, "switch automatic failover off for a while",
                 { ONE_CLUSTER, { "reason", API_STRING }, { "for_ms", API_INT } } },
         [API_RESUME] = { MHAD, "Resume", API_CHANGES, "switch automatic failover on again", { ONE_CLUSTER } },

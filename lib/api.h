@@ -14,6 +14,7 @@ typedef enum ApiId {
         API_CHECK,
         API_PLAN,
         API_FAILOVER,
+        API_SWITCH,
         API_PAUSE,
         API_RESUME,
         API_ACKNOWLEDGE,
@@ -39,7 +40,7 @@ typedef enum ApiType {
         API_OBJECT, /* with members of its own */
 } ApiType;
 
-#define API_PARAMETERS_MAX 4
+#define API_PARAMETERS_MAX 5
 
 typedef struct ApiParameter {
         const char *name; /* NULL ends the list */

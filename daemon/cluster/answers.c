@@ -7,6 +7,7 @@
 #include "failover.h"
 #include "file.h"
 #include "report.h"
+#include "switchover.h"
 #include "text.h"
 
 /* How long a plan may ask the servers. */
@@ -248,12 +249,90 @@ static void on_plan(Json *plan, void *userdata)
         done(plan, whose);
 }
 
+static bool is_paused(Cluster *cluster)
+{
+        const Json *paused = json_get(cluster->state.root, "paused");
+        int64_t until = json_get_int(paused, "until", 0);
+        return paused && (until <= 0 || (usec_t) until > loop_now_real(cluster->context.loop));
+}
+
+/* Whom the operator named. */
+static int check_target(Cluster *cluster, const char *to, const char *primary, Failure *reterr)
+{
+        const char *name = cluster->config->name;
+        ssize_t i = cluster_find(cluster, to);
+        if (text_equal(to, primary))
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: %s is the primary already", name, to);
+        if (i < 0) {
+                Text known = { 0 };
+                for (size_t k = 0; k < cluster->config->n_servers; k++) {
+                        text_separate(&known, ", ");
+                        text_add(&known, cluster->config->servers[k].name);
+                }
+                CLEANUP(mem_free) char *list = text_take(&known);
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: there is no server \"%s\": its servers are %s",
+                                   name, to, list);
+        }
+        const ServerView *view = watch_view(cluster->watches[i]);
+        if (view->evidence != EVIDENCE_ALIVE)
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: %s cannot become the primary, it is %s%s%s", name,
+                                   to, view->evidence == EVIDENCE_REFUSED ? "down" : evidence_to_string(view->evidence),
+                                   view->evidence_text ? ": " : "", view->evidence_text ? view->evidence_text : "");
+        if (cluster->topology.entries[i].source != cluster->topology.primary)
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: %s does not replicate from the primary %s", name,
+                                   to, primary);
+        return 0;
+}
+
+/* Why a switchover does not even begin; each a sentence of its own. */
+static int check_switch(Cluster *cluster, const Json *options, Failure *reterr)
+{
+        const char *name = cluster->config->name, *primary = cluster_primary_name(cluster);
+        const char *to = json_get_string(options, "to");
+        static const ProblemId writable[] = { PROBLEM_TWO_PRIMARIES, PROBLEM_WRITABLE_REPLICA };
+        if (cluster->runbook)
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: run %s is under way: mhactl status %s", name,
+                                   runbook_id(cluster->runbook), name);
+        if (is_paused(cluster))
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s is paused: mhactl resume %s first", name, name);
+        for (size_t i = 0; i < ARRAY_LENGTH(writable); i++) {
+                const Problem *problem = topology_find(&cluster->topology, writable[i]);
+                if (problem)
+                        return failure_set(reterr, FAILURE_INVALID, 0, "%s: two servers are writable: %s", name,
+                                           problem->text);
+        }
+        if (!primary)
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: nobody knows which server is the primary", name);
+        const ServerView *view = watch_view(cluster->watches[cluster->topology.primary]);
+        if (view->evidence != EVIDENCE_ALIVE)
+                return failure_set(
+                        reterr, FAILURE_INVALID, 0,
+                        "%s: the primary %s is not alive (%s): a switchover is for a healthy one, see mhactl "
+                        "failover",
+                        name, primary, evidence_to_string(view->evidence));
+        if (cluster->now != CLUSTER_STEADY)
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s is %s, not steady: try again in a moment", name,
+                                   cluster_state_to_string(cluster->now));
+        return to ? check_target(cluster, to, primary, reterr) : 0;
+}
+
+static Json *refusal(Cluster *cluster, const Json *options)
+{
+        Json *texts = json_array();
+        Failure failure = { 0 };
+        if (check_switch(cluster, options, &failure) < 0)
+                json_append_string(texts, failure.text);
+        return texts;
+}
+
 int cluster_plan(Cluster *cluster, const char *procedure, const Json *options, cluster_plan_fn done, void *userdata,
                  Failure *reterr)
 {
         const char *primary = cluster_primary_name(cluster);
-        if (procedure && !text_equal(procedure, failover.name))
-                return failure_set(reterr, FAILURE_INVALID, 0, "there is no procedure \"%s\": only failover",
+        bool switching = text_equal(procedure, switchover.name) || text_equal(procedure, "switch");
+        const Procedure *which = switching ? &switchover : &failover;
+        if (procedure && !switching && !text_equal(procedure, failover.name))
+                return failure_set(reterr, FAILURE_INVALID, 0, "there is no procedure \"%s\": only failover and switch",
                                    procedure);
         if (!primary)
                 return failure_set(reterr, FAILURE_INVALID, 0, "%s: nobody knows which server is the primary",
@@ -261,10 +340,10 @@ int cluster_plan(Cluster *cluster, const char *procedure, const Json *options, c
         PlanRequest *request = ALLOC(PlanRequest);
         *request = (PlanRequest){ .cluster = cluster, .done = done, .userdata = userdata, .next = cluster->plans };
         cluster->plans = request;
-        request->blocked = guard_texts(cluster);
-        Facts facts = runs_facts(cluster, primary, options, failover.name);
+        request->blocked = switching ? refusal(cluster, options) : guard_texts(cluster);
+        Facts facts = runs_facts(cluster, primary, options, which->name);
         json_set_bool(facts.root, "planning", true);
-        request->plan = runbook_plan(cluster->context.loop, cluster->exec, &failover, facts,
+        request->plan = runbook_plan(cluster->context.loop, cluster->exec, which, facts,
                                      usec_add(loop_now(cluster->context.loop), PLAN_TIMEOUT), on_plan, request);
         return 0;
 }
@@ -381,6 +460,21 @@ int cluster_failover(Cluster *cluster, const Json *options, const char *by, Json
         CLEANUP(json_free) Json *with = options ? json_copy(options) : json_object();
         json_set_string(with, "by", by);
         int r = runs_failover(cluster, with, reterr);
+        if (r < 0)
+                return r;
+        *ret = json_object();
+        json_set_string(*ret, "run", runbook_id(cluster->runbook));
+        return 0;
+}
+
+int cluster_switch(Cluster *cluster, const Json *options, const char *by, Json **ret, Failure *reterr)
+{
+        int r = check_switch(cluster, options, reterr);
+        if (r < 0)
+                return r;
+        CLEANUP(json_free) Json *with = options ? json_copy(options) : json_object();
+        json_set_string(with, "by", by);
+        r = runs_switchover(cluster, with, reterr);
         if (r < 0)
                 return r;
         *ret = json_object();

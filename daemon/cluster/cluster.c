@@ -243,6 +243,7 @@ static int make_exec(Cluster *cluster, Failure *reterr)
                 { "start", const_list(hooks->start), hooks->timeout },
                 { "report", const_list(hooks->report), hooks->timeout },
                 { "shutdown", const_list(hooks->shutdown), hooks->timeout },
+                { "abort", const_list(hooks->abort), hooks->timeout },
         };
         ExecHook configured[ARRAY_LENGTH(known)];
         size_t n = 0;

@@ -12,7 +12,7 @@ void fenced_add(Cluster *cluster, const char *server)
                 json_append_string(list, server);
 }
 
-static void fenced_remove(Cluster *cluster, const char *server)
+void fenced_remove(Cluster *cluster, const char *server)
 {
         Json *rest = json_array();
         JSON_FOREACH(name, json_get(cluster->state.root, "fenced"))

@@ -79,6 +79,7 @@ GuardReasons suspect_guards(Cluster *cluster, bool with_candidate);
 /* runs.c */
 Facts runs_facts(Cluster *cluster, const char *old_primary, const Json *options, const char *procedure);
 int runs_failover(Cluster *cluster, const Json *options, Failure *reterr);
+int runs_switchover(Cluster *cluster, const Json *options, Failure *reterr);
 void runs_watch(Cluster *cluster);  /* what the watches mean for the run under way */
 void runs_resume(Cluster *cluster); /* when it is time */
 int runs_open_journal(Cluster *cluster, Failure *reterr);
@@ -91,5 +92,6 @@ void answers_done(Cluster *cluster);
 
 /* fenced.c */
 void fenced_add(Cluster *cluster, const char *server);
+void fenced_remove(Cluster *cluster, const char *server); /* and saves the state, in any case */
 void fenced_watch(Cluster *cluster);
 void fenced_done(Cluster *cluster);

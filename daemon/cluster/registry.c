@@ -557,6 +557,14 @@ int registry_failover(Registry *registry, const char *cluster, const Json *optio
         return r < 0 ? r : cluster_failover(one, options, asker->who, ret, reterr);
 }
 
+int registry_switch(Registry *registry, const char *cluster, const Json *options, const Asker *asker, Json **ret,
+                    Failure *reterr)
+{
+        Cluster *one = NULL;
+        int r = get(registry, cluster, &one, reterr);
+        return r < 0 ? r : cluster_switch(one, options, asker->who, ret, reterr);
+}
+
 int registry_pause(Registry *registry, const char *cluster, const char *reason, usec_t for_how_long, const Asker *asker,
                    Json **ret, Failure *reterr)
 {

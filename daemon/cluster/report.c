@@ -44,8 +44,33 @@ static Json *times_of(const Json *run, const Facts *facts)
         set_time(times, "started", json_get_int(first, "started", 0));
         set_time(times, "opened", step_time(run, "open-candidate", "ended"));
         set_time(times, "address", step_time(run, "move-address", "ended"));
+        set_time(times, "address", step_time(run, "give-address", "ended"));
+        set_time(times, "blocked", json_get_int(find_step(run, "block-writes"), "started", 0));
+        set_time(times, "unblocked", step_time(run, "unblock-writes", "ended"));
         set_time(times, "ended", last);
         return times;
+}
+
+static const char *target_verdict(const Json *run, const char *step, const char *server)
+{
+        return json_get_string(json_get(json_get(find_step(run, step), "targets"), server), "verdict");
+}
+
+/* The old primary after a switchover. */
+static void set_handed_over(const Json *run, const char *name, Json *result)
+{
+        const Json *target = json_get(json_get(find_step(run, "demote"), "targets"), name);
+        const char *verdict = target_verdict(run, "demote", name);
+        if (!step_time(run, "open-candidate", "ended")) {
+                json_set_string(result, "state", "primary");
+                bool well = !find_step(run, "unblock-writes") || step_time(run, "unblock-writes", "ended") ||
+                            text_equal(json_get_string(find_step(run, "unblock-writes"), "state"), "skipped");
+                json_set_string(result, "text", well ? "takes writes" : "may still be read-only: look at it");
+                return;
+        }
+        json_set_string(result, "state", text_equal(verdict, "met") ? "replica" : target ? "not attached" : "detached");
+        json_set_string(result, "text",
+                        target ? json_get_string(target, "why") : "is read-only and follows nobody, as ordered");
 }
 
 /* How each server was left, from the last thing that was found out about it. */
@@ -53,10 +78,15 @@ static Json *server_result(const Json *run, const Facts *facts, const char *name
 {
         Json *result = json_object();
         json_set_string(result, "name", name);
+        bool handed_over = text_equal(facts_string(facts, "procedure"), "switchover");
         const char *old = facts_string(facts, "old_primary"), *candidate = facts_string(facts, "candidate");
         if (text_equal(name, candidate) && step_time(run, "open-candidate", "ended")) {
                 json_set_string(result, "state", "primary");
                 json_set_string(result, "text", "takes writes");
+                return result;
+        }
+        if (text_equal(name, old) && handed_over) {
+                set_handed_over(run, name, result);
                 return result;
         }
         if (text_equal(name, old)) {
@@ -122,7 +152,11 @@ static void add_times(Text *out, const Json *times)
         add_time(out, times, "suspected", "suspected", 0);
         add_time(out, times, "verdict", "verdict", origin);
         add_time(out, times, "started", "run started", origin);
+        add_time(out, times, "blocked", "writes blocked", origin);
+        if (!origin)
+                origin = json_get_int(times, "blocked", 0);
         add_time(out, times, "opened", "new primary open", origin);
+        add_time(out, times, "unblocked", "old primary writable again", origin);
         add_time(out, times, "address", "address moved", origin);
         add_time(out, times, "ended", "all done", origin);
 }
@@ -192,6 +226,16 @@ static char *render(const Json *report, const Json *run)
         return text_take(&out);
 }
 
+/* As the daemon saw it: clients wait a little longer, for the address. */
+static void set_write_block(Json *report)
+{
+        const Json *times = json_get(report, "times");
+        int64_t blocked = json_get_int(times, "blocked", 0), opened = json_get_int(times, "opened", 0);
+        int64_t end = opened ? opened : json_get_int(times, "unblocked", 0);
+        if (blocked > 0 && end >= blocked)
+                json_set_int(report, "write_block_ms", (end - blocked + 500) / 1000);
+}
+
 Json *report_make(const Json *run, const Facts *facts)
 {
         Json *report = json_object();
@@ -204,6 +248,7 @@ Json *report_make(const Json *run, const Facts *facts)
         if (step_time(run, "open-candidate", "ended"))
                 json_set_string(report, "new_primary", facts_string(facts, "candidate"));
         json_set(report, "times", times_of(run, facts));
+        set_write_block(report);
         json_set(report, "verdict", json_copy(json_get(facts->root, "verdict")));
         json_set(report, "steps", json_copy(json_get(run, "steps")));
         json_set(report, "candidates", candidates_of(facts));
@@ -231,7 +276,8 @@ char *report_summary(const Json *report)
         {
                 const char *state = json_get_string(server, "state");
                 attached += text_equal(state, "replica");
-                others += !text_equal(state, "primary") && !text_equal(json_get_string(server, "name"), old);
+                others += !text_equal(state, "primary") &&
+                          (text_equal(state, "replica") || !text_equal(json_get_string(server, "name"), old));
         }
         if (!new_primary)
                 return text_format("%s %s: no server was opened%s%s", json_get_string(report, "procedure"),
@@ -241,6 +287,8 @@ char *report_summary(const Json *report)
         text_addf(&out, "%s -> %s", old ? old : "?", new_primary);
         if (suspected > 0 && opened > suspected)
                 text_addf(&out, ", writable %" PRId64 " ms after the first suspicion", (opened - suspected) / 1000);
+        if (json_has(report, "write_block_ms"))
+                text_addf(&out, ", writes blocked for %" PRId64 " ms", json_get_int(report, "write_block_ms", 0));
         text_addf(&out, ", %zu of %zu replicas follow", attached, others);
         if (json_has(report, "loss"))
                 text_addf(&out, ", loss: %s", json_get_string(json_get(report, "loss"), "verdict"));

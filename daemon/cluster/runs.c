@@ -10,6 +10,7 @@
 #include "failover.h"
 #include "file.h"
 #include "report.h"
+#include "switchover.h"
 #include "text.h"
 
 /* How long a former run waits to hear from the old primary before it goes on, and pauses after an aborted run. */
@@ -17,7 +18,7 @@
 #define RETRY_PAUSE (2 * USEC_SEC)
 #define RETRIES_MAX 3
 
-static const Procedure *const procedures[] = { &failover };
+static const Procedure *const procedures[] = { &failover, &switchover };
 
 static const Procedure *find_procedure(const char *name)
 {
@@ -73,7 +74,14 @@ static Json *frozen_config(const Cluster *cluster, ssize_t old, const Json *opti
         set_ms(timeouts, "detach-candidate", 90 * USEC_SEC);
         set_ms(timeouts, "repoint-replicas", rules->repoint_timeout);
         set_ms(timeouts, "verify-replication", rules->repoint_timeout);
-        static const char *const hooks[] = { "prepare-hook", "stop-hook", "shutdown-hook", "start-hook" };
+        set_ms(timeouts, "catch-up", rules->apply_timeout);
+        set_ms(timeouts, "catch-up-again", rules->apply_timeout);
+        static const char *const block[] = { "block-writes", "give-address", "reach-end", "end-waiting",
+                                             "still-blocked" };
+        for (size_t i = 0; i < ARRAY_LENGTH(block); i++)
+                set_ms(timeouts, block[i], config->switchover.max_write_block);
+        set_ms(timeouts, "end-late-sessions", usec_add(config->switchover.kill_grace, 10 * USEC_SEC));
+        static const char *const hooks[] = { "prepare-hook", "stop-hook", "shutdown-hook", "start-hook", "abort-hook" };
         for (size_t i = 0; i < ARRAY_LENGTH(hooks); i++)
                 set_ms(timeouts, hooks[i], usec_add(config->hooks.timeout, 5 * USEC_SEC));
         return json;
@@ -130,13 +138,17 @@ Facts runs_facts(Cluster *cluster, const char *old_primary, const Json *options,
         json_set_string(facts.root, "old_primary", old_primary);
         json_set_string(facts.root, "told_candidate", json_get_string(options, "to"));
         json_set_string(facts.root, "ordered_by", json_get_string(options, "by"));
-        json_set(facts.root, "verdict", verdict_facts(cluster));
+        json_set_bool(facts.root, "no_demote", json_get_bool(options, "no_demote", false));
+        if (!text_equal(procedure, switchover.name))
+                json_set(facts.root, "verdict", verdict_facts(cluster));
         json_set_bool(facts.root, "unreachable_for_all", cluster->unanimous);
         json_set_int(facts.root, "epoch", json_get_int(cluster->state.root, "epoch", 0) + 1);
         Json *times = json_ensure_object(facts.root, "times");
-        set_time(times, "last_good", cluster->last_good_real);
-        set_time(times, "suspected", cluster->suspected_real);
-        set_time(times, "verdict", loop_now_real(cluster->context.loop));
+        if (!text_equal(procedure, switchover.name)) {
+                set_time(times, "last_good", cluster->last_good_real);
+                set_time(times, "suspected", cluster->suspected_real);
+                set_time(times, "verdict", loop_now_real(cluster->context.loop));
+        }
         return facts;
 }
 
@@ -167,6 +179,12 @@ Json *runs_if_primary_died(Cluster *cluster)
         return result;
 }
 
+static bool is_failover(const Cluster *cluster)
+{
+        const Facts *facts = runbook_facts(cluster->runbook);
+        return !facts->root || !text_equal(facts_string(facts, "procedure"), switchover.name);
+}
+
 static void on_event(const RunEvent *event, void *userdata)
 {
         Cluster *cluster = userdata;
@@ -176,7 +194,8 @@ static void on_event(const RunEvent *event, void *userdata)
         const char *name = cluster->config->name, *server = event->server ? event->server : "";
         const char *colon = *server ? ": " : "";
         if (event->kind == RUN_EVENT_TARGET_SETTLED && event->verdict == VERDICT_MET &&
-            text_equal(event->step->name, "move-address"))
+            (text_equal(event->step->name, "move-address") || text_equal(event->step->name, "give-address") ||
+             text_equal(event->step->name, "keep-address")))
                 json_set_string(cluster->state.root, "address_on", server);
         switch (event->kind) {
         case RUN_EVENT_STEP_STARTED:
@@ -199,11 +218,12 @@ static void on_event(const RunEvent *event, void *userdata)
                 break;
         case RUN_EVENT_STEP_ENDED:
                 if (text_equal(event->step->name, "open-candidate") && event->verdict == VERDICT_MET) {
+                        const char *opened = facts_string(runbook_facts(cluster->runbook), "candidate");
                         cluster->run_opened = true;
-                        fenced_add(cluster, cluster->run_old);
-                        json_set_string(cluster->state.root, "known_primary",
-                                        facts_string(runbook_facts(cluster->runbook), "candidate"));
-                        cluster_save(cluster);
+                        if (is_failover(cluster))
+                                fenced_add(cluster, cluster->run_old);
+                        json_set_string(cluster->state.root, "known_primary", opened);
+                        fenced_remove(cluster, opened); /* which saves */
                 }
                 break;
         case RUN_EVENT_UNDOING:
@@ -268,7 +288,7 @@ static void write_report(Cluster *cluster, RunOutcome outcome)
 static void remember(Cluster *cluster, RunOutcome outcome)
 {
         const Facts *facts = runbook_facts(cluster->runbook);
-        if (outcome != RUN_ABORTED || cluster->run_opened) {
+        if (is_failover(cluster) && (outcome != RUN_ABORTED || cluster->run_opened)) {
                 Json *last = json_ensure_object(cluster->state.root, "last_failover");
                 json_set_string(last, "run", facts_string(facts, "run"));
                 json_set_int(last, "time", (int64_t) loop_now_real(cluster->context.loop));
@@ -310,9 +330,11 @@ static void on_done(Runbook *runbook, RunOutcome outcome, const char *why, void 
                 cluster_transition(cluster, CLUSTER_RUN_COMPLETED, why);
                 break;
         case RUN_ABORTED:
-                cluster->n_aborted++;
-                cluster->retry_at = usec_add(loop_now(cluster->context.loop),
-                                             cluster->n_aborted >= RETRIES_MAX ? USEC_MINUTE : RETRY_PAUSE);
+                if (is_failover(cluster)) {
+                        cluster->n_aborted++;
+                        cluster->retry_at = usec_add(loop_now(cluster->context.loop),
+                                                     cluster->n_aborted >= RETRIES_MAX ? USEC_MINUTE : RETRY_PAUSE);
+                }
                 log_event(EVENT_RUN_ABORTED, &fields, "%s: the run was given up and undone: %s", name, why);
                 forget_run(cluster);
                 cluster_transition(cluster, CLUSTER_RUN_ABORTED, why);
@@ -331,12 +353,12 @@ static void on_done(Runbook *runbook, RunOutcome outcome, const char *why, void 
         }
 }
 
-int runs_failover(Cluster *cluster, const Json *options, Failure *reterr)
+static int begin(Cluster *cluster, const Procedure *procedure, const Json *options, Failure *reterr)
 {
         const char *old = cluster_primary_name(cluster);
         LogFields fields = cluster_fields(cluster, old);
-        Facts facts = runs_facts(cluster, old, options, failover.name);
-        cluster->runbook = runbook_new(cluster->context.loop, cluster->exec, cluster->journal, &failover, on_event,
+        Facts facts = runs_facts(cluster, old, options, procedure->name);
+        cluster->runbook = runbook_new(cluster->context.loop, cluster->exec, cluster->journal, procedure, on_event,
                                        on_done, cluster);
         cluster->run_old = alloc_string(old);
         cluster->run_opened = false;
@@ -348,10 +370,20 @@ int runs_failover(Cluster *cluster, const Json *options, Failure *reterr)
                 return r;
         }
         fields.run = runbook_id(cluster->runbook);
-        log_event(EVENT_RUN_STARTED, &fields, "%s: failover begins: primary %s is to be replaced",
-                  cluster->config->name, old);
+        log_event(EVENT_RUN_STARTED, &fields, "%s: %s begins: primary %s is to be replaced", cluster->config->name,
+                  procedure->name, old);
         cluster_transition(cluster, CLUSTER_RUN_BEGUN, NULL);
         return 0;
+}
+
+int runs_failover(Cluster *cluster, const Json *options, Failure *reterr)
+{
+        return begin(cluster, &failover, options, reterr);
+}
+
+int runs_switchover(Cluster *cluster, const Json *options, Failure *reterr)
+{
+        return begin(cluster, &switchover, options, reterr);
 }
 
 int runs_open_journal(Cluster *cluster, Failure *reterr)
@@ -366,7 +398,7 @@ int runs_open_journal(Cluster *cluster, Failure *reterr)
         if (journal_open_run(cluster->journal)) {
                 cluster->resume_pending = true;
                 cluster->resume_by = usec_add(loop_now(cluster->context.loop), RESUME_WAIT);
-                timer_set(cluster->evaluation, cluster->resume_by);
+                timer_set_in(cluster->evaluation, 0);
         }
         return 0;
 }
@@ -397,8 +429,11 @@ void runs_resume(Cluster *cluster)
         const char *old = json_get_string(initial, "old_primary"), *name = json_get_string(initial, "procedure");
         ssize_t i = cluster_find(cluster, old);
         usec_t now = loop_now(cluster->context.loop);
-        if (now < cluster->resume_by && i >= 0 && !watch_asked_at(cluster->watches[i]))
+        bool waits = !text_equal(name, switchover.name); /* whose clients may be waiting */
+        if (waits && now < cluster->resume_by && i >= 0 && !watch_asked_at(cluster->watches[i])) {
+                timer_set(cluster->evaluation, cluster->resume_by);
                 return;
+        }
         cluster->resume_pending = false;
         Failure failure = { 0 };
         const Procedure *procedure = find_procedure(name ? name : failover.name);
@@ -421,11 +456,11 @@ void runs_resume(Cluster *cluster)
         runs_watch(cluster);
 }
 
-/* Nothing is changed for good before the opening: when the old primary answers after all, it stays the primary. */
+/* Nothing is changed for good before the opening: when a dead primary answers after all, it stays the primary. */
 void runs_watch(Cluster *cluster)
 {
         ssize_t i = cluster_find(cluster, cluster->run_old);
-        if (!cluster->runbook || cluster->run_opened || i < 0)
+        if (!cluster->runbook || cluster->run_opened || i < 0 || !is_failover(cluster))
                 return;
         const ServerView *view = watch_view(cluster->watches[i]);
         if (view->evidence != EVIDENCE_ALIVE || !view->ticked || view->read_only)

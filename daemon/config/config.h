@@ -110,7 +110,7 @@ typedef struct FenceConfig {
 
 /* Each is an argument list that ends with NULL, or NULL: no such hook. */
 typedef struct HooksConfig {
-        char **prepare, **stop, **start, **report, **shutdown;
+        char **prepare, **stop, **start, **report, **shutdown, **abort;
         usec_t timeout;
 } HooksConfig;
 
@@ -143,6 +143,23 @@ typedef struct FailoverConfig {
         unsigned keep_runs;
 } FailoverConfig;
 
+typedef enum SwitchoverKill {
+        SWITCHOVER_KILL_ALL,
+        SWITCHOVER_KILL_NONE,
+        SWITCHOVER_KILL_AFTER_GRACE,
+        _SWITCHOVER_KILL_MAX,
+        _SWITCHOVER_KILL_INVALID = -22,
+} SwitchoverKill;
+
+typedef struct SwitchoverConfig {
+        usec_t max_lag;
+        usec_t running_updates_limit, running_seconds_limit;
+        usec_t max_write_block;
+        SwitchoverKill kill_sessions;
+        usec_t kill_grace;
+        bool demote;
+} SwitchoverConfig;
+
 typedef struct ClusterConfig {
         char *name;
         char *file; /* where it was read from */
@@ -158,6 +175,7 @@ typedef struct ClusterConfig {
         FenceConfig fence;
         HooksConfig hooks;
         FailoverConfig failover;
+        SwitchoverConfig switchover;
 } ClusterConfig;
 
 typedef struct Config {
@@ -182,6 +200,8 @@ const char *failover_mode_to_string(FailoverMode mode);
 FailoverMode failover_mode_from_string(const char *name);
 const char *failover_unreachable_to_string(FailoverUnreachable what);
 FailoverUnreachable failover_unreachable_from_string(const char *name);
+const char *switchover_kill_to_string(SwitchoverKill kill);
+SwitchoverKill switchover_kill_from_string(const char *name);
 
 /* Reads the main file and every clusters.d/NAME.yaml beside it, and the secrets they name. All errors are appended to
  * errors (strings "file:line:column: text"), none of which holds a secret; -EINVAL when there is one, and *ret is not

@@ -32,6 +32,12 @@ static const char *const modes[] = {
 static const char *const unreachables[] = {
         [FAILOVER_UNREACHABLE_CONTINUE] = "continue", [FAILOVER_UNREACHABLE_ABORT] = "abort", NULL
 };
+static const char *const kills[] = {
+        [SWITCHOVER_KILL_ALL] = "all",
+        [SWITCHOVER_KILL_NONE] = "none",
+        [SWITCHOVER_KILL_AFTER_GRACE] = "after-grace",
+        NULL,
+};
 static const char *const promotions[] = {
         [PROMOTION_ALLOW] = "allow", [PROMOTION_PREFER] = "prefer", [PROMOTION_NEVER] = "never", NULL
 };
@@ -43,6 +49,7 @@ ENUM_STRINGS(detection_action, DetectionAction, actions)
 ENUM_STRINGS(fence_policy, FencePolicy, policies)
 ENUM_STRINGS(failover_mode, FailoverMode, modes)
 ENUM_STRINGS(failover_unreachable, FailoverUnreachable, unreachables)
+ENUM_STRINGS(switchover_kill, SwitchoverKill, kills)
 
 /* clang-format off */
 #define MAIN(path_, type_, member_) .scope = SCHEMA_MAIN, .path = path_, .type = type_, .offset = offsetof(Config, member_)
@@ -201,6 +208,8 @@ const SchemaRow schema_rows[] = {
           .meaning = "After the run, whatever its outcome, with the report." },
         { CLUSTER("hooks.shutdown", SCHEMA_ARGUMENTS, hooks.shutdown), .effect = SCHEMA_NEXT_RUN, .mha = "shutdown_script",
           .meaning = "Powers the host of the old primary off, when the database could not be stopped over SSH. Status 0 says that it is off." },
+        { CLUSTER("hooks.abort", SCHEMA_ARGUMENTS, hooks.abort), .effect = SCHEMA_NEXT_RUN,
+          .meaning = "When a switchover is taken back: puts the clients back to the old primary." },
         { CLUSTER("hooks.timeout", SCHEMA_DURATION, hooks.timeout), .otherwise = "30s", .min = 100 * USEC_MSEC, .max = USEC_HOUR, .effect = SCHEMA_NEXT_RUN,
           .meaning = "How long a hook may run before it is ended and counts as failed." },
 
@@ -225,6 +234,22 @@ const SchemaRow schema_rows[] = {
           .meaning = "How long a replica may take to follow the new primary before it is left and reported." },
         { CLUSTER("failover.keep_runs", SCHEMA_COUNT, failover.keep_runs), .otherwise = "50", .min = 1, .max = 10000,
           .meaning = "How many ended runs stay in the journal, with their reports." },
+
+        { SECTION(SCHEMA_CLUSTER, "switchover"), .meaning = "When and how a switchover (mhactl switch) is done." },
+        { CLUSTER("switchover.max_lag", SCHEMA_DURATION, switchover.max_lag), .otherwise = "30s", .min = USEC_SEC, .max = USEC_DAY, .effect = SCHEMA_NEXT_RUN, .mha = "seconds_behind_master",
+          .meaning = "Refused when a replica is farther behind, unless it is so on purpose. Before writes are blocked, the candidate catches up." },
+        { CLUSTER("switchover.running_updates_limit", SCHEMA_DURATION, switchover.running_updates_limit), .otherwise = "1s", .min = USEC_SEC, .max = USEC_DAY, .effect = SCHEMA_NEXT_RUN, .mha = "--running_updates_limit",
+          .meaning = "Refused when a statement that may change data has been running on the primary for so long, or a transaction with changes has been open." },
+        { CLUSTER("switchover.running_seconds_limit", SCHEMA_DURATION, switchover.running_seconds_limit), .otherwise = "10s", .min = USEC_SEC, .max = USEC_DAY, .effect = SCHEMA_NEXT_RUN, .mha = "--running_seconds_limit",
+          .meaning = "Refused when any statement of a client has been running on the candidate for so long." },
+        { CLUSTER("switchover.max_write_block", SCHEMA_DURATION, switchover.max_write_block), .otherwise = "5s", .min = 100 * USEC_MSEC, .max = 10 * USEC_MINUTE, .effect = SCHEMA_NEXT_RUN,
+          .meaning = "How long writes may be blocked before the new primary is opened; past it, everything is taken back." },
+        { CLUSTER("switchover.kill_sessions", SCHEMA_CHOICE, switchover.kill_sessions), .otherwise = "all", .choices = kills, .effect = SCHEMA_NEXT_RUN,
+          .meaning = "Which client sessions are ended on the old primary. all: those whose statements hold the block up at once, the others as soon as the new primary is open. after-grace: the others kill_grace later, so that reads may end; those that came by the virtual address lose their connection with it. none. In any case those that wait for the lock. Never replication, the server's own or the daemon's." },
+        { CLUSTER("switchover.kill_grace", SCHEMA_DURATION, switchover.kill_grace), .otherwise = "5s", .min = USEC_SEC, .max = USEC_HOUR, .effect = SCHEMA_NEXT_RUN,
+          .meaning = "For kill_sessions: after-grace." },
+        { CLUSTER("switchover.demote", SCHEMA_BOOL, switchover.demote), .otherwise = "true", .effect = SCHEMA_NEXT_RUN, .mha = "--orig_master_is_new_slave",
+          .meaning = "Whether the old primary becomes a replica of the new one; else it stays as it is, read-only." },
 };
 /* clang-format on */
 const size_t schema_n_rows = ARRAY_LENGTH(schema_rows);

@@ -58,6 +58,12 @@ static int failover(const Request *request, Json **ret, Failure *reterr)
                                  &request->asker, ret, reterr);
 }
 
+static int switch_over(const Request *request, Json **ret, Failure *reterr)
+{
+        return registry_switch(request->registry, request->cluster, json_get(request->parameters, "options"),
+                               &request->asker, ret, reterr);
+}
+
 static int pause_cluster(const Request *request, Json **ret, Failure *reterr)
 {
         int64_t milliseconds = json_get_int(request->parameters, "for_ms", -1);
@@ -112,7 +118,7 @@ static const method_fn handlers[_API_MAX] = {
         [API_GET_INFO] = get_info, [API_STATUS] = status,       [API_CHECK] = check,   [API_PLAN] = plan,
         [API_FAILOVER] = failover, [API_PAUSE] = pause_cluster, [API_RESUME] = resume, [API_ACKNOWLEDGE] = acknowledge,
         [API_RUN] = run,           [API_EVENTS] = events,       [API_REPORT] = report, [API_HISTORY] = history,
-        [API_VERSION] = version,
+        [API_VERSION] = version,   [API_SWITCH] = switch_over,
 };
 
 static Answer answer_error(const char *error, const char *name, const char *value)

@@ -231,54 +231,9 @@ void judge_still_blocked(const Facts *facts, const char *server, const Replies *
 
 /* Sessions */
 
-enum { SESSIONS_CLOCK, SESSIONS_CLIENTS };
+enum { WAITING_LOCK, WAITING_SESSIONS };
 
-bool skip_end_sessions(const Facts *facts)
-{
-        return text_equal(facts_config_string(facts, "switchover.kill_sessions"), "none");
-}
-
-void ask_sessions(const Facts *facts, const char *server, Script *script)
-{
-        ask_lock(script);
-        script_sql(script, "SELECT id FROM information_schema.processlist WHERE %s AND id <= %" PRId64,
-                   check_is_client(), facts_server_int(facts, server, "last_session", 0));
-}
-
-static bool grace_is_over(const Facts *facts, const char *server, const Replies *replies)
-{
-        const char *now = reply_get(replies_at(replies, SESSIONS_CLOCK), 0, "now");
-        int64_t grace = text_equal(facts_config_string(facts, "switchover.kill_sessions"), "after-grace")
-                                ? facts_config_int(facts, "switchover.kill_grace_ms", 5000) / 1000
-                                : 0;
-        return now && strtoll(now, NULL, 10) >= facts_server_int(facts, server, "blocked_at", 0) + grace;
-}
-
-void judge_sessions_ended(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
-{
-        size_t n = replies_at(replies, SESSIONS_CLIENTS)->n_rows;
-        if (n > 0)
-                judge_as(judgement, VERDICT_UNMET, "%zu client session%s left%s", n, n == 1 ? " is" : "s are",
-                         grace_is_over(facts, server, replies) ? "" : ", and still may end by itself");
-        else
-                judge_as(judgement, VERDICT_MET, "no client session of before is left");
-}
-
-void act_end_sessions(const Facts *facts, const char *server, const Replies *seen, Script *script)
-{
-        const Reply *clients = replies_at(seen, SESSIONS_CLIENTS);
-        for (size_t i = 0; grace_is_over(facts, server, seen) && i < clients->n_rows; i++)
-                script_try_sql(script, "KILL %s", reply_get(clients, i, "id"));
-}
-
-bool skip_unlock(const Facts *facts)
-{
-        return !needs_lock(facts, facts_string(facts, "old_primary"));
-}
-
-enum { UNLOCK_LOCK, UNLOCK_WAITING };
-
-void ask_unlocked(const Facts *facts, const char *server, Script *script)
+void ask_waiting(const Facts *facts, const char *server, Script *script)
 {
         ask_lock(script);
         script_sql(script,
@@ -286,21 +241,87 @@ void ask_unlocked(const Facts *facts, const char *server, Script *script)
                    check_is_client());
 }
 
+void judge_nobody_waits(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        size_t n = replies_at(replies, WAITING_SESSIONS)->n_rows;
+        if (n > 0)
+                judge_as(judgement, VERDICT_UNMET, "%zu client session%s for a lock", n, n == 1 ? " waits" : "s wait");
+        else
+                judge_as(judgement, VERDICT_MET, "nobody waits for a lock");
+}
+
+static void end_sessions(const Reply *sessions, Script *script)
+{
+        for (size_t i = 0; i < sessions->n_rows; i++)
+                script_try_sql(script, "KILL %s", reply_get(sessions, i, "id"));
+}
+
+void act_end_waiting(const Facts *facts, const char *server, const Replies *seen, Script *script)
+{
+        end_sessions(replies_at(seen, WAITING_SESSIONS), script);
+}
+
+enum { SESSIONS_CLOCK, SESSIONS_CLIENTS };
+
+bool skip_end_sessions(const Facts *facts)
+{
+        const char *which = facts_config_string(facts, "switchover.kill_sessions");
+        return which && !text_equal(which, "all");
+}
+
+bool skip_end_late_sessions(const Facts *facts)
+{
+        return !text_equal(facts_config_string(facts, "switchover.kill_sessions"), "after-grace");
+}
+
+void ask_sessions(const Facts *facts, const char *server, Script *script)
+{
+        ask_lock(script);
+        script_sql(script,
+                   "SELECT id FROM information_schema.processlist WHERE %s AND command <> 'Killed' AND id <= %" PRId64,
+                   check_is_client(), facts_server_int(facts, server, "last_session", 0));
+}
+
+static bool grace_is_over(const Facts *facts, const char *server, const Replies *replies)
+{
+        const char *now = reply_get(replies_at(replies, SESSIONS_CLOCK), 0, "now");
+        int64_t grace = facts_config_int(facts, "switchover.kill_grace_ms", 5000) / 1000;
+        return skip_end_late_sessions(facts) ||
+               (now && strtoll(now, NULL, 10) >= facts_server_int(facts, server, "blocked_at", 0) + grace);
+}
+
+void judge_sessions_ended(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        size_t n = replies_at(replies, SESSIONS_CLIENTS)->n_rows;
+        if (n > 0)
+                judge_as(judgement, VERDICT_UNMET, "%zu client session%s left%s", n, n == 1 ? " is" : "s are",
+                         grace_is_over(facts, server, replies) ? "" : ", and may still end by itself");
+        else
+                judge_as(judgement, VERDICT_MET, "no client session of before is left");
+}
+
+void act_end_sessions(const Facts *facts, const char *server, const Replies *seen, Script *script)
+{
+        if (grace_is_over(facts, server, seen))
+                end_sessions(replies_at(seen, SESSIONS_CLIENTS), script);
+}
+
+bool skip_unlock(const Facts *facts)
+{
+        return !needs_lock(facts, facts_string(facts, "old_primary"));
+}
+
 void judge_unlocked(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
 {
-        bool held = text_equal(reply_get(replies_at(replies, UNLOCK_LOCK), 0, "held"), lock_name(facts));
-        if (held)
+        if (text_equal(reply_get(replies_at(replies, WAITING_LOCK), 0, "held"), lock_name(facts)))
                 judge_as(judgement, VERDICT_UNMET, "the lock is held");
         else
                 judge_as(judgement, VERDICT_MET, "no lock is held");
 }
 
-/* Whoever waits for the lock would write to the old primary when it goes. */
 void act_unlock(const Facts *facts, const char *server, const Replies *seen, Script *script)
 {
-        const Reply *waiting = replies_at(seen, UNLOCK_WAITING);
-        for (size_t i = 0; i < waiting->n_rows; i++)
-                script_try_sql(script, "KILL %s", reply_get(waiting, i, "id"));
+        end_sessions(replies_at(seen, WAITING_SESSIONS), script);
         script_sql(script, "UNLOCK TABLES");
         script_sql(script, "SET @mhad_lock = NULL, @mhad_tried = NULL");
 }

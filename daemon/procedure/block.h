@@ -20,13 +20,18 @@ void judge_reached_end(const Facts *facts, const char *server, const Replies *re
 /* The block has held, and nothing was written since. */
 void judge_still_blocked(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
 
-/* After: no client session of before is left, nor anybody who waits for the lock; then the lock goes. */
+/* Nobody waits for the lock: he would never be answered once the address is gone, or write when the lock is. */
+void ask_waiting(const Facts *facts, const char *server, Script *script);
+void judge_nobody_waits(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
+void act_end_waiting(const Facts *facts, const char *server, const Replies *seen, Script *script);
+
+/* After: no client session of before is left (at once, or after the grace), then no lock. */
 bool skip_end_sessions(const Facts *facts);
+bool skip_end_late_sessions(const Facts *facts);
 void ask_sessions(const Facts *facts, const char *server, Script *script);
 void judge_sessions_ended(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
 void act_end_sessions(const Facts *facts, const char *server, const Replies *seen, Script *script);
 bool skip_unlock(const Facts *facts);
-void ask_unlocked(const Facts *facts, const char *server, Script *script);
 void judge_unlocked(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
 void act_unlock(const Facts *facts, const char *server, const Replies *seen, Script *script);
 

@@ -123,9 +123,21 @@ static char *neighbour_of(const char *ip_with_prefix)
         return alloc_string(inet_ntop(AF_INET, &address, text, sizeof text));
 }
 
-/* Tells the network where the address is now, in the background. Without arping(8) any packet that the address itself sends
- * to an unused neighbour does it too: its ARP request makes every host that knows the address take the sender's link address
- * from it (RFC 826). Repeated, because Linux may ignore a change for a second. */
+/* A gratuitous ARP request, now and some more times in the background, from perl: that is on most hosts, needs no module
+ * for it, and ends when the first is on the wire. Words: device, address. */
+static const char perl_announces[] =
+        "perl -e '($d, $i) = @ARGV; open F, \"/sys/class/net/$d/address\"; ($h = <F>) =~ s/[:\\n]//g; "
+        "open F, \"/sys/class/net/$d/ifindex\"; $n = int <F>; "
+        "($m, $a) = (pack(\"H12\", $h), pack(\"C4\", split /\\./, $i)); "
+        "$f = \"\\xff\" x 6 . $m . pack(\"nnnCCn\", 0x0806, 1, 0x0800, 6, 4, 1) . $m . $a . \"\\0\" x 6 . $a; "
+        "socket S, 17, 3, unpack(\"S\", pack \"n\", 0x0806) or exit 1; "
+        "for (0, 0.02, 0.2, 1, 2) { select undef, undef, undef, $_; $_ and `ip -o addr show to $i` !~ /./ and exit; "
+        "send(S, $f, 0, pack(\"SniSCCa8\", 17, 0x0806, $n, 1, 0, 6, \"\\xff\" x 6)) or exit 1; "
+        "$_ or !fork or exit 0 }'";
+
+/* Tells the network where the address is now. Without perl and arping(8) any packet that the address itself sends to an
+ * unused neighbour does it too: its ARP request makes every host that knows the address take the sender's link address from
+ * it (RFC 826). Repeated as long as the address is there, because Linux may ignore such a change for a second. */
 static char *announcement(const char *ip_with_prefix, const char *device)
 {
         CLEANUP(mem_free) char *ip = bare(ip_with_prefix);
@@ -134,17 +146,19 @@ static char *announcement(const char *ip_with_prefix, const char *device)
                 return alloc_string(":");
         Text packets = { 0 };
         if (other)
-                text_addf(&packets,
-                          "ip route replace %s/32 dev %s src %s; for pause in 0 0.3 1.2; do sleep $pause; "
-                          "ip neigh flush to %s dev %s; bash -c 'echo >/dev/udp/%s/9'; done; "
-                          "ip route del %s/32 dev %s src %s",
-                          other, device, ip, other, device, other, other, device, ip);
+                text_addf(
+                        &packets,
+                        "ip route replace %s/32 dev %s src %s; for pause in 0 0.3 1.2; do sleep $pause; here || break; "
+                        "ip neigh flush to %s dev %s; bash -c 'echo >/dev/udp/%s/9'; done; "
+                        "ip route del %s/32 dev %s src %s",
+                        other, device, ip, other, device, other, other, device, ip);
         else
                 text_add(&packets, ":");
         CLEANUP(mem_free) char *fallback = text_take(&packets);
-        return text_format("( if command -v arping; then arping -q -U -c 3 -I %s %s; else %s; fi ) "
-                           "</dev/null >/dev/null 2>&1 &",
-                           device, ip, fallback);
+        return text_format("{ %s %s %s || { ( here() { ip -o addr show to %s | grep -q .; }; "
+                           "if command -v arping; then for n in 1 2 3; do here && arping -q -U -c 1 -I %s %s; done; "
+                           "else %s; fi ) & } } </dev/null >/dev/null 2>&1",
+                           perl_announces, device, ip, ip, device, ip, fallback);
 }
 
 void judge_address_in_place(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)

@@ -144,7 +144,7 @@ static void plan_decide(Plan *plan, Json *entry)
                 json_set_string(entry, "state", "unknown");
                 json_set_string(plan->json, "why", judgement.why);
                 json_set_bool(plan->json, "complete", false);
-                plan->stopped = true;
+                plan->stopped = !plan_current(plan)->check;
         }
         json_free(judgement.learned);
 }
@@ -176,6 +176,8 @@ static Json *plan_entry(Plan *plan)
         json_set_string(entry, "scope", scope_to_string(step->scope));
         if (text_equal(step->name, plan->procedure->no_return))
                 json_set_bool(entry, "no_return", true);
+        if (step->check)
+                json_set_bool(entry, "check", true);
         json_append(json_ensure_array(plan->json, "steps"), entry);
         return entry;
 }
@@ -200,6 +202,8 @@ static void plan_step(void *userdata)
         }
         const Step *step = plan_current(plan);
         Json *entry = plan_entry(plan);
+        if (!step->check && !json_get_bool(plan->json, "complete", true))
+                plan->stopped = true;
         if (plan->stopped)
                 json_set_string(entry, "state", "unknown");
         else if (step->skip && step->skip(&plan->facts))

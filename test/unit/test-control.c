@@ -149,6 +149,12 @@ int registry_failover(Registry *registry, const char *cluster, const Json *optio
         return failure_set(reterr, FAILURE_INVALID, 0, "the primary is alive");
 }
 
+int registry_switch(Registry *registry, const char *cluster, const Json *options, const Asker *asker, Json **ret,
+                    Failure *reterr)
+{
+        return failure_set(reterr, FAILURE_INVALID, 0, "it is the primary already");
+}
+
 /* The event of "big" is 256 KiB long. */
 int registry_pause(Registry *registry, const char *cluster, const char *reason, usec_t for_how_long, const Asker *asker,
                    Json **ret, Failure *reterr)
