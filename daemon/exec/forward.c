@@ -222,7 +222,7 @@ static void on_deadline(void *userdata)
 static uint16_t random_port(void)
 {
         uint16_t number = 0;
-        (void) getrandom(&number, sizeof number, 0);
+        (void) !getrandom(&number, sizeof number, 0);
         return (uint16_t) (PORT_FIRST + number % PORTS);
 }
 
