@@ -49,6 +49,7 @@ struct Watch {
         usec_t wanted_after; /* hurry: an attempt that began since then is news, whatever it brings */
         bool primary;
         bool ping_table_made;
+        bool write_hung;  /* the last ping: insert did; what else is answered proves nothing until one goes through */
         unsigned round;   /* counts, to ask slow things seldom */
         unsigned pending; /* bit mask of Question */
         Question current;
@@ -189,9 +190,17 @@ static void on_lost(Sql *sql, const Failure *failure, void *userdata)
         connect_now(watch);
 }
 
+static bool is_write(Question question)
+{
+        return question == ASK_PING_SCHEMA || question == ASK_PING_TABLE || question == ASK_INSERT;
+}
+
 static void failed(Watch *watch, const Sql *sql, const Failure *failure)
 {
         bool was_session = !watch->fresh;
+        if (sql == watch->sql && sql_phase(sql) == SQL_PHASE_QUERY && sql_evidence(sql) == SQL_EVIDENCE_SILENCE &&
+            is_write(watch->current))
+                watch->write_hung = true;
         note_failure(watch, sql, failure);
         drop_connection(watch);
         if (was_session)
@@ -289,8 +298,11 @@ static void on_reply(Sql *sql, Reply *reply, void *userdata)
                                                          reply->failure.text, loop_now(watch->loop));
         } else {
                 read_answer(watch, watch->current, reply);
-                note_alive(watch);
         }
+        if (watch->current == ASK_INSERT || !watch->primary || watch->config->detection.ping != DETECTION_PING_INSERT)
+                watch->write_hung = false;
+        if (reply_succeeded(reply) && !watch->write_hung)
+                note_alive(watch);
         if (watch->current <= ASK_REPLICA)
                 watch->last_ping = usec_sub(loop_now(watch->loop), watch->asked_at);
         next_question(watch);
