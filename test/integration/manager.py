@@ -156,7 +156,7 @@ class Manager:
             writer.stop()
         report = self.report()
         if self.lab.mode == "position":
-            behind = [name for name, state in states(report).items() if state == "not attached"]
+            behind = [name for name, state in states(report).items() if state == "not attached" and name not in dead]
             dead = {*dead, *behind}
             for name in behind:
                 status = self.lab[name].status()
