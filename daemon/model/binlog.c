@@ -237,7 +237,8 @@ static int set_position(const BinlogEvent *event, const uint8_t *name, size_t le
                         Failure *reterr)
 {
         Position position = { .offset = offset };
-        if (length == 0 || length >= POSITION_FILE_MAX || memchr(name, '\0', length) || memchr(name, '/', length))
+        if (length == 0 || length >= POSITION_FILE_MAX || memchr(name, '\0', length) || memchr(name, '/', length) ||
+            offset > BINLOG_OFFSET_MAX)
                 return wrong(event, reterr);
         memcpy(position.file, name, length);
         *ret = position;

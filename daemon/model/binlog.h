@@ -19,6 +19,9 @@ enum {
         BINLOG_FORMAT_MAX = 512, /* a format description is shorter (MariaDB 252 bytes, MySQL 9 123) */
 };
 
+/* No file is as long: what says so is damaged. (JSON holds integers up to 2^53.) */
+#define BINLOG_OFFSET_MAX ((uint64_t) 1 << 52)
+
 /* As numbered on the wire; more of them exist. */
 typedef enum BinlogType {
         BINLOG_TYPE_QUERY = 2,

@@ -125,7 +125,7 @@ static int refuse(Failure *reterr, const char *what)
 static bool read_offset(const Json *json, const char *name, uint64_t *ret)
 {
         int64_t value = json_get_int(json, name, -1);
-        if (value < 0)
+        if (value < 0 || value > (int64_t) BINLOG_OFFSET_MAX)
                 return false;
         *ret = (uint64_t) value;
         return true;

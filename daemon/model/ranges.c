@@ -271,7 +271,7 @@ static void set_end(RangeFile *file, uint64_t at, RangesEnd how, const char *nex
 void ranges_end_file(Ranges *ranges, const Position *end, RangesEnd how, const char *next)
 {
         size_t file;
-        if (ranges_put_file(ranges, end->file, &file, NULL) == 0)
+        if (end->offset <= BINLOG_OFFSET_MAX && ranges_put_file(ranges, end->file, &file, NULL) == 0)
                 set_end(&ranges->files[file], end->offset, how, next);
 }
 
@@ -343,6 +343,9 @@ int ranges_add(Ranges *ranges, size_t index, const RangesEvent *event, Failure *
 {
         size_t file;
         bool cut;
+        if (event->end > BINLOG_OFFSET_MAX || event->start.offset >= event->end)
+                return failure_set(reterr, FAILURE_INVALID, 0, "an event of %s cannot end at %" PRIu64,
+                                   event->start.file, event->end);
         int r = ranges_put_file(ranges, event->start.file, &file, reterr);
         if (r < 0)
                 return r;
@@ -389,7 +392,7 @@ static bool may_be_gtid_list(const BinlogFormat *format, uint64_t length)
 bool ranges_add_ignored(Ranges *ranges, const Position *from, uint64_t to)
 {
         size_t index;
-        if (ranges_put_file(ranges, from->file, &index, NULL) < 0)
+        if (to > BINLOG_OFFSET_MAX || ranges_put_file(ranges, from->file, &index, NULL) < 0)
                 return false;
         RangeFile *file = &ranges->files[index];
         BinlogFormat format;
