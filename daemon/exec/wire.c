@@ -156,7 +156,7 @@ int wire_listen(Loop *loop, const char *address, uint16_t port, wire_accept_fn a
                 WireListener **ret, Failure *reterr)
 {
         Address parsed;
-        int fd;
+        int fd = -1;
         if (address_parse(address, port, &parsed) < 0)
                 return failure_set(reterr, FAILURE_INVALID, 0, "%s is no IP address to listen at", address);
         int r = open_port(&parsed, &fd);
