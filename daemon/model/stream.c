@@ -85,7 +85,7 @@ void stream_add_heartbeat(Text *out, bool v2, uint32_t server_id, const Position
         add_field(&body, 1, at->file, strlen(at->file));
         add_field(&body, 2, offset, n);
         text_add_n(&body, "", 1);
-        add_event(out, BINLOG_TYPE_HEARTBEAT_V2, server_id, 0, 0, &body, checksum);
+        add_event(out, BINLOG_TYPE_HEARTBEAT_V2, server_id, (uint32_t) at->offset, 0, &body, checksum);
 }
 
 int stream_add_format(Text *out, const uint8_t *bytes, size_t length, bool in_file, Failure *reterr)

@@ -7,6 +7,7 @@
  *   binlog-dump … + …                              of several sources in one: what they have in common, what is there
  *                                                  and the index itself
  *   binlog-dump ask FROM FILE                      what an index (the line of a file) answers from a position on
+ *   binlog-dump stream LOG POSITION                how a feed of that file begins there, and how it ends, in hexadecimal
  *
  * MHAD_CHUNK is how many bytes are read at once. */
 #include <errno.h>
@@ -18,6 +19,7 @@
 #include "logreader.h"
 #include "ranges.h"
 #include "relaylog.h"
+#include "stream.h"
 
 static size_t chunk = 64 * 1024;
 
@@ -213,6 +215,48 @@ static int ask(int argc, char **argv, Failure *failure)
         return 0;
 }
 
+/* Stream. */
+
+static void print_hex(const char *name, const Text *bytes)
+{
+        printf("%s ", name);
+        for (size_t i = 0; i < bytes->length; i++)
+                printf("%02x", (unsigned char) bytes->data[i]);
+        putchar('\n');
+}
+
+static int keep_format(const BinlogEvent *event, const char *path, void *userdata, Failure *reterr)
+{
+        BinlogFormat *format = userdata;
+        if (format->length == 0)
+                *format = *event->format;
+        return 0;
+}
+
+static int stream(char **argv, Failure *failure)
+{
+        BinlogFormat format = { 0 };
+        Position at;
+        uint64_t end;
+        if (read_log(argv[2], LOGREADER_BINARY, keep_format, &format, &end, failure) < 0 ||
+            position_parse(argv[3], &at, failure) < 0)
+                return fail(failure);
+        Text rotate = { 0 }, description = { 0 }, v1 = { 0 }, v2 = { 0 };
+        stream_add_rotate(&rotate, format.server_id, &at, format.checksum);
+        stream_add_format(&description, format.bytes, format.length, false, NULL);
+        stream_add_heartbeat(&v1, false, format.server_id, &at, format.checksum);
+        stream_add_heartbeat(&v2, true, format.server_id, &at, format.checksum);
+        print_hex("rotate", &rotate);
+        print_hex("format", &description);
+        print_hex("heartbeat", &v1);
+        print_hex("heartbeat2", &v2);
+        text_done(&rotate);
+        text_done(&description);
+        text_done(&v1);
+        text_done(&v2);
+        return 0;
+}
+
 /* Sources one after the other into one index: "primary NAME FILE… + relay NAME ID START FILE… + …". */
 static int make_index(int argc, char **argv, Failure *failure)
 {
@@ -272,5 +316,7 @@ int main(int argc, char **argv)
         }
         if (argc > 1 && strcmp(argv[1], "ask") == 0)
                 return ask(argc, argv, &failure);
+        if (argc == 4 && strcmp(argv[1], "stream") == 0)
+                return stream(argv, &failure);
         return make_index(argc, argv, &failure);
 }
