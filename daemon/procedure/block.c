@@ -178,10 +178,78 @@ void act_block(const Facts *facts, const char *server, const Replies *seen, Scri
         /* Short, so that it is seen in time what is in the way. */
         script_sql(script, "SET lock_wait_timeout = 1, @mhad_tried = '%s'", lock_name(facts));
         dialect_read_only(server_view_dialect(view), script, true);
-        if (!needs_lock(facts, server))
-                return;
-        script_sql(script, "FLUSH TABLES WITH READ LOCK");
-        script_sql(script, "SET @mhad_lock = '%s'", lock_name(facts));
+        if (needs_lock(facts, server)) {
+                script_sql(script, "FLUSH TABLES WITH READ LOCK");
+                script_sql(script, "SET @mhad_lock = '%s'", lock_name(facts));
+        }
+        ask_blocked(facts, server, script);
+}
+
+/* A parallel applier of MySQL tells its position each so many milliseconds: 300, if it is not told otherwise. */
+
+bool skip_pace(const Facts *facts)
+{
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, facts_string(facts, "candidate"));
+        return status_is_gtid(facts) || server_view_gtid_family(view) != GTID_FAMILY_MYSQL ||
+               view->parallel_workers == 0;
+}
+
+void ask_pace(const Facts *facts, const char *server, Script *script)
+{
+        script_sql(script, "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('slave_checkpoint_period', "
+                           "'replica_checkpoint_period')");
+}
+
+void judge_pace_known(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        const char *name = reply_get(replies_at(replies, 0), 0, "Variable_name");
+        const char *value = reply_get(replies_at(replies, 0), 0, "Value");
+        if (name && value) {
+                json_set_string(judge_learned(judgement), "pace_name", name);
+                json_set_int(judge_learned(judgement), "pace", strtoll(value, NULL, 10));
+        }
+        judge_as(judgement, VERDICT_MET, "each %s ms", value ? value : "?");
+}
+
+static int64_t pace_of(const Replies *replies)
+{
+        const char *value = reply_get(replies_at(replies, 0), 0, "Value");
+        return value ? strtoll(value, NULL, 10) : 0;
+}
+
+static void set_pace(const Facts *facts, const char *server, int64_t pace, Script *script)
+{
+        const char *name = facts_server_string(facts, server, "pace_name");
+        if (name)
+                script_sql(script, "SET GLOBAL %s = %" PRId64, name, pace);
+}
+
+void judge_pace_quick(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        int64_t pace = pace_of(replies);
+        judge_as(judgement, pace <= 1 ? VERDICT_MET : VERDICT_UNMET, "each %" PRId64 " ms", pace);
+}
+
+void act_pace_quick(const Facts *facts, const char *server, const Replies *seen, Script *script)
+{
+        set_pace(facts, server, 1, script);
+}
+
+bool skip_pace_back(const Facts *facts)
+{
+        const char *candidate = facts_string(facts, "candidate");
+        return text_is_empty(candidate) || !facts_server_string(facts, candidate, "pace_name");
+}
+
+void judge_pace_back(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        int64_t pace = pace_of(replies), wanted = facts_server_int(facts, server, "pace", pace);
+        judge_as(judgement, pace == wanted ? VERDICT_MET : VERDICT_UNMET, "each %" PRId64 " ms", pace);
+}
+
+void act_pace_back(const Facts *facts, const char *server, const Replies *seen, Script *script)
+{
+        set_pace(facts, server, facts_server_int(facts, server, "pace", 300), script);
 }
 
 void ask_reached_end(const Facts *facts, const char *server, Script *script)

@@ -10,6 +10,16 @@ void judge_sample(const Facts *facts, const char *server, const Replies *replies
 void ask_caught_up(const Facts *facts, const char *server, Script *script);
 void judge_caught_up(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
 
+/* By position: the candidate tells at once how far it has come. */
+bool skip_pace(const Facts *facts);
+void ask_pace(const Facts *facts, const char *server, Script *script);
+void judge_pace_known(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
+void judge_pace_quick(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
+void act_pace_quick(const Facts *facts, const char *server, const Replies *seen, Script *script);
+bool skip_pace_back(const Facts *facts); /* it was not changed */
+void judge_pace_back(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
+void act_pace_back(const Facts *facts, const char *server, const Replies *seen, Script *script);
+
 /* Nobody writes, whatever his privileges; learns the end. */
 void ask_blocked(const Facts *facts, const char *server, Script *script);
 void judge_blocked(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);

@@ -49,9 +49,20 @@ static void ask(const Facts *facts, const char *name, Script *script)
         }
 HOOK(prepare)
 HOOK(stop)
-HOOK(shutdown)
 HOOK(start)
 HOOK(abort)
+
+/* Its power need not be cut when the process is known to be gone. */
+bool skip_shutdown_hook(const Facts *facts)
+{
+        const Json *fence = json_get(facts_server(facts, facts_string(facts, "old_primary")), "fence");
+        return !hook_is_configured(facts, "shutdown") || json_has(fence, "process");
+}
+
+void ask_shutdown_hook(const Facts *facts, const char *server, Script *script)
+{
+        ask(facts, "shutdown", script);
+}
 
 void judge_hook(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
 {

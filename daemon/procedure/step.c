@@ -103,8 +103,8 @@ static int check_flags(const Procedure *procedure, const Step *step, Failure *re
         if (step->check && (step->act || step->on_failure != THEN_ABORT))
                 return failure_set(reterr, FAILURE_INVALID, 0, "%s: the check %s must not act, and abort when it fails",
                                    procedure->name, step->name);
-        if (step->act_first && !step->act)
-                return failure_set(reterr, FAILURE_INVALID, 0, "%s: step %s has nothing to act first", procedure->name,
+        if ((step->act_first || step->act_shows) && !step->act)
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: step %s has no act", procedure->name,
                                    step->name);
         if (step->burst && step->decide)
                 return failure_set(reterr, FAILURE_INVALID, 0, "%s: a decision (%s) does not belong into a burst",

@@ -91,7 +91,8 @@ char *address_removal(const char *ip_with_prefix)
 void act_address_remove(const Facts *facts, const char *server, const Replies *seen, Script *script)
 {
         CLEANUP(mem_free) char *command = address_removal(configured(facts));
-        script_ssh(script, "%s", command);
+        CLEANUP(mem_free) char *list = listing(configured(facts));
+        script_ssh(script, "%s; %s", command, list);
 }
 
 void judge_address_present(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
@@ -188,8 +189,9 @@ static void add(const Facts *facts, const char *joined, Script *script)
         CLEANUP(mem_free) char *quoted = text_quote_shell(ip);
         CLEANUP(mem_free) char *quoted_label = label ? text_quote_shell(label) : NULL;
         CLEANUP(mem_free) char *announce = announcement(ip, device);
-        script_ssh(script, "ip addr add %s dev %s%s%s%s %s { %s\n}", quoted, device, label ? " label " : "",
-                   label ? quoted_label : "", strchr(ip, ':') ? " nodad" : "", joined, announce);
+        CLEANUP(mem_free) char *list = listing(ip);
+        script_ssh(script, "ip addr add %s dev %s%s%s%s %s { %s\n}; %s", quoted, device, label ? " label " : "",
+                   label ? quoted_label : "", strchr(ip, ':') ? " nodad" : "", joined, announce, list);
 }
 
 void act_address_add(const Facts *facts, const char *server, const Replies *seen, Script *script)

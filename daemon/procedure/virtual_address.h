@@ -4,7 +4,7 @@
 #include "step.h"
 
 bool address_skip(const Facts *facts); /* no address is configured */
-/* Both goals ask the same question. */
+/* Both goals ask the same question, and each act shows the answer at its end. */
 void ask_address(const Facts *facts, const char *server, Script *script);
 void judge_address_absent(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
 void act_address_remove(const Facts *facts, const char *server, const Replies *seen, Script *script);

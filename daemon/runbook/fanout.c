@@ -48,6 +48,7 @@ struct Fanout {
 };
 
 static void target_advance(void *userdata);
+static void target_judge(Target *target, const Replies *replies);
 static void on_quiesced(Replies *replies, void *userdata);
 
 static const char *target_server(const Target *target)
@@ -139,6 +140,22 @@ static void target_missed(Target *target, const Failure *failure)
 
 /* Acting */
 
+/* The end of an act's replies, when that is what the ask would bring. */
+static bool target_is_shown(Target *target, const Replies *replies)
+{
+        Fanout *fanout = target->fanout;
+        CLEANUP(script_done) Script script = { 0 };
+        if (!fanout->step->step->act_shows || replies->failure.kind != FAILURE_NONE)
+                return false;
+        fanout->step->step->ask(&fanout->run->facts, target_server(target), &script);
+        size_t n = script.n_items;
+        if (n == 0 || n > replies->n_items)
+                return false;
+        const Replies shown = { .items = replies->items + (replies->n_items - n), .n_items = n };
+        target_judge(target, &shown);
+        return true;
+}
+
 static void on_acted(Replies *replies, void *userdata)
 {
         Target *target = userdata;
@@ -153,9 +170,10 @@ static void on_acted(Replies *replies, void *userdata)
                 if (target->sql && !refused && failure->kind != FAILURE_EXIT)
                         target_set_unsure(target, true);
         }
-        replies_free(replies);
         target->interval = poll_first(target->fanout);
-        target_advance(target);
+        if (!target_is_shown(target, replies))
+                target_advance(target);
+        replies_free(replies);
 }
 
 static int target_intend(Target *target, const Script *script)
