@@ -319,7 +319,7 @@ int cluster_new(const ClusterContext *context, const ClusterConfig *config, Clus
                                            on_witness, cluster);
         cluster->watches = ALLOC_ARRAY(Watch *, n);
         for (size_t i = 0; i < n; i++)
-                cluster->watches[i] = watch_new(context->loop, context->resolver, cluster->config,
+                cluster->watches[i] = watch_new(context->loop, context->resolver, context->gate, cluster->config,
                                                 &cluster->config->servers[i], phase_of(cluster, i), on_watch, cluster);
         timer_set_in(cluster->slow, SLOW_INTERVAL);
         *ret = TAKE(cluster);

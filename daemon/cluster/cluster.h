@@ -3,6 +3,7 @@
 
 #include "config.h"
 #include "fsm.h"
+#include "gate.h"
 #include "json.h"
 #include "loop.h"
 #include "resolve.h"
@@ -12,6 +13,7 @@ typedef struct Cluster Cluster;
 typedef struct ClusterContext {
         Loop *loop;
         Resolver *resolver;
+        Gate *gate;
         const char *state_directory;
         /* How many clusters lost their primaries lately, this one included; 0 for the limit: no storm guard. */
         size_t (*lost)(void *userdata);

@@ -17,6 +17,8 @@
 #define HEARTBEAT (250 * USEC_MSEC)
 #define STALL_LIMIT (2 * USEC_SEC)
 #define STALL_CAUTION (5 * USEC_SEC)
+/* How many connections to servers that nobody waits for are made at a time. */
+#define CONNECTING_MOST 16
 
 /* A cluster that is configured and cannot be watched (its journal is damaged, say): the others must not suffer for it. */
 typedef struct Unusable {
@@ -34,6 +36,7 @@ struct Registry {
         char *path;
         Config *config;
         Resolver *resolver;
+        Gate *gate;
         Cluster **clusters;
         size_t n_clusters;
         Unusable *unusable;
@@ -150,6 +153,7 @@ static ClusterContext context_of(Registry *registry)
         return (ClusterContext){
                 .loop = registry->loop,
                 .resolver = registry->resolver,
+                .gate = registry->gate,
                 .state_directory = registry->config->daemon.state_directory,
                 .lost = count_lost,
                 .storm_limit = storm_limit,
@@ -228,6 +232,7 @@ int registry_new(Loop *loop, const char *config_path, Registry **ret, Json **ret
                 return r;
         log_set_debug_from(registry->config->daemon.log_level == LOG_LEVEL_DEBUG);
         registry->resolver = resolver_new(loop, USEC_MINUTE);
+        registry->gate = gate_new(loop, CONNECTING_MOST);
         for (size_t i = 0; i < registry->config->n_clusters; i++)
                 (void) add_cluster(registry, &registry->config->clusters[i], NULL);
         registry->beat_at = usec_now_monotonic() + HEARTBEAT;
@@ -248,6 +253,7 @@ Registry *registry_free(Registry *registry)
         forget_unusable(registry);
         timer_free(registry->changed_timer);
         timer_free(registry->heartbeat);
+        gate_free(registry->gate);
         resolver_free(registry->resolver);
         config_free(registry->config);
         for (size_t i = 0; i < registry->n_events; i++)

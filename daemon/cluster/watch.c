@@ -10,6 +10,7 @@
 
 typedef enum WatchState {
         WATCH_WAITING, /* no connection; the timer says when to try */
+        WATCH_QUEUED,  /* at the gate */
         WATCH_RESOLVING,
         WATCH_CONNECTING,
         WATCH_IDLE, /* connected; the timer says when to ask */
@@ -40,6 +41,7 @@ struct Watch {
 
         WatchState state;
         Timer *timer;
+        GatePass *pass;
         ResolverQuery *query;
         Sql *sql;
         Sql *probe;          /* ping: connect: the connection that is the ping */
@@ -123,6 +125,7 @@ static void tell(Watch *watch)
 
 static void drop_connection(Watch *watch)
 {
+        gate_leave(watch->pass);
         watch->sql = sql_free(watch->sql);
         watch->probe = sql_free(watch->probe);
         watch->pending = 0;
@@ -435,6 +438,7 @@ static void on_connected(Sql *sql, const Failure *failure, void *userdata)
                 tell(watch);
                 return;
         }
+        gate_leave(watch->pass);
         /* It may be another server than before, or another version of it. */
         watch->view->identified = false;
         watch->ping_table_made = false;
@@ -465,13 +469,26 @@ static void on_resolved(const char *const *addresses, size_t n, const Failure *f
         watch->sql = open_connection(watch, on_connected, on_lost);
 }
 
-static void connect_now(Watch *watch)
+static void connect_admitted(void *userdata)
 {
+        Watch *watch = userdata;
         watch->began_at = loop_now(watch->loop);
         watch->state = WATCH_RESOLVING;
         timer_stop(watch->timer);
         usec_t deadline = usec_add(loop_now(watch->loop), watch->config->detection.connect_timeout);
         watch->query = resolver_query(watch->resolver, watch->server->host, deadline, on_resolved, watch);
+}
+
+/* Whom somebody waits for does not queue. */
+static void connect_now(Watch *watch)
+{
+        if (watch->primary || watch->quick) {
+                connect_admitted(watch);
+                return;
+        }
+        watch->state = WATCH_QUEUED;
+        timer_stop(watch->timer);
+        gate_enter(watch->pass);
 }
 
 static void on_timer(void *userdata)
@@ -487,6 +504,10 @@ void watch_hurry(Watch *watch)
 {
         watch->quick = true;
         watch->wanted_after = loop_now(watch->loop);
+        if (watch->state == WATCH_QUEUED) {
+                gate_leave(watch->pass);
+                watch->state = WATCH_WAITING;
+        }
         if (watch->state == WATCH_ASKING)
                 watch->again = true;
         else if (watch->state == WATCH_IDLE || watch->state == WATCH_WAITING)
@@ -503,8 +524,8 @@ void watch_set_primary(Watch *watch, bool primary)
         watch->primary = primary;
 }
 
-Watch *watch_new(Loop *loop, Resolver *resolver, const ClusterConfig *config, const Server *server, double phase,
-                 watch_fn changed, void *userdata)
+Watch *watch_new(Loop *loop, Resolver *resolver, Gate *gate, const ClusterConfig *config, const Server *server,
+                 double phase, watch_fn changed, void *userdata)
 {
         Watch *watch = ALLOC(Watch);
         *watch = (Watch){
@@ -519,6 +540,7 @@ Watch *watch_new(Loop *loop, Resolver *resolver, const ClusterConfig *config, co
                 .wanted_after = loop_now(loop),
         };
         watch->timer = timer_new(loop, config->detection.ping_interval / TOGETHER, on_timer, watch);
+        watch->pass = gate_pass_new(gate, connect_admitted, watch);
         /* The first question soon, the later ones spread over the interval. */
         usec_t offset = (usec_t) (phase * (double) config->detection.ping_interval);
         watch->next_tick = loop_now(loop) + offset;
@@ -532,6 +554,7 @@ Watch *watch_free(Watch *watch)
                 return NULL;
         resolver_abandon(watch->query);
         drop_connection(watch);
+        gate_pass_free(watch->pass);
         timer_free(watch->timer);
         for (size_t i = 0; i < watch->n_addresses; i++)
                 free(watch->addresses[i]);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "config.h"
+#include "gate.h"
 #include "loop.h"
 #include "observation.h"
 #include "resolve.h"
@@ -14,8 +15,8 @@ typedef struct Watch Watch;
 typedef void (*watch_fn)(Watch *watch, void *userdata);
 
 /* All arguments are lent and outlive the watch. phase spreads the first question over the interval (0 to 1). */
-Watch *watch_new(Loop *loop, Resolver *resolver, const ClusterConfig *config, const Server *server, double phase,
-                 watch_fn changed, void *userdata);
+Watch *watch_new(Loop *loop, Resolver *resolver, Gate *gate, const ClusterConfig *config, const Server *server,
+                 double phase, watch_fn changed, void *userdata);
 Watch *watch_free(Watch *watch);
 
 const Server *watch_server(const Watch *watch);
