@@ -25,7 +25,8 @@ void witnesses_rest(Witnesses *witnesses);
 
 size_t witnesses_n(const Witnesses *witnesses);
 TunnelOpinion witnesses_opinion(const Witnesses *witnesses, size_t i);
-usec_t witnesses_tried_at(const Witnesses *witnesses, size_t i); /* when the attempt that the opinion is of began; 0: none */
+usec_t witnesses_tried_at(const Witnesses *witnesses,
+                          size_t i); /* when the attempt that the opinion is of began; 0: none */
 const char *witnesses_text(const Witnesses *witnesses, size_t i); /* what came back, or why nothing did; "" */
 bool witnesses_is_pending(const Witnesses *witnesses, size_t i);  /* a first answer may still come in time */
 /* Whether SSH to that host works: 1 yes, 0 no, -1 not known yet. */

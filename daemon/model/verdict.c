@@ -145,7 +145,8 @@ Voice suspicion_voice(const Witness *witness)
 {
         TunnelOpinion tunnel = witness->tunnel;
         ReceiverOpinion receiver = witness->receiver;
-        bool tried_in_vain = tunnel == TUNNEL_SAYS_REFUSED || tunnel == TUNNEL_SAYS_SILENT || tunnel == TUNNEL_SAYS_FROZEN;
+        bool tried_in_vain =
+                tunnel == TUNNEL_SAYS_REFUSED || tunnel == TUNNEL_SAYS_SILENT || tunnel == TUNNEL_SAYS_FROZEN;
         /* What it heard a moment ago is outdated by what it has tried since. */
         if (receiver == RECEIVER_SAYS_CONNECTED && witness->tunnel_is_newer && tried_in_vain)
                 receiver = RECEIVER_SAYS_NOTHING;
