@@ -12,6 +12,7 @@
 #define PORT_FIRST 20000 /* below those that Linux gives to outgoing connections */
 #define PORTS 12768
 #define TRIES_MAX 8
+#define DELIVERIES_MAX 16
 #define WRITE_MAX ((size_t) 64 * 1024)
 
 typedef enum ListenerState {
@@ -416,10 +417,9 @@ static void tell_pipe(Pipe *pipe)
 }
 
 /* Not endlessly: a wire whose reader fills the window again and again leaves the turn to others. */
-bool forward_deliver(SshLink *link)
+void forward_deliver(SshLink *link)
 {
-        bool *gone = link->gone;
-        for (int i = 0; i < 16; i++) {
+        for (int i = 0; i < DELIVERIES_MAX && !link->doomed; i++) {
                 SshListener *listener = due_listener(link);
                 Pipe *pipe = listener ? NULL : due_pipe(link);
                 if (listener)
@@ -427,11 +427,8 @@ bool forward_deliver(SshLink *link)
                 else if (pipe)
                         tell_pipe(pipe);
                 else
-                        return true;
-                if (*gone)
-                        return false;
+                        return;
         }
-        return true;
 }
 
 /* The end of the session and of the link. */

@@ -45,8 +45,9 @@ struct SshLink {
         Timer *retry;    /* armed while no channel is to be opened */
         Timer *reporter; /* deferred */
         bool held;
-        bool turning; /* in on_io(), which hands over by itself when it is done */
-        bool *gone;   /* while handing over: set when the link is freed by whom it calls */
+        bool turning;    /* in on_io(), which hands over by itself when it is done */
+        bool delivering; /* whom it calls may free it: then it is doomed, and deliver() frees the rest */
+        bool doomed;
         usec_t began;
 
         SshTask *tasks;
@@ -81,8 +82,8 @@ bool input_refill(Input *input, ssh_channel channel);
 bool forward_step(SshLink *link);
 /* Whether somebody is to be called. */
 bool forward_is_due(SshLink *link);
-/* Calls them; false when the link was freed by one of them. */
-bool forward_deliver(SshLink *link);
+/* Calls them, until the link is doomed by one of them. */
+void forward_deliver(SshLink *link);
 void forward_start(SshLink *link);
 /* The session ends: before its libssh session is freed. */
 void forward_end(SshLink *link);

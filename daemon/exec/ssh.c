@@ -238,14 +238,17 @@ static bool is_due(SshLink *link)
 /* False when the link is gone. */
 static bool deliver(SshLink *link)
 {
-        bool gone = false;
-        link->gone = &gone;
         SshTask *task;
-        while (!gone && (task = first_with_bytes(link)))
+        link->delivering = true;
+        while (!link->doomed && (task = first_with_bytes(link)))
                 hand_over(task);
-        if (gone || !forward_deliver(link))
+        if (!link->doomed)
+                forward_deliver(link);
+        link->delivering = false;
+        if (link->doomed) {
+                free(link);
                 return false;
-        link->gone = NULL;
+        }
         if (link->state == LINK_UP)
                 serve(link); /* a stream that has handed over everything can end */
         else if (is_due(link))
@@ -328,8 +331,6 @@ SshLink *ssh_link_free(SshLink *link)
 {
         if (!link)
                 return NULL;
-        if (link->gone)
-                *link->gone = true;
         while (link->tasks)
                 task_destroy(link->tasks);
         disconnect(link);
@@ -341,7 +342,9 @@ SshLink *ssh_link_free(SshLink *link)
         free(link->address);
         free(link->user);
         free(link->known_hosts_file);
-        free(link);
+        link->doomed = true;
+        if (!link->delivering)
+                free(link);
         return NULL;
 }
 

@@ -173,6 +173,7 @@ def connection(server, **options):
 def write_mixed(lab, server, rounds=3, big=True):
     """Rows, statements, blobs, user variables, LOAD DATA, temporary tables, rotations, a transaction of 5 MB."""
     path = f"{lab.folder}/load.txt"
+    server.sql("SET GLOBAL local_infile=1")
     folder.write(path, "".join(f"{i}\tline {i}\n" for i in range(500)))
     wire = connection(server)
     try:
@@ -305,7 +306,8 @@ def test_refused(lab):
         point(db2, f"{lab.net}.250", port, "wrong")
         until(lambda: "1045" in str(db2.status()["raw"].get("Last_IO_Errno")) or "denied" in db2.status()["io_error"],
               PATIENCE, "denied")
-        assert driver.look()["db2"]["logins"] == 0 and "wrong name or password" in driver.last["db2"]["failure"]
+        driver.wait(lambda: "wrong name or password" in driver.last["db2"]["failure"], "told")
+        assert driver.last["db2"]["logins"] == 0
         db2.stop_io()
         point(db2, f"{lab.net}.250", port, password)
         wait_level(driver, db2)
@@ -404,7 +406,7 @@ def test_what_it_has_is_skipped(lab):
 def write_much(server, megabytes):
     """Rows of 200 kB, about so many megabytes of log."""
     server.sql("CREATE TABLE app.much (id INT AUTO_INCREMENT PRIMARY KEY, word LONGBLOB) ENGINE=MyISAM")
-    wire = connection(server)
+    wire = connection(server, database="app")
     try:
         with wire.cursor() as cursor:
             for _ in range(megabytes):
