@@ -76,7 +76,11 @@ static const Step steps[] = {
 
 static const Step undo[] = {
         { "restore-receivers", "every replica follows the old primary again", ON_REPLICAS, NEED_NONE, THEN_CONTINUE,
-          10 * SEC, .ask = ask_status, .judge = judge_receiver_restored, .act = act_restore_receiver },
+          10 * SEC, .ask = ask_status, .judge = judge_receiver_restored, .act = act_restore_receiver,
+          .parallel_with_next = true },
+        { "restore-address", "the old primary's host has the address again", ON_OLD_PRIMARY, NEED_NONE, THEN_CONTINUE,
+          5 * SEC, .skip = address_skip, .ask = ask_address, .judge = judge_address_present,
+          .act = act_address_add },
 };
 
 const Procedure failover = {

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hooks.h"
 #include "text.h"
 
 bool skip_fence_process(const Facts *facts)
@@ -156,7 +157,7 @@ void decide_fence_is_enough(const Facts *facts, Judgement *judgement)
         Json *rungs = json_ensure_array(judge_learned(judgement), "fence_rungs");
         add_rung(rungs, fence, "address", !text_is_empty(facts_config_string(facts, "address.ip")), &address);
         add_rung(rungs, fence, "process", !skip_fence_process(facts), &process);
-        add_rung(rungs, power, "power", facts_config_bool(facts, "hooks.shutdown", false), &off);
+        add_rung(rungs, power, "power", !skip_shutdown_hook(facts), &off);
         const char *running = facts_server_string(facts, old, "still_runs");
         bool unanimous = json_get_bool(facts->root, "unreachable_for_all", false);
         Json *witnesses = json_object();
