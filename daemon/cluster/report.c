@@ -45,6 +45,7 @@ static Json *times_of(const Json *run, const Facts *facts)
         set_time(times, "opened", step_time(run, "open-candidate", "ended"));
         set_time(times, "address", step_time(run, "move-address", "ended"));
         set_time(times, "address", step_time(run, "give-address", "ended"));
+        set_time(times, "address", step_time(run, "give-address-late", "ended"));
         set_time(times, "blocked", json_get_int(find_step(run, "block-writes"), "started", 0));
         set_time(times, "unblocked", step_time(run, "unblock-writes", "ended"));
         set_time(times, "ended", last);

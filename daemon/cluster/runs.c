@@ -75,9 +75,10 @@ static Json *frozen_config(const Cluster *cluster, ssize_t old, const Json *opti
         set_ms(timeouts, "repoint-replicas", rules->repoint_timeout);
         set_ms(timeouts, "verify-replication", rules->repoint_timeout);
         set_ms(timeouts, "catch-up", rules->apply_timeout);
-        set_ms(timeouts, "catch-up-again", rules->apply_timeout);
-        static const char *const block[] = { "block-writes", "give-address", "reach-end", "end-waiting",
-                                             "still-blocked" };
+        /* One that takes longer for this does not keep up: it would hold the block up as long. */
+        set_ms(timeouts, "catch-up-again", config->switchover.max_write_block);
+        static const char *const block[] = { "block-writes", "give-address",      "reach-end",
+                                             "end-waiting",  "give-address-late", "still-blocked" };
         for (size_t i = 0; i < ARRAY_LENGTH(block); i++)
                 set_ms(timeouts, block[i], config->switchover.max_write_block);
         set_ms(timeouts, "end-late-sessions", usec_add(config->switchover.kill_grace, 10 * USEC_SEC));
@@ -194,7 +195,7 @@ static void on_event(const RunEvent *event, void *userdata)
         const char *name = cluster->config->name, *server = event->server ? event->server : "";
         const char *colon = *server ? ": " : "";
         if (event->kind == RUN_EVENT_TARGET_SETTLED && event->verdict == VERDICT_MET &&
-            (text_equal(event->step->name, "move-address") || text_equal(event->step->name, "give-address") ||
+            (text_equal(event->step->name, "move-address") || text_starts_with(event->step->name, "give-address") ||
              text_equal(event->step->name, "keep-address")))
                 json_set_string(cluster->state.root, "address_on", server);
         switch (event->kind) {

@@ -11,6 +11,8 @@
 #include "text.h"
 #include "virtual_address.h"
 
+#define WAIT_IN_SERVER USEC_SEC /* then it is asked again */
+
 /* The end of the old primary's log, as the candidate's server can wait for it. */
 
 static const char *end_of_log(const ServerView *view)
@@ -26,7 +28,7 @@ static void learn_place(Judgement *judgement, const char *position_name, const c
 }
 
 static bool ask_wait(const Facts *facts, const char *server, const char *position_name, const char *gtid_name,
-                     usec_t timeout, Script *script)
+                     Script *script)
 {
         const char *old = facts_string(facts, "old_primary");
         const char *position = facts_server_string(facts, old, position_name);
@@ -38,12 +40,12 @@ static bool ask_wait(const Facts *facts, const char *server, const char *positio
         if (status_is_gtid(facts)) {
                 if (text_is_empty(gtid))
                         return false;
-                dialect_wait_gtid(server_view_dialect(view), script, gtid, timeout);
+                dialect_wait_gtid(server_view_dialect(view), script, gtid, WAIT_IN_SERVER);
                 return true;
         }
         if (position_parse(position, &end, NULL) < 0)
                 return false;
-        dialect_wait_position(server_view_dialect(view), script, &end, timeout);
+        dialect_wait_position(server_view_dialect(view), script, &end, WAIT_IN_SERVER);
         return true;
 }
 
@@ -81,7 +83,7 @@ void judge_sample(const Facts *facts, const char *server, const Replies *replies
 
 void ask_caught_up(const Facts *facts, const char *server, Script *script)
 {
-        (void) ask_wait(facts, server, "sample_position", "sample_gtid", 5 * USEC_SEC, script);
+        (void) ask_wait(facts, server, "sample_position", "sample_gtid", script);
 }
 
 void judge_caught_up(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
@@ -252,10 +254,25 @@ void act_pace_back(const Facts *facts, const char *server, const Replies *seen, 
         set_pace(facts, server, facts_server_int(facts, server, "pace", 300), script);
 }
 
+static bool is_safe_early(const Facts *facts)
+{
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, facts_string(facts, "candidate"));
+        return view->super_read_only;
+}
+
+bool skip_give_early(const Facts *facts)
+{
+        return address_skip(facts) || !is_safe_early(facts);
+}
+
+bool skip_give_late(const Facts *facts)
+{
+        return address_skip(facts) || is_safe_early(facts);
+}
+
 void ask_reached_end(const Facts *facts, const char *server, Script *script)
 {
-        usec_t timeout = (usec_t) facts_config_int(facts, "timeouts.block-writes", 5000) * USEC_MSEC;
-        if (ask_wait(facts, server, "end_position", "end_gtid", timeout, script))
+        if (ask_wait(facts, server, "end_position", "end_gtid", script))
                 ask_status(facts, server, script);
 }
 

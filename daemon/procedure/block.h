@@ -24,6 +24,9 @@ void act_pace_back(const Facts *facts, const char *server, const Replies *seen, 
 void ask_blocked(const Facts *facts, const char *server, Script *script);
 void judge_blocked(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
 void act_block(const Facts *facts, const char *server, const Replies *seen, Script *script);
+/* Clients may come to the candidate early only where privileged accounts cannot write to it either. */
+bool skip_give_early(const Facts *facts);
+bool skip_give_late(const Facts *facts);
 /* The candidate has applied everything up to the end; learns where its own log ends. */
 void ask_reached_end(const Facts *facts, const char *server, Script *script);
 void judge_reached_end(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);

@@ -1,0 +1,334 @@
+"""The primary role is handed over: nothing lost, nothing written twice, and everything as it was when it cannot be."""
+
+import json
+import os
+import signal
+import stat
+import threading
+import time
+
+import pymysql
+import pytest
+
+from labkit import Writer, folder, invariants
+from labkit.mhad import merged
+from labkit.process import until
+from manager import PATIENCE, Manager, check_read_only, states, steps
+
+SLOW = {"switchover": {"running_updates_limit": "1h", "running_seconds_limit": "1h", "max_write_block": "30s"}}
+
+
+def start(lab, **sections):
+    """A manager that a slow machine does not impress."""
+    return Manager.start(lab, **merged(SLOW, sections))
+
+
+def switch(manager, *arguments, status=0):
+    done = manager.order("switch", manager.cluster.name, "--yes", *arguments)
+    assert done.returncode == status, f"{done.stdout}{done.stderr}\n{manager.lab.mhad_log_tail(80)}"
+    return done
+
+
+def only_writable(lab):
+    return [server.name for server in lab.servers if server.running() and server.writable()]
+
+
+def well(manager, primary, writers=(), demoted=True):
+    """Exactly that primary, with the address; everybody follows it; nothing acknowledged is missing anywhere."""
+    lab = manager.lab
+    manager.wait_health("ok" if demoted else "warning")
+    assert manager.status()["primary"] == primary
+    for writer in writers:
+        writer.wait_acknowledged(10, PATIENCE)
+        writer.stop()
+    assert only_writable(lab) == [primary]
+    assert [one.name for one in lab.servers if lab.address in one.host.addresses()] == [primary]
+    if demoted:
+        assert invariants(lab, timeout=60).name == primary
+        check_read_only(manager.cluster, lab[primary], ())
+        for writer in writers:
+            for server in lab.servers:
+                assert not writer.missing_on(server), server.name
+    manager.secrets()
+
+
+def undone(manager, writer=None):
+    """As it was before: db1 is the primary and has the address, db2 and db3 follow it, and the report says why."""
+    report = manager.report()
+    assert report["outcome"] == "aborted" and "new_primary" not in report, report["text"]
+    well(manager, "db1", [writer] if writer else [])
+    return report
+
+
+# It works
+
+
+def test_there_and_back(lab):
+    manager = start(lab)
+    writers = [Writer(lab, interval_ms=20, read_timeout=5).start(timeout=PATIENCE) for _ in range(4)]
+    for there in ("db2", "db1", "db3", "db1"):
+        switch(manager, "--to", there)
+        report = manager.report()
+        assert report["outcome"] == "completed" and report["new_primary"] == there
+        assert report["write_block_ms"] < 30000 and "verdict" not in report and "loss" not in report
+        assert report["times"]["blocked"] <= report["times"]["opened"] <= report["times"]["ended"]
+        assert sorted(states(report).values()) == ["primary", "replica", "replica"], report["text"]
+        assert manager.wait_health("ok")["primary"] == there
+        for writer in writers:
+            writer.wait_acknowledged(10, PATIENCE)
+    well(manager, "db1", writers)
+    assert [run["outcome"] for run in manager.history()] == ["completed"] * 4
+    assert not manager.events("fenced") and not manager.events("suspect")
+
+
+@pytest.mark.flavours("mariadb", "mysql9")
+def test_not_demoted(lab):
+    manager = start(lab)
+    with Writer(lab) as writer:
+        switch(manager, "--to", "db2", "--no-demote")
+        assert states(manager.report()) == {"db1": "detached", "db2": "primary", "db3": "replica"}
+        assert lab["db1"].status() is None and not lab["db1"].writable()
+        writer.wait_acknowledged(10, PATIENCE)
+        writer.stop()
+        assert not writer.missing_on(lab["db2"])
+        assert not manager.events("fenced")
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("gtid")
+def test_failover_afterwards(lab):
+    """A switchover is no failover: the next death is acted upon at once."""
+    manager = start(lab)
+    with Writer(lab) as writer:
+        switch(manager, "--to", "db2")
+        manager.wait_health("ok")
+        run = manager.report()["run"]
+        lab["db2"].kill()
+        assert manager.wait_run(after=run)["procedure"] == "failover"
+        manager.well([writer], dead=["db2"])
+
+
+# It is refused
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("gtid")
+def test_refusals(lab):
+    manager = start(lab)
+    assert "is the primary already" in switch(manager, "--to", "db1", status=1).stderr
+    assert "its servers are db1, db2, db3" in switch(manager, "--to", "db9", status=1).stderr
+    manager.order("pause", "app1")
+    assert "paused" in switch(manager, status=1).stderr
+    manager.order("resume", "app1")
+    done = manager.order("switch", "app1")
+    assert done.returncode == 1 and "--yes" in done.stderr
+
+    lab["db3"].set_read_only(False)
+    manager.wait(lambda status: status["problems"], "a problem")
+    assert "writable" in switch(manager, status=1).stderr
+    lab["db3"].set_read_only(True)
+    manager.wait_health("ok")
+
+    lab["db3"].kill()
+    manager.wait(lambda status: not manager.server("db3")["up"], "db3 is down")
+    assert "db3 cannot become the primary, it is down" in switch(manager, "--to", "db3", status=1).stderr
+    done = switch(manager, "--to", "db2", status=1)
+    assert "left behind: db3" in done.stdout
+    assert manager.order("switch", "app1", "--check").returncode == 1
+    assert only_writable(lab) == ["db1"]
+
+
+@pytest.mark.flavours("mariadb", "mysql9")
+@pytest.mark.modes("position")
+def test_checks_are_told_together(lab):
+    manager = Manager.start(lab, switchover={"running_updates_limit": "1s"})
+    done = manager.order("switch", "app1", "--check")
+    assert done.returncode == 0 and "hands the primary role over" in done.stdout, done.stdout
+    assert not manager.status().get("last_run")
+    lab["db3"].stop_sql()
+    held = lab["db1"].connect()
+    with held.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("INSERT INTO app.writes (id, payload, ts) VALUES (77, 'x', NOW(6))")
+    time.sleep(2.5)
+    done = manager.order("switch", "app1", "--check")
+    assert done.returncode == 1
+    assert "db3: its applier is stopped" in done.stdout and "open longer than" in done.stdout, done.stdout
+    switch(manager, status=1)
+    why = manager.report()["why"]
+    assert "db3: its applier is stopped" in why and "open longer than" in why, why
+    held.rollback()
+    lab["db3"].start_sql()
+    manager.wait_health("ok")
+    assert only_writable(lab) == ["db1"] and "block-writes" not in {
+        name for name, step in steps(manager.report()).items() if step["state"] == "done"}
+
+
+# It is taken back
+
+
+def hook(lab, text, name="hook"):
+    path = f"{lab.mgr.folder}/{name}"
+    folder.write(path, "#!/bin/sh\n" + text)
+    os.chmod(path, stat.S_IRWXU)
+    return path
+
+
+@pytest.mark.flavours("mariadb", "mysql9")
+def test_hook_refuses(lab):
+    abort = hook(lab, f"cat >{lab.mgr.folder}/aborted\n", "abort")
+    manager = start(lab, hooks={"stop": [hook(lab, "echo no such luck >&2; exit 3\n")], "abort": [abort]})
+    with Writer(lab) as writer:
+        switch(manager, "--to", "db2", status=1)
+        assert "no such luck" in undone(manager, writer)["why"]
+    with open(f"{lab.mgr.folder}/aborted", encoding="utf-8") as file:
+        assert json.load(file)["hook"] == "abort"
+
+
+@pytest.mark.flavours("mariadb", "mysql9")
+def test_address_cannot_be_set(lab):
+    manager = start(lab, address={"device": "eth7"}, switchover={"max_write_block": "1s"})
+    with Writer(lab) as writer:
+        switch(manager, "--to", "db2", status=1)
+        report = undone(manager, writer)
+    assert "give-address" in report["why"] and report["write_block_ms"] >= 1000
+
+
+@pytest.mark.flavours("mariadb", "mysql9", "mysql56")
+@pytest.mark.modes("gtid")
+@pytest.mark.parametrize("kill", ["none", "all"])
+def test_somebody_holds_a_lock(lab, kill):
+    """One that came after the checks is ended, or makes it roll back, as configured."""
+    manager = start(lab, switchover={"kill_sessions": kill, "max_write_block": "8s" if kill == "all" else "2s"})
+    held = lab["db1"].connect()
+    with Writer(lab, read_timeout=20) as writer:
+        with held.cursor() as cursor:
+            cursor.execute("LOCK TABLES app.writes READ")
+        switch(manager, "--to", "db2", status=0 if kill == "all" else 1)
+        if kill == "all":
+            well(manager, "db2", [writer])
+        else:
+            held.close()
+            assert "block-writes" in undone(manager, writer)["why"]
+
+
+@pytest.mark.flavours("mariadb", "mysql9")
+def test_candidate_dies(lab):
+    """In the middle of the block, which somebody's lock makes long enough for it."""
+    manager = start(lab, switchover={"kill_sessions": "none", "max_write_block": "3s"})
+    with Writer(lab, read_timeout=20) as writer:
+        held = lab["db1"].connect()
+        with held.cursor() as cursor:
+            cursor.execute("LOCK TABLES app.writes READ")
+        order = threading.Thread(target=manager.order, args=("switch", "app1", "--to", "db2", "--yes"))
+        order.start()
+        until(lambda: any('"foreseen"' in record for record in manager.records()), PATIENCE, "the block", 0.01)
+        lab["db2"].kill()
+        held.close()
+        order.join(PATIENCE)
+        manager.wait_run("aborted")
+        until(lambda: only_writable(lab) == ["db1"], PATIENCE, "db1 is writable")
+        writer.wait_acknowledged(10, PATIENCE)
+        writer.stop()
+        assert not writer.missing_on(lab["db1"])
+    assert lab.address in lab["db1"].host.addresses()
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("gtid")
+def test_cancelled(lab):
+    manager = start(lab, hooks={"stop": [hook(lab, "sleep 30\n")]})
+    with Writer(lab) as writer:
+        order = threading.Thread(target=manager.order, args=("switch", "app1", "--to", "db2", "--yes"))
+        order.start()
+        manager.wait(lambda status: status.get("run", {}).get("step") == "stop-hook", "the stop hook")
+        assert manager.order("run", "cancel", "app1").returncode == 0
+        order.join(PATIENCE)
+        assert "cancelled" in undone(manager, writer)["why"]
+
+
+# mhad dies
+
+POINTS = ["premove-replicas", "catch-up-again", "block-writes", "give-address", "reach-end", "open-candidate",
+          "take-address", "detach-candidate", "demote", "verify-demoted"]
+
+
+@pytest.mark.flavours("mariadb", "mysql9")
+@pytest.mark.parametrize("point", POINTS)
+def test_killed(lab, point):
+    """Whatever the moment: wholly the old or wholly the new."""
+    manager = start(lab)
+    with Writer(lab, read_timeout=20) as writer:
+        process, = lab.mgr.processes("mhad")
+        order = lab.mgr.popen([f"{os.environ.get('MHAD_BUILD', 'build')}/client/mhactl", "switch", "app1", "--to", "db2",
+                               "--yes"], {})
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end and not any(f'"{point}' in record for record in manager.records()[-8:]):
+            if order.poll() is not None:
+                break
+        process.signal(signal.SIGKILL)
+        order.kill()
+        order.wait()
+        lab.kill_mhad()
+        lab.start_mhad()
+        manager.wait(lambda status: status["state"] == "steady" and not status.get("run"), "the end")
+        report = manager.report()
+        assert report["outcome"] in ("completed", "aborted"), report["text"]
+        well(manager, "db2" if report["outcome"] == "completed" else "db1", [writer])
+
+
+# Privileges
+
+
+class Privileged:
+    """An account that read_only does not bind writes to one server as fast as it can."""
+
+    def __init__(self, server):
+        self.server, self.written, self.ended = server, [], False
+        self.thread = threading.Thread(target=self.run)
+
+    def run(self):
+        row, connection = 5 * 10**12, None
+        while not self.ended:
+            try:
+                connection = connection or self.server.connect(autocommit=True)
+                row += 1
+                with connection.cursor() as cursor:
+                    cursor.execute(f"INSERT INTO app.writes (id, payload, ts) VALUES ({row}, 'root', NOW(6))")
+                self.written.append(row)
+            except (pymysql.MySQLError, OSError):
+                connection = None
+                time.sleep(0.002)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended = True
+        self.thread.join()
+
+
+@pytest.mark.flavours("mysql56", "mysql9", "mariadb")
+def test_privileged_account(lab):
+    """What it has written before the end is on the new primary. Where read_only does not bind it and it knows the old
+    primary's own address, it can write there again once the role is handed over: that is found, and nothing is attached."""
+    manager = start(lab)
+    with Writer(lab) as writer, Privileged(lab["db1"]) as privileged:
+        until(lambda: len(privileged.written) > 20, PATIENCE, "it writes")
+        switch(manager, "--to", "db2")
+        written = len(privileged.written)
+        writer.wait_acknowledged(10, PATIENCE)
+        privileged.ended = True
+        report = manager.report()
+    rows = {row["id"] for row in lab["db2"].sql("SELECT id FROM app.writes WHERE id > 5000000000000", timeout=60)}
+    if lab.flavour.has_super_read_only:
+        assert not set(privileged.written) - rows
+        assert states(report)["db1"] == "replica"
+    else:
+        missing = sorted(set(privileged.written) - rows)
+        assert not missing or missing == privileged.written[-len(missing):], "a hole"
+        if states(report)["db1"] != "replica":
+            assert "has written after the end" in report["text"] and written
+    writer.stop()
+    assert not writer.missing_on(lab["db2"])
