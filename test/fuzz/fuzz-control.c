@@ -63,6 +63,12 @@ int registry_failover(Registry *registry, const char *cluster, const Json *optio
         return echo(cluster, asker->who, options, ret, reterr);
 }
 
+int registry_switch(Registry *registry, const char *cluster, const Json *options, const Asker *asker, Json **ret,
+                    Failure *reterr)
+{
+        return echo(cluster, asker->who, options, ret, reterr);
+}
+
 int registry_pause(Registry *registry, const char *cluster, const char *reason, usec_t for_how_long, const Asker *asker,
                    Json **ret, Failure *reterr)
 {
