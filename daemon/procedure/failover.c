@@ -19,8 +19,8 @@ static const Step steps[] = {
 
         /* Fence, and freeze what the replicas have, at the same time. */
         { "fence-address", "the old primary's host does not have the address", ON_OLD_PRIMARY, NEED_EVERY,
-          THEN_CONTINUE, .skip = address_skip, .ask = ask_address, .judge = judge_address_absent,
-          .act = act_address_remove, .parallel_with_next = true },
+          THEN_CONTINUE, .skip = address_skip, .act_first = true, .act_shows = true, .ask = ask_address,
+          .judge = judge_address_absent, .act = act_address_remove, .parallel_with_next = true },
         { "fence-process", "no database process is left on the old primary's host", ON_OLD_PRIMARY, NEED_EVERY,
           THEN_CONTINUE, .skip = skip_fence_process, .ask = ask_process, .judge = judge_process_gone,
           .act = act_process_stop, .parallel_with_next = true },
@@ -53,8 +53,8 @@ static const Step steps[] = {
         { "open-candidate", "the new primary takes writes", ON_CANDIDATE, NEED_EVERY, THEN_HALT, 10 * SEC,
           .ask = ask_read_only, .judge = judge_writable, .act = act_open },
         { "move-address", "the new primary's host has the address", ON_CANDIDATE, NEED_EVERY, THEN_CONTINUE, 20 * SEC,
-          .skip = address_skip, .ask = ask_address, .judge = judge_address_present, .act = act_address_add,
-          .parallel_with_next = true },
+          .skip = address_skip, .act_first = true, .act_shows = true, .ask = ask_address,
+          .judge = judge_address_present, .act = act_address_add, .parallel_with_next = true },
         { "start-hook", "the start hook has sent the clients to the new primary", ON_DAEMON, NEED_EVERY, THEN_CONTINUE,
           .skip = skip_start_hook, .ask = ask_start_hook, .judge = judge_hook, .parallel_with_next = true },
 
