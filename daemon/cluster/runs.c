@@ -186,6 +186,20 @@ static bool is_failover(const Cluster *cluster)
         return !facts->root || !text_equal(facts_string(facts, "procedure"), switchover.name);
 }
 
+/* Once the candidate is open the flap guard holds, whatever becomes of the run and of this process. */
+static void note_failover(Cluster *cluster, const char *outcome)
+{
+        const Facts *facts = runbook_facts(cluster->runbook);
+        Json *last = json_ensure_object(cluster->state.root, "last_failover");
+        json_set_string(last, "run", facts_string(facts, "run"));
+        json_set_int(last, "time", (int64_t) loop_now_real(cluster->context.loop));
+        json_set_string(last, "outcome", outcome);
+        json_set_string(last, "old_primary", facts_string(facts, "old_primary"));
+        json_set_string(last, "new_primary", facts_string(facts, "candidate"));
+        json_set(cluster->state.root, "acknowledged", NULL);
+        json_set_int(cluster->state.root, "epoch", json_get_int(facts->root, "epoch", 1));
+}
+
 static void on_event(const RunEvent *event, void *userdata)
 {
         Cluster *cluster = userdata;
@@ -221,8 +235,10 @@ static void on_event(const RunEvent *event, void *userdata)
                 if (text_equal(event->step->name, "open-candidate") && event->verdict == VERDICT_MET) {
                         const char *opened = facts_string(runbook_facts(cluster->runbook), "candidate");
                         cluster->run_opened = true;
-                        if (is_failover(cluster))
+                        if (is_failover(cluster)) {
                                 fenced_add(cluster, cluster->run_old);
+                                note_failover(cluster, "running");
+                        }
                         json_set_string(cluster->state.root, "known_primary", opened);
                         fenced_remove(cluster, opened); /* which saves */
                 }
@@ -288,17 +304,8 @@ static void write_report(Cluster *cluster, RunOutcome outcome)
 
 static void remember(Cluster *cluster, RunOutcome outcome)
 {
-        const Facts *facts = runbook_facts(cluster->runbook);
-        if (is_failover(cluster) && (outcome != RUN_ABORTED || cluster->run_opened)) {
-                Json *last = json_ensure_object(cluster->state.root, "last_failover");
-                json_set_string(last, "run", facts_string(facts, "run"));
-                json_set_int(last, "time", (int64_t) loop_now_real(cluster->context.loop));
-                json_set_string(last, "outcome", run_outcome_to_string(outcome));
-                json_set_string(last, "old_primary", facts_string(facts, "old_primary"));
-                json_set_string(last, "new_primary", facts_string(facts, "candidate"));
-                json_set(cluster->state.root, "acknowledged", NULL);
-                json_set_int(cluster->state.root, "epoch", json_get_int(facts->root, "epoch", 1));
-        }
+        if (is_failover(cluster) && (outcome != RUN_ABORTED || cluster->run_opened))
+                note_failover(cluster, run_outcome_to_string(outcome));
         cluster_save(cluster);
 }
 
@@ -453,6 +460,12 @@ void runs_resume(Cluster *cluster)
         }
         log_event(EVENT_RUN_RESUMED, &fields, "%s: going on with the run that the last daemon left open",
                   cluster->config->name);
+        /* The former process may have ended before it could note what the opening means. */
+        if (opening.opened && is_failover(cluster)) {
+                fenced_add(cluster, old);
+                note_failover(cluster, "running");
+                cluster_save(cluster);
+        }
         cluster_transition(cluster, CLUSTER_RUN_BEGUN, NULL);
         runs_watch(cluster);
 }
