@@ -251,5 +251,6 @@ MYSQL *attempt_take(Attempt *attempt, SqlEvidence *reterr_evidence, Failure *ret
         address_set_keepalive(fd, attempt->user_timeout);
         if (attempt->mysql->passwd) /* kept for reconnecting, which we never do */
                 explicit_bzero(attempt->mysql->passwd, strlen(attempt->mysql->passwd));
+        mysql_options(attempt->mysql, MYSQL_OPT_CONNECT_ATTR_RESET, NULL); /* kept too, and 8 KiB */
         return TAKE(attempt->mysql);
 }
