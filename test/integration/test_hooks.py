@@ -1,0 +1,171 @@
+"""The operator's own programs: told in order, with JSON, without secrets, and never waited for too long."""
+
+import json
+import os
+import stat
+
+import pytest
+
+from labkit import Writer, invariants
+from labkit.process import until
+from manager import PATIENCE, SECRETS, Manager, rungs, steps
+
+pytestmark = [pytest.mark.flavours("mariadb"), pytest.mark.modes("gtid")]
+
+HOOK = """\
+#!/bin/sh
+# Notes what it was told, then does what stands in the file of its name.
+input=$(cat)
+{{ echo "$1"; printf '%s\\n' "$input"; env | tr '\\n' ' '; echo; }} >>{folder}/hooks.log
+if [ -e {folder}/hook-$1 ]; then . {folder}/hook-$1; fi
+"""
+
+
+class Hooks:
+    """Hooks that note what they are told; does: shell words by the name of a hook."""
+
+    def __init__(self, lab, *names, **does):
+        self.folder = lab.mgr.folder
+        self.log = f"{self.folder}/hooks.log"
+        path = f"{self.folder}/hook"
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(HOOK.format(folder=self.folder))
+        os.chmod(path, stat.S_IRWXU)
+        for name, words in does.items():
+            with open(f"{self.folder}/hook-{name}", "w", encoding="utf-8") as file:
+                file.write(words + "\n")
+        self.config = {name: [path, name] for name in (*names, *does)}
+
+    def told(self):
+        """What each was told, in order."""
+        if not os.path.exists(self.log):
+            return []
+        with open(self.log, encoding="utf-8") as file:
+            lines = file.read().splitlines()
+        assert not any(secret in line for line in lines for secret in SECRETS)
+        return [(name, json.loads(text)) for name, text in zip(lines[::3], lines[1::3])]
+
+    def names(self):
+        return [name for name, _ in self.told()]
+
+
+def test_in_order(lab):
+    hooks = Hooks(lab, "prepare", "stop", "start", "report")
+    manager = Manager.start(lab, hooks=hooks.config)
+    with Writer(lab) as writer:
+        lab["db1"].kill()
+        report = manager.wait_run()
+        until(lambda: "report" in hooks.names(), PATIENCE, "the report hook")
+        writer.wait_elsewhere(PATIENCE)
+        primary = manager.well([writer])
+    assert hooks.names() == ["prepare", "stop", "start", "report"]
+    told = dict(hooks.told())
+    for name in ("prepare", "stop", "start"):
+        assert told[name]["hook"] == name and told[name]["cluster"] == "app1" and told[name]["run"] == report["run"]
+        assert told[name]["old_primary"] == {"name": "db1", "host": lab["db1"].ip, "port": 3306,
+                                             "ssh_host": lab["db1"].ip, "ssh_port": 22, "ssh_user": "root"}
+    assert told["start"]["new_primary"]["name"] == primary.name
+    assert told["report"]["outcome"] == "completed" and told["report"]["text"] == report["text"]
+
+
+def test_prepare_refuses(lab):
+    """Nothing is touched, and it is tried again; in the end the primary is back."""
+    hooks = Hooks(lab, "start", "report", prepare="echo 'not today' >&2; exit 7")
+    manager = Manager.start(lab, hooks=hooks.config)
+    with Writer(lab) as writer:
+        lab["db1"].kill()
+        report = manager.wait_run("aborted")
+        assert "not today" in report["text"] and "fence-process" not in {
+            name for name, step in steps(report).items() if step["state"] == "done"}
+        assert not lab["db2"].writable() and lab["db2"].status()["io"] == "Connecting"
+        assert lab.address in lab["db1"].host.addresses()
+        manager.wait(lambda status: status["last_run"]["run"] != report["run"], "another attempt")
+        lab["db1"].start()
+        manager.wait_health("ok")
+        writer.wait_acknowledged(10, PATIENCE)
+        writer.stop()
+    assert invariants(lab, writers=[writer]) is lab.primary
+    assert "start" not in hooks.names()
+
+
+def test_stop_refuses(lab):
+    """What was done until then is undone: receivers and the address."""
+    hooks = Hooks(lab, "report", stop="exit 1")
+    manager = Manager.start(lab, hooks=hooks.config)
+    with Writer(lab) as writer:
+        lab["db1"].kill()
+        manager.wait_run("aborted")
+        assert not lab["db2"].writable()
+        lab["db1"].start()
+        manager.wait_health("ok")
+        for replica in lab.replicas:
+            until(replica.replicating, PATIENCE, f"{replica.name} follows")
+        until(lambda: lab.address in lab["db1"].host.addresses(), PATIENCE, "the address")
+        writer.wait_acknowledged(10, PATIENCE)
+        writer.stop()
+    assert invariants(lab, writers=[writer]) is lab.primary
+
+
+@pytest.mark.parametrize("name, outcome", [("prepare", "aborted"), ("start", "completed")])
+def test_hangs(lab, name, outcome):
+    """It is ended at its deadline, with what it has started."""
+    hooks = Hooks(lab, **{name: "trap '' TERM; sleep 4711; sleep 4711"})
+    manager = Manager.start(lab, hooks=hooks.config | {"timeout": "1s"})
+    lab["db1"].kill()
+    report = manager.wait_run(outcome)
+    assert "did not end" in report["text"] or "timed out" in report["text"] or "within" in report["text"], report["text"]
+    until(lambda: not [process for process in lab.mgr.processes("hook")], PATIENCE, "the end of the hook")
+    if outcome == "completed":
+        manager.well()
+
+
+def test_shutdown_is_a_fence(lab):
+    """The host cannot be reached by SSH, but its power can be cut: that is enough, also where a fence is required."""
+    hooks = Hooks(lab, shutdown="exit 0")
+    manager = Manager.start(lab, hooks=hooks.config, fence={"policy": "required", "timeout": "1s"})
+    with Writer(lab) as writer:
+        lab["db1"].host.cut()
+        report = manager.wait_run()
+        writer.wait_elsewhere(PATIENCE)
+        manager.well([writer])
+    assert rungs(report) == {"address": False, "process": False, "power": True, "witnesses": True}
+    assert "NOT FENCED" not in report["text"]
+
+
+def test_shutdown_fails(lab):
+    hooks = Hooks(lab, shutdown="exit 1")
+    manager = Manager.start(lab, hooks=hooks.config, fence={"policy": "required", "timeout": "1s"})
+    lab["db1"].host.cut()
+    report = manager.wait_run("aborted")
+    assert not report.get("new_primary") and not lab["db2"].writable()
+
+
+def test_shutdown_is_not_needed(lab):
+    """The process was stopped: its host stays on."""
+    hooks = Hooks(lab, shutdown="exit 0")
+    manager = Manager.start(lab, hooks=hooks.config)
+    lab["db1"].kill()
+    manager.wait_run()
+    manager.well()
+    assert hooks.names() == []
+
+
+def test_report_fails(lab):
+    """The failover is complete all the same."""
+    hooks = Hooks(lab, report="exit 3")
+    manager = Manager.start(lab, hooks=hooks.config)
+    lab["db1"].kill()
+    manager.wait_run()
+    manager.wait_event("warning")
+    manager.well()
+
+
+def test_missing_program(lab):
+    """One that is not there fails, and the rest goes on as it does for one that fails."""
+    hooks = Hooks(lab, "start")
+    manager = Manager.start(lab, hooks=hooks.config)
+    os.unlink(f"{hooks.folder}/hook")
+    lab["db1"].kill()
+    report = manager.wait_run()
+    assert steps(report)["start-hook"]["state"] == "failed", report["text"]
+    manager.well()

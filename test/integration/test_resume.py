@@ -1,0 +1,210 @@
+"""mhad dies in the middle: the next one goes on, and nothing is harmed by what is done twice."""
+
+import json
+import signal
+import time
+
+import pytest
+
+from labkit import LabError, Writer
+from labkit.process import until
+from manager import PATIENCE, Manager, rungs, steps
+
+POINTS = [  # a step and the record of it after which mhad is killed
+    ("confirm-dead", "decided"), ("stop-receivers", "started"), ("stop-receivers", "intent"),
+    ("fence-process", "settled"), ("fence-enough", "decided"), ("choose-candidate", "decided"),
+    ("drain-candidate", "settled"), ("detach-candidate", "intent"), ("detach-candidate", "settled"),
+    ("open-candidate", "intent"), ("open-candidate", "settled"), ("move-address", "intent"),
+    ("repoint-replicas", "intent"), ("repoint-replicas", "settled"), ("set-read-only", "settled"),
+]
+SOME = [("stop-receivers", "intent"), ("choose-candidate", "decided"), ("open-candidate", "intent"),
+        ("repoint-replicas", "intent")]
+
+
+def names(points):
+    return [f"{step}-{kind}" for step, kind in points]
+
+
+class Journal:
+    """The records of a run as they are written."""
+
+    def __init__(self, manager):
+        self.path = f"{manager.folder}/journal"
+        self.read = 0
+
+    def news(self):
+        """The records since the last call."""
+        try:
+            with open(self.path, "rb") as file:
+                file.seek(self.read)
+                whole = file.read().rpartition(b"\n")[0]
+        except FileNotFoundError:
+            return []
+        self.read += len(whole) + bool(whole)
+        found = []
+        for line in whole.splitlines():
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                continue
+        return found
+
+
+def kill_after(manager, enough, number=signal.SIGKILL):
+    """Kill mhad as soon as enough(record) is true of a new record of its journal; give the kinds and steps so far."""
+    process, = manager.lab.mgr.processes("mhad")
+    journal, seen = Journal(manager), []
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        for record in journal.news():
+            seen.append((record.get("step"), record["kind"]))
+            if enough(record):
+                process.signal(number)
+                manager.lab.kill_mhad(number)
+                return seen
+    raise LabError(f"no such record among {seen}\n{manager.lab.mhad_log_tail()}")
+
+
+def at(point):
+    return lambda record: (record.get("step"), record["kind"]) == point
+
+
+def killed_at(lab, point, **settings):
+    manager = Manager.start(lab, **settings)
+    writer = Writer(lab).start()
+    lab["db1"].kill()
+    kill_after(manager, at(point))
+    return manager, writer
+
+
+def completed(manager, writer, dead=("db1",)):
+    report = manager.wait_run()
+    writer.wait_elsewhere(PATIENCE)
+    manager.well([writer], dead)
+    assert len(manager.history()) == 1, "one run, however often it was begun"
+    return report
+
+
+def goes_on(lab, point):
+    manager, writer = killed_at(lab, point)
+    lab.start_mhad()
+    completed(manager, writer)
+    assert manager.events("run-resumed") or point == POINTS[-1], "it was quicker than we"
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("gtid")
+@pytest.mark.parametrize("point", POINTS, ids=names(POINTS))
+def test_killed_at(lab, point):
+    goes_on(lab, point)
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("position")
+@pytest.mark.parametrize("point", SOME, ids=names(SOME))
+def test_killed_at_by_position(lab, point):
+    goes_on(lab, point)
+
+
+@pytest.mark.flavours("mysql56", "mysql9")
+@pytest.mark.parametrize("point", SOME, ids=names(SOME))
+def test_killed_at_mysql(lab, point):
+    goes_on(lab, point)
+
+
+def test_killed_again_and_again(lab):
+    """Each life of mhad gets a few records farther."""
+    manager = Manager.start(lab)
+    with Writer(lab) as writer:
+        lab["db1"].kill()
+        lives = 0
+        for lives in range(1, 40):
+            count, seen = 4, []
+            try:
+                journal = Journal(manager)
+                before = len(journal.news()) if lives > 1 else 0
+                process, = lab.mgr.processes("mhad")
+                until(lambda: seen.extend(journal.news()) or len(seen) >= count or ended(before + len(seen), seen),
+                      PATIENCE, "records", 0.001)
+            except LabError:
+                raise LabError(f"life {lives}: only {seen}\n{lab.mhad_log_tail()}") from None
+            if ended(0, seen):
+                break
+            process.kill()
+            lab.kill_mhad()
+            lab.start_mhad()
+        assert lives > 5, lives
+        completed(manager, writer)
+
+
+def ended(_, records):
+    return any(record["kind"] == "run-ended" for record in records)
+
+
+@pytest.mark.modes("gtid")
+@pytest.mark.parametrize("point", [("choose-candidate", "decided"), ("detach-candidate", "intent")],
+                         ids=["chosen", "detaching"])
+def test_old_primary_returns_before_the_opening(lab, point):
+    """Nothing was opened: it stays the primary, with its address and its replicas."""
+    manager, writer = killed_at(lab, point)
+    lab["db1"].start()
+    lab.start_mhad()
+    manager.wait_run("aborted")
+    manager.wait_health("ok")
+    primary = manager.well([writer], dead=())
+    assert primary is lab["db1"]
+    assert not writer.missing_on(primary)
+
+
+@pytest.mark.modes("gtid")
+@pytest.mark.parametrize("point", [("open-candidate", "intent"), ("repoint-replicas", "intent")],
+                         ids=["opening", "repointing"])
+def test_old_primary_returns_after_the_opening(lab, point):
+    """Both are writable for a moment, and nobody watches: the old one is fenced as soon as somebody does."""
+    manager, writer = killed_at(lab, point)
+    db1 = lab["db1"]
+    db1.start()
+    lab.start_mhad()
+    until(lambda: not db1.writable() and lab.address not in db1.host.addresses(), PATIENCE, "db1 fenced")
+    completed(manager, writer)
+    assert not db1.writable()
+
+
+@pytest.mark.modes("gtid")
+def test_dies_before_the_run(lab):
+    """Killed when it has the suspicion only, with a grace that is not over: the next one begins anew."""
+    manager = Manager.start(lab, detection={"restart_grace": "3s"})
+    with Writer(lab) as writer:
+        lab["db1"].kill()
+        manager.wait_event("suspect")
+        lab.kill_mhad()
+        lab.start_mhad()
+        completed(manager, writer)
+    assert not manager.events("run-resumed")
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("gtid")
+def test_candidate_dies_meanwhile(lab):
+    """Before the opening: it is given up, and another is taken."""
+    manager, writer = killed_at(lab, ("choose-candidate", "decided"), servers={"db2": {"promotion": "prefer"}},
+                                failover={"apply_timeout": "5s"})
+    lab["db2"].kill()
+    lab.start_mhad()
+    aborted = manager.wait_run("aborted")
+    manager.wait_run(after=aborted["run"])
+    writer.wait_elsewhere(PATIENCE)
+    assert manager.well([writer], dead=("db1", "db2")) is lab["db3"]
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("gtid")
+def test_told_to_end(lab):
+    """SIGTERM, as by a restart of the service: the run is left to the next one."""
+    manager = Manager.start(lab)
+    with Writer(lab) as writer:
+        lab["db1"].kill()
+        kill_after(manager, at(("choose-candidate", "decided")), signal.SIGTERM)
+        lab.start_mhad()
+        report = completed(manager, writer)
+    assert rungs(report)["process"] and "open-candidate" in steps(report)
