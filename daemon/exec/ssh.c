@@ -217,6 +217,7 @@ static void hand_over(SshTask *task)
         Text bytes = task->input.bytes;
         task->input.bytes = (Text){ 0 };
         task->heard = usec_now_monotonic();
+        /* cppcheck-suppress autoVariables ; it is taken back below, before this function ends */
         task->gone = &gone;
         task->on_bytes(bytes.data, bytes.length, task->userdata);
         if (!gone) {
