@@ -23,6 +23,7 @@ typedef struct Target {
         ExecJob *job; /* what is under way, NULL while waiting */
         Timer *timer; /* armed while waiting */
         bool acting;  /* the job is an effect */
+        bool on_host; /* it has commands for the host */
         bool sql;     /* which its statements have, so that it may go on after the job */
         bool noisy;   /* asked although it could not be quiesced */
         bool begun;   /* asked or acted at least once */
@@ -161,6 +162,11 @@ static void on_acted(Replies *replies, void *userdata)
         Target *target = userdata;
         target->job = NULL;
         target->acting = false;
+        if (target->fanout->stopped) {
+                replies_free(replies);
+                target->fanout->calls->acted(target->fanout->userdata);
+                return;
+        }
         const Failure *failure = &replies->failure;
         if (failure->kind != FAILURE_NONE) {
                 free(target->act_failure);
@@ -205,6 +211,7 @@ static bool target_act(Target *target, const Replies *seen)
         target->act_at = usec_add(now, ACT_AGAIN);
         target->acting = true;
         target->sql = script_has(&script, SCRIPT_SQL);
+        target->on_host = script_has(&script, SCRIPT_SSH);
         free(target->act_failure);
         target->act_failure = NULL;
         target->job = exec_run(fanout->exec, target_server(target), fanout->run->id, &script,
@@ -305,7 +312,7 @@ static void target_ask(Target *target)
                 return;
         /* A hook that is asked is an effect all the same. */
         target->acting = script_has(&script, SCRIPT_HOOK);
-        target->sql = false;
+        target->sql = target->on_host = false;
         if (target->acting && target_intend(target, &script) < 0)
                 return;
         target->job = exec_run(fanout->exec, target_server(target), fanout->run->id, &script,
@@ -366,18 +373,36 @@ void fanout_start(Fanout *fanout)
                 target_advance(&fanout->targets[i]);
 }
 
-void fanout_stop(Fanout *fanout)
+static void stop(Fanout *fanout, bool leave_commands)
 {
         fanout->stopped = true;
         for (size_t i = 0; i < fanout->n_targets; i++) {
                 Target *target = &fanout->targets[i];
                 timer_stop(target->timer);
-                if (target->job) {
+                if (target->job && !(leave_commands && target->acting && target->on_host)) {
                         if (target->acting && target->sql)
                                 target_set_unsure(target, true);
                         exec_abandon(TAKE(target->job));
                 }
         }
+}
+
+void fanout_stop(Fanout *fanout)
+{
+        stop(fanout, false);
+}
+
+void fanout_wind_down(Fanout *fanout)
+{
+        stop(fanout, true);
+}
+
+bool fanout_is_idle(const Fanout *fanout)
+{
+        for (size_t i = 0; i < fanout->n_targets; i++)
+                if (fanout->targets[i].job)
+                        return false;
+        return fanout->stopped;
 }
 
 Fanout *fanout_free(Fanout *fanout)

@@ -85,11 +85,10 @@ static int record(Runbook *runbook, RecordKind kind, const RunStep *step, const 
         }
         const char *name = step ? step->step->name : NULL, *word = record_kind_to_string(kind);
         usec_t time = loop_now_real(runbook->loop);
-        int r = may_wait_for_disk(kind, step, reterr)
-                        ? journal_append_soon(runbook->journal, time, runbook->run->id, word, name, server, owned,
-                                              &runbook->broken)
-                        : journal_append(runbook->journal, time, runbook->run->id, word, name, server, owned,
-                                         &runbook->broken);
+        int r = may_wait_for_disk(kind, step, reterr) ? journal_append_soon(runbook->journal, time, runbook->run->id,
+                                                                            word, name, server, owned, &runbook->broken)
+                                                      : journal_append(runbook->journal, time, runbook->run->id, word,
+                                                                       name, server, owned, &runbook->broken);
         if (r >= 0)
                 r = run_apply(runbook->run, time, word, name, server, owned, &runbook->broken);
         if (r < 0 && reterr)
@@ -202,18 +201,36 @@ static void set_unsure(const char *server, bool unsure, void *userdata)
         json_set_bool(runbook->unsure, server, unsure);
 }
 
+static void on_acted(void *userdata)
+{
+        schedule(userdata);
+}
+
 static const FanoutCalls fanout_calls = {
         .intend = on_intend,
         .settle = on_settle,
         .progress = on_progress,
         .is_unsure = is_unsure,
         .set_unsure = set_unsure,
+        .acted = on_acted,
 };
 
 static void free_fanouts(Runbook *runbook)
 {
         for (size_t i = 0; runbook->run && i < total_steps(runbook); i++)
                 runbook->fanouts[i] = fanout_free(runbook->fanouts[i]);
+}
+
+/* What is undone must not come true afterwards: false as long as a command for a host may still be at work. */
+static bool is_wound_down(Runbook *runbook)
+{
+        bool idle = true;
+        for (size_t i = 0; i < runbook->run->n_steps; i++) {
+                if (runbook->fanouts[i] && fanout_is_idle(runbook->fanouts[i]))
+                        runbook->fanouts[i] = fanout_free(runbook->fanouts[i]);
+                idle = idle && !runbook->fanouts[i];
+        }
+        return idle;
 }
 
 static bool any_fanout(const Runbook *runbook)
@@ -372,7 +389,9 @@ static int begin_undo(Runbook *runbook, const char *by, const char *why, Failure
         int r = record(runbook, RECORD_UNDOING, NULL, NULL, by ? data_by(by, why) : data_why(why), reterr);
         if (r < 0)
                 return r;
-        free_fanouts(runbook);
+        for (size_t i = 0; i < total_steps(runbook); i++)
+                if (runbook->fanouts[i])
+                        fanout_wind_down(runbook->fanouts[i]);
         emit(runbook, RUN_EVENT_UNDOING, NULL, NULL, VERDICT_UNMET, why);
         return 0;
 }
@@ -434,6 +453,8 @@ static bool move(Runbook *runbook)
                 return resolve_doubt(runbook);
         const Run *run = runbook->run;
         const RunStep *failed = run->undoing ? NULL : run_blocking_step(run);
+        if (run->undoing && !is_wound_down(runbook))
+                return false;
         if (failed)
                 return handle_failure(runbook, failed);
         if (any_fanout(runbook))

@@ -11,6 +11,7 @@
 /* Transactions a millisecond. */
 #define RECEIVE_RATE 5
 #define APPLY_RATE 2
+#define WRITE_RATE 1
 
 Database *database_of(const SimServer *server)
 {
@@ -67,6 +68,23 @@ static void replicate(Database *replica, usec_t passed)
         }
 }
 
+/* Clients. Whoever writes to a replica that has not everything has spoilt it. */
+static void write_to(Database *database, usec_t passed)
+{
+        bool unbound = database->privileged && database->has_address && !database->super_read_only;
+        if (!database->written || database->locked || (database->read_only && !unbound))
+                return;
+        if (database->source && (database->applied < database->source->log || database->applied < database->received))
+                database->rewritten = true;
+        database->log += passed * WRITE_RATE / USEC_MSEC;
+}
+
+void database_end_session(Database *database)
+{
+        database->locked = false;
+        *database->held = *database->tried = '\0';
+}
+
 void database_catch_up(Sim *sim)
 {
         usec_t now = loop_now(sim->loop);
@@ -76,8 +94,10 @@ void database_catch_up(Sim *sim)
                 if (passed < USEC_MSEC)
                         continue;
                 database->now = now;
-                if (!database->server->dead && !database->server->frozen)
-                        replicate(database, passed);
+                if (database->server->dead || database->server->frozen)
+                        continue;
+                write_to(database, passed);
+                replicate(database, passed);
         }
 }
 
@@ -159,7 +179,7 @@ static void answer_replica(Database *replica, Reply *reply)
         values[COLUMN_AUTO_POSITION] = replica->gtid ? "1" : "0";
         values[COLUMN_USING_GTID] = replica->gtid ? "Slave_Pos" : "No";
         values[COLUMN_GTID_IO_POS] = replica->gtid ? retrieved : "";
-        values[COLUMN_DELAY] = "0";
+        values[COLUMN_DELAY] = values[COLUMN_LAG] = "0";
         for (size_t i = 0; i < _REPLICA_COLUMN_MAX; i++)
                 if (dialect->columns[i]) {
                         names[n] = dialect->columns[i];
@@ -213,7 +233,7 @@ static void note_writable(Database *opened)
 static void set_global(Database *database, const char *text)
 {
         bool on = strstr(text, "= ON") != NULL;
-        if (strstr(text, "semi_sync"))
+        if (strstr(text, "semi_sync") || strstr(text, "gtid_slave_pos"))
                 return;
         bool super = strstr(text, "super_read_only") != NULL;
         if (super ? on : true)
@@ -308,6 +328,55 @@ static void reset(Database *replica, Reply *reply)
         replica->tail = 0;
 }
 
+/* The daemon's own session: its variables, and the lock. */
+static void execute_in_session(Database *database, const char *text, Reply *reply)
+{
+        static const char *const names[] = { "held", "tried", "now", "last_session" };
+        const char *quoted = strchr(text, '\'');
+        CLEANUP(mem_free) char *value = quoted ? alloc_string_n(quoted + 1, strcspn(quoted + 1, "'")) : NULL;
+        if (text_starts_with(text, "SELECT")) {
+                const char *held = *database->held ? database->held : NULL;
+                answer(reply, 4, names,
+                       (const char *const[]){ held, *database->tried ? database->tried : NULL, "1", "9" });
+        } else if (text_starts_with(text, "FLUSH TABLES")) {
+                database->locked = true;
+        } else if (text_starts_with(text, "UNLOCK")) {
+                database->locked = false;
+        } else if (!value) {
+                *database->held = *database->tried = '\0';
+        } else if (strstr(text, "@mhad_lock")) {
+                snprintf(database->held, sizeof database->held, "%s", value);
+        } else {
+                snprintf(database->tried, sizeof database->tried, "%s", value);
+        }
+}
+
+/* The number of the transaction that is waited for: the last of a set, or where it ends in the source's log. */
+static void answer_wait(Database *database, const char *text, Reply *reply)
+{
+        static const char *const names[] = { "result" };
+        const char *end = strchr(text, '\'') + 1, *quote = strchr(end, '\'');
+        uint64_t wanted = 0;
+        if (database->gtid) {
+                const char *digit = quote;
+                while (digit > end && digit[-1] >= '0' && digit[-1] <= '9')
+                        digit--;
+                wanted = strtoull(digit, NULL, 10);
+        } else {
+                uint64_t offset = strtoull(quote + 2, NULL, 10);
+                while (database->source && offset_of(database->source, wanted) < offset)
+                        wanted++;
+        }
+        bool reached = database->gtid ? database->log >= wanted : database->applied >= wanted;
+        database->sim->pause = reached ? 0 : 10 * USEC_MSEC;
+        answer(reply, 1, names, (const char *const[]){ !database->applier_on ? NULL : reached ? "0" : "-1" });
+}
+
+static void answer_nothing(Reply *reply)
+{
+        reply_set_columns(reply, 1, (const char *const[]){ "id" });
+}
+
 static void execute_sql(Database *database, const char *text, Reply *reply)
 {
         const Dialect *dialect = database->dialect;
@@ -319,10 +388,19 @@ static void execute_sql(Database *database, const char *text, Reply *reply)
                 answer_binlog(database, reply);
         else if (strcmp(text, dialect_identity()) == 0)
                 answer_identity(database, reply);
+        else if (strstr(text, "_WAIT('") || strstr(text, "_SET('") || strstr(text, "_GTIDS('"))
+                answer_wait(database, text, reply);
+        else if (text_starts_with(text, "SELECT @mhad"))
+                execute_in_session(database, text, reply);
+        else if (strstr(text, "information_schema") || strstr(text, "checkpoint_period") ||
+                 strstr(text, "CONNECTION_ID"))
+                answer_nothing(reply);
         else if (text_starts_with(text, "SELECT SLEEP("))
                 database->sim->pause = (usec_t) (strtod(text + 13, NULL) * (double) USEC_SEC);
         else if (sim_chance(database->sim, database->sim->refused))
                 refuse(reply, 1205, "lock wait timeout exceeded");
+        else if (strstr(text, "@mhad") || text_starts_with(text, "FLUSH") || text_starts_with(text, "UNLOCK"))
+                execute_in_session(database, text, reply);
         else if (text_starts_with(text, "SET GLOBAL"))
                 set_global(database, text);
         else if (text_starts_with(text, dialect->change_source))
@@ -344,12 +422,17 @@ static void execute_shell(Database *database, const char *text, Reply *reply)
         else if (strstr(text, "ip addr del"))
                 database->has_address = false;
         else if (strstr(text, "ip addr add") || strstr(text, "ip addr replace"))
-                database->has_address = true;
-        else if (text_starts_with(text, "ip -o addr show"))
+                database->has_address = database->has_address || !database->no_address;
+        else if (!text_starts_with(text, "systemctl stop") && !text_starts_with(text, "ip -o addr show"))
+                failure_set(&reply->failure, FAILURE_EXIT, reply->exit_status = 127, "not found: %.100s", text);
+}
+
+/* Most end with a look at the addresses. */
+static void show_address(const Database *database, const char *text, Reply *reply)
+{
+        if (strstr(text, "ip -o addr show"))
                 reply->out =
                         alloc_string(database->has_address ? "2: eth0    inet 10.0.0.100/24 scope global eth0\n" : "");
-        else if (!text_starts_with(text, "systemctl stop"))
-                failure_set(&reply->failure, FAILURE_EXIT, reply->exit_status = 127, "not found: %.100s", text);
 }
 
 static void execute(Sim *sim, SimServer *server, const ScriptItem *item, Reply *reply)
@@ -361,6 +444,7 @@ static void execute(Sim *sim, SimServer *server, const ScriptItem *item, Reply *
                 break;
         case SCRIPT_SSH:
                 execute_shell(database_of(server), item->text, reply);
+                show_address(database_of(server), item->text, reply);
                 break;
         case SCRIPT_HOOK:
         case _SCRIPT_MAX:

@@ -28,6 +28,13 @@ typedef struct Database {
         bool stuck;                 /* its applier makes no headway */
         unsigned n_opened;
         usec_t now;
+        /* Of a primary that is alive. */
+        bool written;    /* clients write to it whenever it lets them */
+        bool privileged; /* some of them by the address, with an account that read_only does not bind */
+        bool locked;     /* by the daemon's session */
+        char held[40], tried[40];
+        bool no_address; /* its host cannot be given one */
+        bool rewritten;  /* clients wrote to it before it had everything */
 } Database;
 
 /* All before the first statement. Two servers that can be written to at once are the world's violation. */
@@ -36,5 +43,7 @@ Database *database_of(const SimServer *server);
 void database_follow(Database *replica, Database *source, uint64_t received, uint64_t applied);
 /* What a daemon that watched it knows of it. */
 ServerView *database_view(Database *database);
+/* The daemon is dead, or its session is: so is its lock. */
+void database_end_session(Database *database);
 /* Lets it become what it is by now. */
 void database_catch_up(Sim *sim);
