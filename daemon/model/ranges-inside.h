@@ -48,6 +48,7 @@ typedef struct RangeFile {
 /* A transaction or an event between two, while it is read. */
 typedef struct RangePart {
         uint64_t from, to; /* to is 0 when there is none */
+        uint64_t certain;  /* up to here no place was guessed; 0: all were */
         uint64_t digest, n_events;
         bool rewritten, inside;
         char stored_file[POSITION_FILE_MAX];

@@ -136,7 +136,7 @@ static bool read_hex(const char *text, uint8_t **ret, size_t *ret_length)
         size_t length = strlen(text) / 2;
         uint8_t *bytes = ALLOC_ARRAY(uint8_t, length + 1);
         for (size_t i = 0; i < length; i++) {
-                const char *high = memchr(digits, text[2 * i], 16), *low = memchr(digits, text[2 * i + 1], 16);
+                const char *high = strchr(digits, text[2 * i]), *low = strchr(digits, text[2 * i + 1]);
                 if (!high || !low) {
                         free(bytes);
                         return false;

@@ -210,12 +210,16 @@ static void keep_part(RangeSource *source)
         block->digest = mix(block->digest, part->digest);
         block->n_events += part->n_events;
         block->rewritten = block->rewritten || part->rewritten;
-        part->to = 0;
+        part->to = part->certain = 0;
 }
 
 /* What is not is a block of its own. */
 static void end_part(Ranges *ranges, RangeSource *source, bool ends_inside)
 {
+        if (source->part.to != source->part.certain) {
+                source->part.to = source->part.certain;
+                source->part.rewritten = true;
+        }
         if (source->part.to == 0)
                 return;
         end_block(ranges, source);
@@ -350,7 +354,9 @@ int ranges_add(Ranges *ranges, size_t index, const RangesEvent *event, Failure *
         if (r < 0)
                 return r;
         RangeSource *source = &ranges->sources[index];
-        if (!source->active || source->file != file || source->at != event->start.offset)
+        bool goes_on = source->at == event->start.offset ||
+                       (event->corrected && source->part.to != 0 && event->start.offset >= source->part.certain);
+        if (!source->active || source->file != file || !goes_on)
                 enter(ranges, index, file, event);
         bool unknown = source->group.state == GROUP_UNKNOWN;
         int step = group_step(&source->group, event->event, reterr);
@@ -369,8 +375,9 @@ int ranges_add(Ranges *ranges, size_t index, const RangesEvent *event, Failure *
         RangePart *part = &source->part;
         part->digest = mix(mix(mix(part->digest, event->start.offset), event->end), event->event->digest);
         part->to = event->end;
+        part->certain = event->guessed ? part->certain : event->end;
         part->n_events++;
-        part->rewritten = part->rewritten || event->rewritten;
+        part->rewritten = part->rewritten || event->rewritten || event->corrected;
         source->at = event->end;
         if (step == GROUP_OUTSIDE || step == GROUP_END || step == GROUP_ALONE)
                 complete(ranges, source, event, (GroupStep) step, cut);

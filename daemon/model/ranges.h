@@ -16,8 +16,8 @@ typedef struct RangesEvent {
         const BinlogEvent *event;
         Position start; /* in the primary's log */
         uint64_t end;
-        Position stored; /* where the source has it: a file of its own and the offset there */
-        bool rewritten;  /* not the primary's bytes (relaylog.h) */
+        Position stored;                    /* where the source has it: a file of its own and the offset there */
+        bool rewritten, guessed, corrected; /* as relaylog.h says */
 } RangesEvent;
 
 typedef enum RangesEnd {

@@ -11,7 +11,7 @@ struct RelayLog {
         uint32_t own_id;
         Position at;     /* where the primary's log goes on */
         Position origin; /* of unplaced events */
-        bool had_unplaced;
+        bool guessed;    /* where it goes on is */
         Group group;
         BinlogFormat format;
 };
@@ -84,7 +84,8 @@ static bool is_own(const RelayLog *log, const BinlogEvent *event)
 
 static bool is_artificial(const BinlogEvent *event)
 {
-        return (event->header.flags & BINLOG_FLAG_ARTIFICIAL) || event->header.end == 0;
+        return (event->header.flags & BINLOG_FLAG_ARTIFICIAL) ||
+               (event->header.end == 0 && binlog_part(event->header.type) == BINLOG_PART_FRAME);
 }
 
 /* Positions on the wire have 32 bits; the one that is meant is the nearest to where we stand. */
@@ -105,13 +106,16 @@ static bool may_be_rewritten(const BinlogEvent *event)
                (type == BINLOG_TYPE_QUERY || (type >= 23 && type <= 25) || (type >= 30 && type <= 32));
 }
 
-static void place(RelayLog *log, const BinlogEvent *event, RelayEvent *ret)
+/* By what the event says of itself. */
+static void place_event(RelayLog *log, const BinlogEvent *event, RelayEvent *ret)
 {
         uint64_t start = widen(log, event->header.end - event->header.length);
         uint64_t end = start + event->header.length;
         /* What was left out on receipt is whole transactions, so within one the next event has no other place. */
         bool inside = !group_is_closed(&log->group) && log->at.offset != 0;
-        if (start != log->at.offset && inside && may_be_rewritten(event)) {
+        if (start != log->at.offset && inside && log->guessed)
+                ret->corrected = true;
+        else if (start != log->at.offset && inside && may_be_rewritten(event)) {
                 uint64_t real = log->at.offset + (uint32_t) (event->header.end - (uint32_t) log->at.offset);
                 if (real > log->at.offset && real - log->at.offset < INT32_MAX) {
                         ret->rewritten = true;
@@ -119,12 +123,25 @@ static void place(RelayLog *log, const BinlogEvent *event, RelayEvent *ret)
                         end = real;
                 }
         }
-        ret->start = log->at;
         ret->start.offset = start;
         ret->end = end;
-        log->at.offset = end;
+        log->guessed = false;
+}
+
+static void place(RelayLog *log, const BinlogEvent *event, RelayEvent *ret)
+{
+        ret->start = log->at;
         ret->kind = position_is_set(&log->at) ? RELAY_EVENT : RELAY_UNPLACED;
-        log->had_unplaced = log->had_unplaced || ret->kind == RELAY_UNPLACED;
+        if (event->header.end != 0)
+                place_event(log, event, ret);
+        else if (log->at.offset != 0) {
+                ret->end = log->at.offset + event->header.length;
+                ret->guessed = log->guessed = true;
+        } else {
+                ret->kind = RELAY_UNPLACED;
+                return;
+        }
+        log->at.offset = ret->end;
 }
 
 static bool is_next_file(const Position *at, const Position *next)
@@ -160,6 +177,7 @@ static int step_rotate(RelayLog *log, const BinlogEvent *event, RelayEvent *ret,
                         relaylog_file_before(next.file, log->origin.file);
         }
         log->at = next;
+        log->guessed = false;
         return 0;
 }
 
@@ -168,7 +186,7 @@ static int step_event(RelayLog *log, const BinlogEvent *event, RelayEvent *ret, 
         uint64_t before = log->at.offset;
         bool known = position_is_set(&log->at) && before != 0;
         place(log, event, ret);
-        if (known && ret->start.offset != before)
+        if (known && ret->start.offset != before && !ret->corrected)
                 group_enter_anywhere(&log->group);
         int r = group_step(&log->group, event, reterr);
         return r < 0 ? r : 0;

@@ -2,7 +2,9 @@
  * stand. The replica's own events and all that only says where the reading goes on are told apart.
  *
  * MariaDB's receiver writes events that came compressed (log_bin_compress) uncompressed into the relay log: they have
- * their place, but neither their length nor their bytes are the primary's. */
+ * their place, but neither their length nor their bytes are the primary's. Since MariaDB 11.7 the events within a
+ * transaction do not say where they end (binlog_legacy_event_pos); their places are guessed from their lengths, and the
+ * event that ends the transaction tells whether that was right. */
 #pragma once
 
 #include "binlog.h"
@@ -21,6 +23,8 @@ typedef struct RelayEvent {
         Position start; /* of RELAY_EVENT and RELAY_IGNORED */
         uint64_t end;
         bool rewritten; /* the bytes are not the primary's */
+        bool guessed;   /* its place is, from the length of it and of those before */
+        bool corrected; /* the guesses before were wrong: the transaction has rewritten events */
         bool format;    /* it is the primary's format description, in its file or repeated */
         /* Before this event the primary's log went on from the end of that file to the next: without a ROTATE, as after
          * a shutdown or a crash of the primary. Unset otherwise. */

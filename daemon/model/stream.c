@@ -187,11 +187,11 @@ static int believe(Stream *stream, const BinlogEvent *event, Failure *reterr)
 int stream_decide(Stream *stream, const BinlogEvent *event, const Position *start, uint64_t end, StreamDecision *ret,
                   Failure *reterr)
 {
-        if (!position_equal(&stream->at, start))
-                group_reset(&stream->group);
         int step = group_step(&stream->group, event, reterr);
         if (step < 0)
                 return step;
+        if (step == GROUP_OUTSIDE)
+                group_reset(&stream->group); /* in the primary's own log these stand between transactions only */
         StreamDecision decision = { .action = decide(stream, event, (GroupStep) step) };
         bool within = step == GROUP_INSIDE || step == GROUP_END;
         stream->at = *start;

@@ -36,7 +36,7 @@ Stream *stream_new(const Position *from, GtidFamily family, const GtidSet *has);
 Stream *stream_free(Stream *stream);
 DEFINE_CLEANUP(Stream *, stream_free)
 /* What to do with the next event of the primary's log, which has its place from start to end (their distance is not its
- * length when it was rewritten). The caller does it. */
+ * length when it was rewritten). The caller does it. Where the log has a hole it lies between two transactions. */
 int stream_decide(Stream *stream, const BinlogEvent *event, const Position *start, uint64_t end, StreamDecision *ret,
                   Failure *reterr);
 /* Where the log stands behind the last event, sent or dropped, and whether the replica knows it: a heartbeat may be sent

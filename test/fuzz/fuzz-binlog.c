@@ -86,6 +86,8 @@ static void look(Pass *pass, const BinlogEvent *event)
                 placed.start = relay.start;
                 placed.end = relay.end;
                 placed.rewritten = relay.rewritten;
+                placed.guessed = relay.guessed;
+                placed.corrected = relay.corrected;
         }
         if (relay.kind != RELAY_EVENT)
                 return;

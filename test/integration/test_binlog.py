@@ -65,7 +65,7 @@ def statements(primary, mode):
     if name == "mariadb":
         yield ["SET GLOBAL log_bin_compress=1", "SET GLOBAL log_bin_compress_min_len=10", "USE app",
                "INSERT INTO t (v, b) VALUES ('comp', REPEAT('x', 2000))", "DELETE FROM t WHERE v = 'comp'",
-               "INSERT INTO t (b) VALUES (RANDOM_BYTES(1000))", "SET binlog_format='STATEMENT'",
+               f"INSERT INTO t (b) VALUES (x'{os.urandom(1000).hex()}')", "SET binlog_format='STATEMENT'",
                "INSERT INTO t (v) VALUES (REPEAT('y', 80))", "CREATE TABLE app.ddl2 (i INT)", "XA START 'cxid'",
                "INSERT INTO t (v) VALUES ('xa')", "XA END 'cxid'", "XA PREPARE 'cxid'", "XA COMMIT 'cxid'",
                "SET GLOBAL log_bin_compress=0", "SET gtid_domain_id=7", "INSERT INTO t (v) VALUES ('domain')"]
@@ -224,10 +224,10 @@ def test_every_log(lab):
     assert "holes" not in again, again["holes"]
     for key in ("end", "last", "groups", "gtids"):
         assert again.get(key) == answer.get(key), key
-    placed = [one for one in placed if "pos" in one]
+    placed = [one for one in placed if "pos" in one and not one["guessed"]]
     own = {(os.path.basename(path), one["pos"]): one for path in binary for one in dump("events", path)}
     there = {(one["file"], one["pos"]) for one in placed}
-    missing = {key for key, one in own.items() if key not in there and one["type"] not in NOT_KEPT}
+    missing = {key for key, one in own.items() if key not in there and one["end"] and one["type"] not in NOT_KEPT}
     assert there <= set(own) and not missing, missing
     for one in placed:
         original = own[one["file"], one["pos"]]

@@ -140,7 +140,12 @@ static int index_relay(const BinlogEvent *event, const char *path, void *userdat
                 ranges_add_ignored(index->ranges, &relay.start, relay.end);
         if (relay.kind != RELAY_EVENT)
                 return 0;
-        RangesEvent placed = { .event = event, .start = relay.start, .end = relay.end, .rewritten = relay.rewritten };
+        RangesEvent placed = { .event = event,
+                               .start = relay.start,
+                               .end = relay.end,
+                               .rewritten = relay.rewritten,
+                               .guessed = relay.guessed,
+                               .corrected = relay.corrected };
         strncpy(placed.stored.file, base(path), sizeof placed.stored.file - 1);
         placed.stored.offset = event->offset;
         Json *json = json_object();
@@ -149,7 +154,8 @@ static int index_relay(const BinlogEvent *event, const char *path, void *userdat
         json_set_int(json, "end", (int64_t) relay.end);
         json_set_string(json, "type", binlog_type_to_string(event->header.type));
         json_set_int(json, "crc", event->digest);
-        json_set_bool(json, "rewritten", relay.rewritten);
+        json_set_bool(json, "rewritten", relay.rewritten || relay.corrected);
+        json_set_bool(json, "guessed", relay.guessed);
         print(json);
         return ranges_add(index->ranges, index->source, &placed, reterr);
 }

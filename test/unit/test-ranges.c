@@ -29,6 +29,9 @@ static Position group_at(const char *file, uint64_t group)
         return at(file, HEAD + group * GROUP);
 }
 
+/* How the next events are placed. */
+static bool guessed, corrected;
+
 static void add(Ranges *ranges, size_t source, const char *file, uint64_t start, const Text *bytes)
 {
         static BinlogFormat format;
@@ -41,6 +44,8 @@ static void add(Ranges *ranges, size_t source, const char *file, uint64_t start,
                                .format = &format };
         RangesEvent placed = { .event = &parsed, .start = at(file, start), .end = start + bytes->length };
         placed.stored = placed.start;
+        placed.guessed = guessed;
+        placed.corrected = corrected;
         assert_int_equal(ranges_add(ranges, source, &placed, NULL), 0);
 }
 
@@ -314,6 +319,37 @@ static void test_ignored(void **state)
                       "db2 log.000001:4-127, db2 log.000001:248-490; end log.000001:490; 2; " UUID ":2-3");
 }
 
+/* Places that were guessed count only once the end of the transaction is known. */
+static void test_guessed(void **state)
+{
+        for (int variant = 0; variant < 3; variant++) {
+                CLEANUP(ranges_free) Ranges *ranges = ranges_new();
+                CLEANUP(text_done) Text xid = { 0 }, query = { 0 };
+                size_t db2 = ranges_add_source(ranges, "db2");
+                add_file(ranges, db2, "log.000001", 2, NULL, 1);
+                add_event(ranges, db2, "log.000001", 6, 1);
+                guessed = true;
+                sample_add_query(&query, "BEGIN and much more than there was", 1);
+                add(ranges, db2, "log.000001", HEAD + 2 * GROUP + GTID, &query);
+                guessed = false;
+                corrected = variant > 0;
+                sample_add_xid(&xid, 1);
+                if (variant > 0)
+                        add(ranges, db2, "log.000001", HEAD + 2 * GROUP + GTID + BEGIN, &xid);
+                corrected = false;
+                if (variant == 2)
+                        add_event(ranges, db2, "log.000001", 9, 1);
+                ranges_pause(ranges, db2);
+                assert_answer(
+                        ranges, anywhere,
+                        variant == 0 ? "db2 log.000001:4-369; end log.000001:369, torn log.000001:417; 2; " UUID ":1-2"
+                        : variant == 1 ? "db2 log.000001:4-127, db2 log.000001:127-490; end log.000001:490; 3; " UUID
+                                         ":1-3"
+                                       : "db2 log.000001:4-127, db2 log.000001:127-490; end log.000001:490, torn "
+                                         "log.000001:538; 3; " UUID ":1-3");
+        }
+}
+
 /* Comparing. */
 
 static void assert_overlaps(const Ranges *ranges, const char *expected)
@@ -529,14 +565,14 @@ int main(int argc, char **argv)
 {
         sample_init(argc, argv);
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_whole),          cmocka_unit_test(test_borders),
-                cmocka_unit_test(test_hole),           cmocka_unit_test(test_torn),
-                cmocka_unit_test(test_joined),         cmocka_unit_test(test_files),
-                cmocka_unit_test(test_ignored),        cmocka_unit_test(test_compare),
-                cmocka_unit_test(test_many),           cmocka_unit_test(test_gtid),
-                cmocka_unit_test(test_gtid_list),      cmocka_unit_test(test_mariadb_runs),
-                cmocka_unit_test(test_damaged_json),   cmocka_unit_test(test_filter),
-                cmocka_unit_test(test_filter_mariadb),
+                cmocka_unit_test(test_whole),        cmocka_unit_test(test_borders),
+                cmocka_unit_test(test_hole),         cmocka_unit_test(test_torn),
+                cmocka_unit_test(test_joined),       cmocka_unit_test(test_files),
+                cmocka_unit_test(test_ignored),      cmocka_unit_test(test_compare),
+                cmocka_unit_test(test_many),         cmocka_unit_test(test_gtid),
+                cmocka_unit_test(test_gtid_list),    cmocka_unit_test(test_guessed),
+                cmocka_unit_test(test_mariadb_runs), cmocka_unit_test(test_damaged_json),
+                cmocka_unit_test(test_filter),       cmocka_unit_test(test_filter_mariadb),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -169,6 +169,15 @@ static void test_from_relay_log(void **state)
                 "1217 1307 R1347 F0 1347 1393 1486 1528 1586 1634 1679");
 }
 
+/* MariaDB 11: places within a transaction are guesses, and a transaction is left out to its very end. */
+static void test_guessed(void **state)
+{
+        assert_feed(
+                "mariadb11-compressed.relay", true, "0-1-27", 5, "binlog.000006:3195",
+                "R4 F4 256 299 - - - - - R612 F0 612 - - - - - - - - - - - - - - - - R2524 F0 2524 2576 2608 2705 2805 "
+                "R2845 F0 2845 2896 2989 3031 3063 3164");
+}
+
 /* MySQL does not count a STOP, and what is for the connection is not the log's. */
 static void test_left_out(void **state)
 {
@@ -198,9 +207,9 @@ int main(int argc, char **argv)
 {
         sample_init(argc, argv);
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_events),         cmocka_unit_test(test_heartbeat_v2),
-                cmocka_unit_test(test_format),         cmocka_unit_test(test_from_file),
-                cmocka_unit_test(test_from_relay_log), cmocka_unit_test(test_left_out),
+                cmocka_unit_test(test_events),    cmocka_unit_test(test_heartbeat_v2),   cmocka_unit_test(test_format),
+                cmocka_unit_test(test_from_file), cmocka_unit_test(test_from_relay_log), cmocka_unit_test(test_guessed),
+                cmocka_unit_test(test_left_out),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
