@@ -182,7 +182,9 @@ bool feed_store_has_checksums(const FeedStore *store, const char *file)
         if (store->n_pieces == 0)
                 return true;
         const Piece *piece = find_format(store, file ? file : store->pieces[0].file);
-        return !piece || read_format(piece, &format, NULL) < 0 || format.checksum;
+        int r = piece ? read_format(piece, &format, NULL)
+                      : read_head(&store->pieces[0], BINLOG_MAGIC_LENGTH, &format, NULL);
+        return r < 0 || format.checksum;
 }
 
 /* The window. */
@@ -388,12 +390,18 @@ static int enter_piece(FeedReader *reader, uint64_t at, Failure *reterr)
         reader->relay = relaylog_free(reader->relay);
         reader->at = at;
         reader->where = piece->offset + (piece->relay_server_id ? 0 : at - piece->from);
-        int r = load_primary(reader, piece->file, reterr);
+        int r = load_primary(reader, piece->file, piece->relay_server_id ? NULL : reterr);
+        if (piece->relay_server_id == 0) {
+                reader->format = reader->primary;
+                return r;
+        }
+        /* A relay log brings it along, behind its own. */
+        if (r < 0)
+                r = read_head(piece, BINLOG_MAGIC_LENGTH, &reader->format, reterr);
+        else
+                reader->format = reader->primary;
         if (r < 0)
                 return r;
-        reader->format = reader->primary;
-        if (piece->relay_server_id == 0)
-                return 0;
         Position start = { .offset = piece->from };
         snprintf(start.file, sizeof start.file, "%s", piece->file);
         reader->relay = relaylog_new(piece->relay_server_id, &start);
@@ -472,6 +480,20 @@ static FeedStep pass(FeedReader *reader, const BinlogHeader *header, uint64_t pl
         return FEED_STEP_ON;
 }
 
+static void set_primary(FeedReader *reader, const Piece *piece)
+{
+        reader->primary = reader->format;
+        snprintf(reader->primary_file, sizeof reader->primary_file, "%s", piece->file);
+}
+
+static int take_format(FeedReader *reader, const BinlogEvent *event, Failure *reterr)
+{
+        int r = binlog_read_format(event->bytes, event->header.length, &reader->format, reterr);
+        if (r == 0 && !reader->relay)
+                set_primary(reader, &reader->store->pieces[reader->i]);
+        return r;
+}
+
 /* Which place of the primary's log the event has: 1, 0 when none that is wanted, -1 when something is wrong. */
 static int find_place(FeedReader *reader, const BinlogEvent *event, Position *ret_start, uint64_t *ret_end,
                       Failure *reterr)
@@ -489,27 +511,17 @@ static int find_place(FeedReader *reader, const BinlogEvent *event, Position *re
         RelayEvent relayed;
         if (relaylog_step(reader->relay, event, &relayed, reterr) < 0)
                 return -1;
+        if (relayed.format)
+                set_primary(reader, piece);
         if (relayed.kind != RELAY_EVENT || !text_equal(relayed.start.file, piece->file) || relayed.end <= reader->at)
                 return 0;
-        if (relayed.start.offset != reader->at) {
+        bool moved = relayed.rewritten || relayed.guessed || relayed.corrected; /* then its end is all that counts */
+        if (relayed.start.offset != reader->at && !moved) {
                 (void) bad(reader, "no event begins there", reterr);
                 return -1;
         }
-        *ret_start = relayed.start;
         *ret_end = relayed.end;
         return 1;
-}
-
-static int take_format(FeedReader *reader, const BinlogEvent *event, Failure *reterr)
-{
-        const Piece *piece = &reader->store->pieces[reader->i];
-        int r = binlog_read_format(event->bytes, event->header.length, &reader->format, reterr);
-        if (r < 0 || (reader->relay &&
-                      (event->header.flags & BINLOG_FLAG_RELAY || event->header.server_id == piece->relay_server_id)))
-                return r;
-        reader->primary = reader->format;
-        snprintf(reader->primary_file, sizeof reader->primary_file, "%s", piece->file);
-        return 0;
 }
 
 static FeedStep send_event(FeedReader *reader, FeedWire *out, const BinlogEvent *event, const Position *start,

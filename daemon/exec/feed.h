@@ -20,7 +20,8 @@ typedef struct FeedPiece {
         /* The path is a relay log of the server with this id, where the primary's events stand among its own. 0: it has
          * the primary's bytes as they were. */
         uint32_t relay_server_id;
-        /* The file's format description (ranges_format()), needed where no piece begins with it; else NULL and 0. */
+        /* The file's format description (ranges_format()): needed where no piece begins with it, and for a relay log
+         * that is entered behind its head; else NULL and 0. */
         const uint8_t *format;
         size_t format_length;
 } FeedPiece;
