@@ -2,6 +2,7 @@
  * run while another is open. */
 #include "inside.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -10,6 +11,7 @@
 #include "failover.h"
 #include "file.h"
 #include "report.h"
+#include "run.h"
 #include "switchover.h"
 #include "text.h"
 
@@ -187,9 +189,8 @@ static bool is_failover(const Cluster *cluster)
 }
 
 /* Once the candidate is open the flap guard holds, whatever becomes of the run and of this process. */
-static void note_failover(Cluster *cluster, const char *outcome)
+static void note_failover(Cluster *cluster, const Facts *facts, const char *outcome)
 {
-        const Facts *facts = runbook_facts(cluster->runbook);
         Json *last = json_ensure_object(cluster->state.root, "last_failover");
         json_set_string(last, "run", facts_string(facts, "run"));
         json_set_int(last, "time", (int64_t) loop_now_real(cluster->context.loop));
@@ -237,7 +238,7 @@ static void on_event(const RunEvent *event, void *userdata)
                         cluster->run_opened = true;
                         if (is_failover(cluster)) {
                                 fenced_add(cluster, cluster->run_old);
-                                note_failover(cluster, "running");
+                                note_failover(cluster, runbook_facts(cluster->runbook), "running");
                         }
                         json_set_string(cluster->state.root, "known_primary", opened);
                         fenced_remove(cluster, opened); /* which saves */
@@ -280,11 +281,9 @@ static void tell_report_hook(Cluster *cluster, const Json *report)
                                        on_report_hook, cluster);
 }
 
-static void write_report(Cluster *cluster, RunOutcome outcome)
+static void write_report(Cluster *cluster, Json *run, const Facts *facts, RunOutcome outcome)
 {
         Failure failure = { 0 };
-        CLEANUP(json_free) Json *run = runbook_describe(cluster->runbook);
-        const Facts *facts = runbook_facts(cluster->runbook);
         json_set_string(run, "outcome", run_outcome_to_string(outcome));
         CLEANUP(json_free) Json *report = report_make(run, facts);
         CLEANUP(mem_free) char *text = json_print_pretty(report);
@@ -305,7 +304,7 @@ static void write_report(Cluster *cluster, RunOutcome outcome)
 static void remember(Cluster *cluster, RunOutcome outcome)
 {
         if (is_failover(cluster) && (outcome != RUN_ABORTED || cluster->run_opened))
-                note_failover(cluster, run_outcome_to_string(outcome));
+                note_failover(cluster, runbook_facts(cluster->runbook), run_outcome_to_string(outcome));
         cluster_save(cluster);
 }
 
@@ -327,7 +326,8 @@ static void on_done(Runbook *runbook, RunOutcome outcome, const char *why, void 
         Cluster *cluster = userdata;
         LogFields fields = cluster_fields(cluster, NULL);
         const char *name = cluster->config->name;
-        write_report(cluster, outcome);
+        CLEANUP(json_free) Json *run = runbook_describe(cluster->runbook);
+        write_report(cluster, run, runbook_facts(cluster->runbook), outcome);
         remember(cluster, outcome);
         switch (outcome) {
         case RUN_COMPLETED:
@@ -394,6 +394,44 @@ int runs_switchover(Cluster *cluster, const Json *options, Failure *reterr)
         return begin(cluster, &switchover, options, reterr);
 }
 
+static int keep_run(const Json *record, void *userdata)
+{
+        char **last = userdata;
+        free(*last);
+        *last = alloc_string(json_get_string(record, "run"));
+        return 0;
+}
+
+static int apply_record(const Json *record, void *userdata)
+{
+        Run **run = userdata;
+        if (!*run) {
+                const Json *facts = json_get(json_get(record, "data"), "facts");
+                const Procedure *procedure = find_procedure(json_get_string(facts, "procedure"));
+                if (!procedure)
+                        return -EINVAL;
+                *run = run_new(procedure);
+        }
+        return run_apply(*run, (usec_t) json_get_int(record, "time", 0), json_get_string(record, "kind"),
+                         json_get_string(record, "step"), json_get_string(record, "server"), json_get(record, "data"),
+                         NULL);
+}
+
+/* A daemon that died between the end of a run and its report has left the report to us. */
+static void report_the_last(Cluster *cluster)
+{
+        CLEANUP(mem_free) char *last = NULL;
+        CLEANUP(run_free) Run *run = NULL;
+        (void) journal_replay(cluster->journal, NULL, keep_run, &last);
+        if (!last || text_equal(json_get_string(json_get(cluster->state.root, "last_run"), "run"), last))
+                return;
+        if (journal_replay(cluster->journal, last, apply_record, &run) != 0 || !run || !run->ended)
+                return;
+        CLEANUP(json_free) Json *json = run_describe(run);
+        write_report(cluster, json, &run->facts, run->outcome);
+        cluster_save(cluster);
+}
+
 int runs_open_journal(Cluster *cluster, Failure *reterr)
 {
         CLEANUP(mem_free) char *reports = text_format("%s/reports", cluster->directory);
@@ -407,6 +445,8 @@ int runs_open_journal(Cluster *cluster, Failure *reterr)
                 cluster->resume_pending = true;
                 cluster->resume_by = usec_add(loop_now(cluster->context.loop), RESUME_WAIT);
                 timer_set_in(cluster->evaluation, 0);
+        } else {
+                report_the_last(cluster);
         }
         return 0;
 }
@@ -463,7 +503,7 @@ void runs_resume(Cluster *cluster)
         /* The former process may have ended before it could note what the opening means. */
         if (opening.opened && is_failover(cluster)) {
                 fenced_add(cluster, old);
-                note_failover(cluster, "running");
+                note_failover(cluster, runbook_facts(cluster->runbook), "running");
                 cluster_save(cluster);
         }
         cluster_transition(cluster, CLUSTER_RUN_BEGUN, NULL);

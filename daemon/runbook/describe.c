@@ -59,10 +59,15 @@ static void describe_position(const Run *run, Json *json)
 Json *runbook_describe(const Runbook *runbook)
 {
         const Run *run = runbook_run(runbook);
-        Json *json = json_object();
+        Json *json = run ? run_describe(run) : json_object();
         json_set_string(json, "run", runbook_id(runbook));
-        if (!run)
-                return json;
+        return json;
+}
+
+Json *run_describe(const Run *run)
+{
+        Json *json = json_object();
+        json_set_string(json, "run", run->id);
         json_set_string(json, "procedure", run->procedure->name);
         json_set_string(json, "state",
                         run->ended     ? "ended"

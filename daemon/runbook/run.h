@@ -113,5 +113,7 @@ RunStep *run_no_return_step(const Run *run);
 /* What became of a step: MET, or the first target's verdict that made it fail, whose server and why are lent. */
 Verdict run_step_verdict(const RunStep *step, const RunTarget **ret_target);
 
+/* As runbook_describe(). */
+Json *run_describe(const Run *run);
 /* A runbook's run; NULL before begin. For describe.c. */
 const Run *runbook_run(const Runbook *runbook);
