@@ -403,6 +403,44 @@ def test_what_it_has_is_skipped(lab):
     show_equal(lab, primary)
 
 
+def feed_one(lab):
+    """The only replica lacks a few rows, and gets them; gives what the driver said last."""
+    primary = lab.primary
+    db2, = lab.replicas
+    until(lambda: db2.status()["executed"] == primary.position(), PATIENCE, "applied")
+    db2.stop_io()
+    if lab.settings["semisync"]:
+        primary.set_semisync(False)  # nobody is there to acknowledge
+    primary.sql("CREATE TABLE app.tail (id INT PRIMARY KEY)", *[f"INSERT INTO app.tail VALUES ({i})" for i in range(20)])
+    primary.kill()
+    password = secrets.token_urlsafe(20)
+    with Driver(lab, [feed(db2, pieces(primary), password)]) as driver:
+        point(db2, "127.0.0.1", driver.port("db2"), password)
+        wait_level(driver, db2)
+        time.sleep(1.5)
+        assert driver.look()["db2"]["state"] == "level" and driver.last["db2"]["logins"] == 1, driver.last
+        assert db2.status()["io"] == "Yes"
+        db2.stop_io()
+        driver.wait(lambda: driver.last["db2"]["state"] == "waiting", "disconnected")
+    show_equal(lab, primary)
+    return driver.last["db2"]
+
+
+@pytest.mark.flavours("mariadb", "mysql9")
+@pytest.mark.modes("gtid")
+@pytest.mark.lab(replicas=1, semisync=True)
+def test_semisync(lab):
+    """A semi-sync replica falls back to asynchronous; its receiver's second connection does no harm."""
+    feed_one(lab)
+    assert lab["db2"].running()
+
+
+@pytest.mark.modes("position")
+@pytest.mark.lab(replicas=1, options={"binlog_checksum": "NONE"})
+def test_no_checksums(lab):
+    feed_one(lab)
+
+
 def relay_pieces(replica):
     """What the relay logs of a replica hold of its primary's log, a piece a file at least."""
     with open(f"{replica.data}/relay.index", encoding="utf-8") as file:
