@@ -194,21 +194,54 @@ def test_address_cannot_be_set(lab):
     assert "give-address" in report["why"] and report["write_block_ms"] >= 1000
 
 
+class Busy:
+    """A session with a statement that nobody gets past who wants all writes to stop."""
+
+    def __init__(self, server):
+        self.server = server
+        self.connection = server.connect(timeout=60)
+        self.session = self.connection.thread_id()
+        self.thread = threading.Thread(target=self.run)
+
+    def run(self):
+        try:
+            with self.connection.cursor() as cursor:
+                cursor.execute("UPDATE app.writes SET payload = 'y' WHERE id = 1 AND SLEEP(45) = 1")
+        except (pymysql.MySQLError, OSError):
+            pass
+
+    def end(self):
+        if self.thread.is_alive() and self.server.running():
+            try:
+                self.server.sql(f"KILL {self.session}")
+            except pymysql.MySQLError:
+                pass
+        self.thread.join(PATIENCE)
+
+    def __enter__(self):
+        self.server.sql("INSERT INTO app.writes (id, payload, ts) VALUES (1, 'x', NOW(6))")
+        self.thread.start()
+        until(lambda: any("SLEEP" in str(row["INFO"]) for row in self.server.sql(
+            "SELECT info AS INFO FROM information_schema.processlist WHERE command = 'Query'")), PATIENCE, "it is busy")
+        time.sleep(1)
+        return self
+
+    def __exit__(self, *_):
+        self.end()
+
+
 @pytest.mark.flavours("mariadb", "mysql9", "mysql56")
 @pytest.mark.modes("gtid")
 @pytest.mark.parametrize("kill", ["none", "all"])
 def test_somebody_holds_a_lock(lab, kill):
     """One that came after the checks is ended, or makes it roll back, as configured."""
     manager = start(lab, switchover={"kill_sessions": kill, "max_write_block": "8s" if kill == "all" else "2s"})
-    held = lab["db1"].connect()
-    with Writer(lab, read_timeout=20) as writer:
-        with held.cursor() as cursor:
-            cursor.execute("LOCK TABLES app.writes READ")
+    with Writer(lab, read_timeout=20) as writer, Busy(lab["db1"]) as busy:
         switch(manager, "--to", "db2", status=0 if kill == "all" else 1)
         if kill == "all":
             well(manager, "db2", [writer])
         else:
-            held.close()
+            busy.end()
             assert "block-writes" in undone(manager, writer)["why"]
 
 
@@ -216,15 +249,12 @@ def test_somebody_holds_a_lock(lab, kill):
 def test_candidate_dies(lab):
     """In the middle of the block, which somebody's lock makes long enough for it."""
     manager = start(lab, switchover={"kill_sessions": "none", "max_write_block": "3s"})
-    with Writer(lab, read_timeout=20) as writer:
-        held = lab["db1"].connect()
-        with held.cursor() as cursor:
-            cursor.execute("LOCK TABLES app.writes READ")
+    with Writer(lab, read_timeout=20) as writer, Busy(lab["db1"]) as busy:
         order = threading.Thread(target=manager.order, args=("switch", "app1", "--to", "db2", "--yes"))
         order.start()
         until(lambda: any('"foreseen"' in record for record in manager.records()), PATIENCE, "the block", 0.01)
         lab["db2"].kill()
-        held.close()
+        busy.end()
         order.join(PATIENCE)
         manager.wait_run("aborted")
         until(lambda: only_writable(lab) == ["db1"], PATIENCE, "db1 is writable")

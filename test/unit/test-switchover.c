@@ -1,0 +1,366 @@
+/* The goals of the switchover, each as a function of facts and replies: what is judged, what an act says. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "block.h"
+#include "check.h"
+#include "handover.h"
+#include "status.h"
+#include "switchover.h"
+#include "text.h"
+
+#define MARIADB "10.11.6-MariaDB"
+#define MYSQL56 "5.6.24-log"
+#define MYSQL84 "8.4.3"
+
+static Json *parse(const char *text)
+{
+        Json *json = NULL;
+        assert_int_equal(json_parse(text, strlen(text), &json, NULL), 0);
+        return json;
+}
+
+static void learn(Facts *facts, const char *server, const char *text)
+{
+        CLEANUP(json_free) Json *json = parse(text);
+        facts_learn(facts, server, json);
+}
+
+/* db1 hands over to db2; db3 stands by. */
+static Facts fixture(const char *version, const char *mode)
+{
+        Facts facts = facts_new("app1", "r1", "switchover");
+        for (int i = 1; i <= 3; i++) {
+                char name[] = { 'd', 'b', (char) ('0' + i), '\0' };
+                CLEANUP(mem_free)
+                char *text = text_format(
+                        "{\"name\":\"%s\",\"host\":\"%s\",\"port\":3306,\"version\":\"%s\",\"identified\":true,"
+                        "\"log_bin\":true,\"log_slave_updates\":true,\"evidence\":\"alive\"}",
+                        name, name, version);
+                json_append_string(json_get_mutable(facts.root, "order"), name);
+                learn(&facts, name, text);
+                if (i > 1)
+                        json_append_string(json_ensure_array(facts.root, "replicas"), name);
+        }
+        json_set_string(facts.root, "old_primary", "db1");
+        json_set_string(facts.root, "candidate", "db2");
+        json_set_string(facts.root, "mode", mode);
+        return facts;
+}
+
+/* "a=1|b=x": one row; a value of "" is that, "NULL" is NULL. "-": no row. */
+static void set(Reply *reply, const char *text)
+{
+        const char *names[32], *cells[32];
+        char *copy = alloc_string(text), *save = NULL;
+        size_t n = 0;
+        reply->run = true;
+        for (char *part = strtok_r(copy, "|", &save); part; part = strtok_r(NULL, "|", &save)) {
+                char *equals = strchr(part, '=');
+                if (equals)
+                        *equals = '\0';
+                names[n] = part;
+                cells[n++] = equals && strcmp(equals + 1, "NULL") != 0 ? equals + 1 : NULL;
+        }
+        reply_set_columns(reply, n, names);
+        if (strcmp(text, "-") != 0)
+                reply_add_row(reply, cells);
+        free(copy);
+}
+
+static Replies *replies_of(size_t n, const char *const *texts)
+{
+        Replies *replies = replies_new(n);
+        for (size_t i = 0; i < n; i++)
+                set(&replies->items[i], texts[i]);
+        return replies;
+}
+#define REPLIES(...)                                                                                                   \
+        replies_of(sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *), (const char *const[]){ __VA_ARGS__ })
+
+#define TICK(read_only, gtid)                                                                                          \
+        "read_only=" read_only "|super_read_only=" read_only "|gtid_executed=" gtid                                    \
+        "|gtid_purged=|gtid_binlog_pos=" gtid "|gtid_slave_pos=" gtid "|gtid_current_pos=" gtid
+#define BINLOG(offset) "File=binlog.000003|Position=" offset
+#define REPLICA(source, receiver, applier, applied, lag)                                                               \
+        "Connection_name=|Slave_IO_Running=" receiver "|Slave_SQL_Running=" applier "|Master_Host=" source             \
+        "|Master_Port=3306|Master_User=repl|Master_Log_File=binlog.000003|Read_Master_Log_Pos=900|"                    \
+        "Relay_Master_Log_File=binlog.000003|Exec_Master_Log_Pos=" applied "|Seconds_Behind_Master=" lag               \
+        "|Last_SQL_Errno=0|Last_SQL_Error=|Last_IO_Errno=0|Using_Gtid=Slave_Pos|Gtid_IO_Pos=0-1-90"
+
+static void expect(const Facts *facts, step_judge_fn fn, const char *server, Replies *replies, Verdict verdict,
+                   const char *why)
+{
+        Judgement judgement = { 0 };
+        fn(facts, server, replies, &judgement);
+        if (judgement.verdict != verdict || !strstr(judgement.why, why))
+                fail_msg("%s: %s, wanted %s: %s", verdict_to_string(judgement.verdict), judgement.why,
+                         verdict_to_string(verdict), why);
+        json_free(judgement.learned);
+        replies_free(replies);
+}
+
+static void expect_act(const Facts *facts, step_act_fn fn, const char *server, Replies *seen, const char *wanted,
+                       const char *unwanted)
+{
+        CLEANUP(script_done) Script script = { 0 };
+        fn(facts, server, seen, &script);
+        CLEANUP(json_free) Json *json = script_to_json(&script);
+        CLEANUP(mem_free) char *text = json_print(json);
+        if (wanted ? !strstr(text, wanted) : !script_is_empty(&script))
+                fail_msg("%s does not say %s", text, wanted ? wanted : "nothing");
+        if (unwanted && strstr(text, unwanted))
+                fail_msg("%s says %s", text, unwanted);
+        replies_free(seen);
+}
+
+static void test_table(void **state)
+{
+        Failure failure = { 0 };
+        if (procedure_check(&switchover, &failure) < 0)
+                fail_msg("%s", failure.text);
+        bool acted = false, open = false;
+        for (size_t i = 0; i < switchover.n_steps; i++) {
+                const Step *step = &switchover.steps[i];
+                acted = acted || step->act;
+                open = open || text_equal(step->name, switchover.no_return);
+                assert_false(step->check && acted);
+                assert_false(step->burst && open);
+        }
+}
+
+static void test_replicas(void **state)
+{
+        CLEANUP(facts_done) Facts facts = fixture(MARIADB, "mariadb_gtid");
+        step_judge_fn fn = judge_replica_fit;
+        expect(&facts, fn, "db2", REPLIES(TICK("1", "0-1-9"), REPLICA("db1", "Yes", "Yes", "900", "0"), BINLOG("4")),
+               VERDICT_MET, "0 s behind");
+        expect(&facts, fn, "db2", REPLIES(TICK("1", "0-1-9"), REPLICA("db1", "Yes", "Yes", "900", "31"), BINLOG("4")),
+               VERDICT_HOPELESS, "31 s behind");
+        expect(&facts, fn, "db2", REPLIES(TICK("1", "0-1-9"), REPLICA("db1", "Yes", "No", "900", "NULL"), BINLOG("4")),
+               VERDICT_HOPELESS, "its applier is stopped");
+        expect(&facts, fn, "db2", REPLIES(TICK("1", "0-1-9"), REPLICA("db1", "No", "Yes", "900", "NULL"), BINLOG("4")),
+               VERDICT_HOPELESS, "its receiver is stopped");
+        expect(&facts, fn, "db2",
+               REPLIES(TICK("1", "0-1-9"), REPLICA("db1", "Connecting", "Yes", "900", "NULL"), BINLOG("4")),
+               VERDICT_UNMET, "its receiver is");
+        expect(&facts, fn, "db2", REPLIES(TICK("1", "0-1-9"), "-", BINLOG("4")), VERDICT_UNMET, "");
+}
+
+static void test_primary(void **state)
+{
+        CLEANUP(facts_done) Facts facts = fixture(MARIADB, "mariadb_gtid");
+        step_judge_fn fn = judge_primary_fit;
+        static const char none[] = "Slave_IO_Running|Slave_SQL_Running|Master_Host";
+        Replies *replies[4];
+        for (size_t i = 0; i < 4; i++) {
+                replies[i] = i < 3 ? REPLIES(TICK("0", "0-1-9"), "-", BINLOG("4"), "-", "-")
+                                   : REPLIES(TICK("1", "0-1-9"), "-", BINLOG("4"), "-", "-");
+                set(&replies[i]->items[1], none);
+                replies[i]->items[1].n_rows = 0;
+        }
+        expect(&facts, fn, "db1", replies[0], VERDICT_MET, "it takes writes");
+        set(&replies[1]->items[3], "id=7|user=app|time=5|text=UPDATE t");
+        expect(&facts, fn, "db1", replies[1], VERDICT_HOPELESS, "session 7 of app, for 5 s: UPDATE t");
+        set(&replies[2]->items[4], "id=8|time=6");
+        expect(&facts, fn, "db1", replies[2], VERDICT_HOPELESS, "that of session 8, for 6 s");
+        expect(&facts, fn, "db1", replies[3], VERDICT_HOPELESS, "read-only");
+}
+
+static void test_errant(void **state)
+{
+        CLEANUP(facts_done) Facts facts = fixture(MARIADB, "mariadb_gtid");
+        assert_false(skip_errant(&facts));
+        learn(&facts, "db3",
+              "{\"gtid_slave_pos\":\"0-1-9\",\"gtid_executed\":\"0-3-10\",\"gtid_binlog_pos\":\"0-3-10\"}");
+        expect(&facts, judge_errant, "db1", REPLIES(TICK("0", "0-1-9")), VERDICT_HOPELESS, "db3 has transactions");
+        expect(&facts, judge_errant, "db1", REPLIES(TICK("0", "0-1-10")), VERDICT_MET, "no replica");
+        json_set_string(facts.root, "mode", "position");
+        assert_true(skip_errant(&facts));
+}
+
+static void test_block_with_a_lock(void **state)
+{
+        CLEANUP(facts_done) Facts facts = fixture(MARIADB, "mariadb_gtid");
+        step_judge_fn fn = judge_blocked;
+        expect(&facts, fn, "db1", REPLIES(TICK("0", "0-1-9"), "held=NULL|now=5|last_session=9", BINLOG("4"), "-"),
+               VERDICT_UNMET, "it takes writes");
+        expect(&facts, fn, "db1", REPLIES(TICK("1", "0-1-9"), "held=NULL|now=5|last_session=9", BINLOG("4"), "-"),
+               VERDICT_UNMET, "the lock that binds privileged accounts is not held");
+        expect(&facts, fn, "db1", REPLIES(TICK("1", "0-1-9"), "held=r0|now=5|last_session=9", BINLOG("4"), "-"),
+               VERDICT_UNMET, "is not held");
+        expect(&facts, fn, "db1", REPLIES(TICK("1", "0-1-9"), "held=r1|now=5|last_session=9", BINLOG("4"), "-"),
+               VERDICT_MET, "its log ends at binlog.000003:4");
+        expect_act(&facts, act_block, "db1", replies_new(0), "FLUSH TABLES WITH READ LOCK", "KILL");
+        const char *blocker = "id=77";
+        expect_act(&facts, act_block, "db1", REPLIES(TICK("1", ""), "held=NULL|tried=NULL", BINLOG("4"), blocker),
+                   "read_only = ON", "KILL");
+        expect_act(&facts, act_block, "db1", REPLIES(TICK("1", ""), "held=NULL|tried=r1", BINLOG("4"), blocker),
+                   "KILL 77", NULL);
+        learn(&facts, NULL, "{\"config\":{\"switchover\":{\"kill_sessions\":\"none\"}}}");
+        expect_act(&facts, act_block, "db1", REPLIES(TICK("1", ""), "held=NULL|tried=r1", BINLOG("4"), blocker),
+                   "FLUSH TABLES", "KILL");
+        learn(&facts, "db1", "{\"end_position\":\"binlog.000003:4\"}");
+        fn = judge_still_blocked;
+        expect(&facts, fn, "db1", REPLIES(TICK("1", "0-1-9"), "held=r1", BINLOG("4"), "-"), VERDICT_MET, "nobody");
+        expect(&facts, fn, "db1", REPLIES(TICK("1", "0-1-9"), "held=r1", BINLOG("5"), "-"), VERDICT_HOPELESS,
+               "somebody has written");
+        expect(&facts, fn, "db1", REPLIES(TICK("1", "0-1-9"), "held=NULL", BINLOG("4"), "-"), VERDICT_HOPELESS,
+               "not held");
+}
+
+static void test_block_without_a_lock(void **state)
+{
+        CLEANUP(facts_done) Facts facts = fixture(MYSQL84, "mysql_gtid");
+        assert_true(skip_unlock(&facts));
+        expect(&facts, judge_blocked, "db1", REPLIES(TICK("1", ""), "held=NULL|now=5|last_session=9", BINLOG("4"), "-"),
+               VERDICT_MET, "nobody writes");
+        expect_act(&facts, act_block, "db1", replies_new(0), "super_read_only = ON", "FLUSH");
+        expect_act(&facts, act_unblock, "db1", replies_new(0), "read_only = OFF", "UNLOCK");
+        CLEANUP(facts_done) Facts old = fixture(MYSQL56, "position");
+        assert_false(skip_unlock(&old));
+        expect_act(&old, act_unblock, "db1", replies_new(0), "UNLOCK TABLES", "super");
+}
+
+static void test_reached_end(void **state)
+{
+        CLEANUP(facts_done) Facts facts = fixture(MARIADB, "position");
+        CLEANUP(script_done) Script script = { 0 };
+        ask_reached_end(&facts, "db2", &script);
+        assert_true(script_is_empty(&script));
+        expect(&facts, judge_reached_end, "db2", replies_new(0), VERDICT_UNMET, "known when");
+        learn(&facts, "db1", "{\"end_position\":\"binlog.000003:900\"}");
+        ask_reached_end(&facts, "db2", &script);
+        assert_non_null(strstr(script.items[0].text, "MASTER_POS_WAIT('binlog.000003', 900"));
+        expect(&facts, judge_reached_end, "db2",
+               REPLIES("result=-1", TICK("1", ""), REPLICA("db1", "Yes", "Yes", "900", "0"), BINLOG("4")),
+               VERDICT_UNMET, "not applied everything");
+        expect(&facts, judge_reached_end, "db2",
+               REPLIES("result=NULL", TICK("1", ""), REPLICA("db1", "Yes", "No", "900", "0"), BINLOG("4")),
+               VERDICT_UNMET, "its applier does not run");
+        expect(&facts, judge_reached_end, "db2",
+               REPLIES("result=0", TICK("1", ""), REPLICA("db1", "Yes", "Yes", "900", "0"), BINLOG("4")), VERDICT_MET,
+               "binlog.000003:4");
+}
+
+static void test_sessions(void **state)
+{
+        CLEANUP(facts_done) Facts facts = fixture(MARIADB, "position");
+        learn(&facts, "db1", "{\"blocked_at\":100,\"last_session\":9}");
+        assert_false(skip_end_sessions(&facts));
+        assert_true(skip_end_late_sessions(&facts));
+        expect(&facts, judge_sessions_ended, "db1", REPLIES("now=100", "-"), VERDICT_MET, "no client");
+        expect(&facts, judge_sessions_ended, "db1", REPLIES("now=100", "id=8"), VERDICT_UNMET,
+               "1 client session is left");
+        expect_act(&facts, act_end_sessions, "db1", REPLIES("now=100", "id=8"), "KILL 8", NULL);
+        learn(&facts, NULL, "{\"config\":{\"switchover\":{\"kill_sessions\":\"after-grace\",\"kill_grace_ms\":3000}}}");
+        assert_true(skip_end_sessions(&facts));
+        assert_false(skip_end_late_sessions(&facts));
+        expect_act(&facts, act_end_sessions, "db1", REPLIES("now=102", "id=8"), NULL, NULL);
+        expect_act(&facts, act_end_sessions, "db1", REPLIES("now=103", "id=8"), "KILL 8", NULL);
+        learn(&facts, NULL, "{\"config\":{\"switchover\":{\"kill_sessions\":\"none\"}}}");
+        assert_true(skip_end_sessions(&facts) && skip_end_late_sessions(&facts));
+        expect_act(&facts, act_unlock, "db1", REPLIES("held=r1", "id=5"), "KILL 5", NULL);
+        expect(&facts, judge_unlocked, "db1", REPLIES("held=r1", "-"), VERDICT_UNMET, "held");
+        expect(&facts, judge_unlocked, "db1", REPLIES("held=NULL", "-"), VERDICT_MET, "no lock");
+}
+
+static void test_premove(void **state)
+{
+        CLEANUP(facts_done) Facts facts = fixture(MARIADB, "mariadb_gtid");
+        assert_false(skip_premove(&facts));
+        learn(&facts, "db1", "{\"semi_sync_active\":true,\"semi_sync_wait_count\":2}");
+        assert_true(skip_premove(&facts));
+        CLEANUP(facts_done) Facts position = fixture(MARIADB, "position");
+        assert_true(skip_premove(&position));
+        const char *direct = REPLICA("db1", "Yes", "Yes", "900", "0"),
+                   *moved = REPLICA("db2", "Yes", "Yes", "900", "0");
+        const char *stopped = REPLICA("db2", "No", "Yes", "900", "0");
+        expect(&facts, judge_premoved, "db3", REPLIES(TICK("1", ""), direct, BINLOG("4")), VERDICT_UNMET, "directly");
+        expect(&facts, judge_premoved, "db3", REPLIES(TICK("1", ""), moved, BINLOG("4")), VERDICT_MET, "follows db2");
+        expect(&facts, judge_premoved, "db3", REPLIES(TICK("1", ""), stopped, BINLOG("4")), VERDICT_UNMET, "stopped");
+        expect_act(&facts, act_premove, "db3", REPLIES(TICK("1", ""), direct, BINLOG("4")), "MASTER_HOST = 'db2'",
+                   NULL);
+        expect_act(&facts, act_premove, "db3", REPLIES(TICK("1", ""), stopped, BINLOG("4")), "START SLAVE", "CHANGE");
+}
+
+static void test_follow_on(void **state)
+{
+        CLEANUP(facts_done) Facts facts = fixture(MARIADB, "position");
+        learn(&facts, "db1", "{\"end_position\":\"binlog.000003:900\"}");
+        learn(&facts, "db2", "{\"open_position\":\"binlog.000001:55\"}");
+        const char *behind = REPLICA("db1", "Yes", "Yes", "500", "0"),
+                   *level = REPLICA("db1", "Yes", "Yes", "900", "0");
+        expect(&facts, judge_follows_on, "db3", REPLIES(TICK("1", ""), behind, BINLOG("4")), VERDICT_UNMET, "500");
+        expect_act(&facts, act_follow_on, "db3", REPLIES(TICK("1", ""), behind, BINLOG("4")), NULL, NULL);
+        expect_act(&facts, act_follow_on, "db3", REPLIES(TICK("1", ""), level, BINLOG("4")), "MASTER_LOG_POS = 55",
+                   NULL);
+        expect(&facts, judge_follows_on, "db3",
+               REPLIES(TICK("1", ""), REPLICA("db2", "Yes", "Yes", "55", "0"), BINLOG("4")), VERDICT_MET,
+               "follows db2");
+}
+
+static Replies *demotion(const char *gtid, const char *offset)
+{
+        CLEANUP(mem_free)
+        char *tick = text_format("read_only=1|gtid_binlog_pos=%s|gtid_slave_pos=|gtid_current_pos=%s", gtid, gtid);
+        CLEANUP(mem_free) char *binlog = text_format("File=binlog.000003|Position=%s", offset);
+        Replies *replies = REPLIES(tick, "Slave_IO_Running|Slave_SQL_Running|Master_Host", binlog);
+        replies->items[1].n_rows = 0;
+        return replies;
+}
+
+static void test_demote(void **state)
+{
+        CLEANUP(facts_done) Facts facts = fixture(MARIADB, "mariadb_gtid");
+        learn(&facts, "db1", "{\"end_position\":\"binlog.000003:900\",\"end_gtid\":\"0-1-9\"}");
+        learn(&facts, "db2", "{\"open_position\":\"binlog.000001:55\"}");
+        assert_false(skip_demote(&facts));
+        expect(&facts, judge_demoted, "db1", demotion("0-1-9", "900"), VERDICT_UNMET, "follows nobody");
+        expect(&facts, judge_demoted, "db1", demotion("0-1-10", "990"), VERDICT_HOPELESS, "written after the end");
+        expect_act(&facts, act_demote, "db1", demotion("0-1-9", "900"), "gtid_slave_pos = '0-1-9'", NULL);
+        json_set_string(facts.root, "mode", "position");
+        expect(&facts, judge_demoted, "db1", demotion("", "990"), VERDICT_HOPELESS, "binlog.000003:900");
+        expect_act(&facts, act_demote, "db1", demotion("", "900"), "MASTER_LOG_POS = 55", "gtid_slave_pos");
+        json_set_bool(facts.root, "no_demote", true);
+        assert_true(skip_demote(&facts));
+}
+
+static void test_everybody(void **state)
+{
+        CLEANUP(facts_done) Facts facts = fixture(MARIADB, "position");
+        Judgement judgement = { 0 };
+        decide_everybody_is_there(&facts, &judgement);
+        assert_int_equal(judgement.verdict, VERDICT_MET);
+        json_append_string(json_ensure_array(facts.root, "left_out"), "db3");
+        decide_everybody_is_there(&facts, &judgement);
+        assert_int_equal(judgement.verdict, VERDICT_HOPELESS);
+        assert_non_null(strstr(judgement.why, "db3"));
+        assert_false(check_is_approved(&facts));
+        assert_true(skip_undo(&facts));
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_table),
+                cmocka_unit_test(test_replicas),
+                cmocka_unit_test(test_primary),
+                cmocka_unit_test(test_errant),
+                cmocka_unit_test(test_block_with_a_lock),
+                cmocka_unit_test(test_block_without_a_lock),
+                cmocka_unit_test(test_reached_end),
+                cmocka_unit_test(test_sessions),
+                cmocka_unit_test(test_premove),
+                cmocka_unit_test(test_follow_on),
+                cmocka_unit_test(test_demote),
+                cmocka_unit_test(test_everybody),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
