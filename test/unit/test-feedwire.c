@@ -310,6 +310,12 @@ static char *answer(void)
         return text_take(&text);
 }
 
+static void expect_answer(const char *wanted)
+{
+        CLEANUP(mem_free) char *got = answer();
+        assert_string_equal(got, wanted);
+}
+
 static void test_questions(void **state)
 {
         static const struct {
@@ -341,8 +347,7 @@ static void test_questions(void **state)
         log_in(MYSQL9);
         for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
                 assert_int_equal(ask(table[i].question), FEEDWIRE_ASKING);
-                CLEANUP(mem_free) char *got = answer();
-                assert_string_equal(got, table[i].answer);
+                expect_answer(table[i].answer);
         }
         assert_int_equal(send_packet(0, "\x0e", 1), FEEDWIRE_ASKING);
         expect_ok(1);
@@ -368,7 +373,7 @@ static void test_dump(void **state)
                                    "binlog.000007";
         log_in(MARIADB);
         ask("SET @master_heartbeat_period= 2500000000");
-        CLEANUP(mem_free) char *ok = answer();
+        expect_answer("OK");
         assert_int_equal(send_packet(0, dump, sizeof dump - 1), FEEDWIRE_DUMPING);
         const FeedWireRequest *request = feedwire_request(wire);
         assert_false(request->gtid);
@@ -383,7 +388,7 @@ static void test_dump(void **state)
 
         log_in(MARIADB);
         ask("SET @slave_connect_state='0-1-20,7-1-3'");
-        CLEANUP(mem_free) char *again = answer();
+        expect_answer("OK");
         assert_int_equal(send_packet(0, dump, sizeof dump - 1), FEEDWIRE_DUMPING);
         assert_true(feedwire_request(wire)->gtid);
         CLEANUP(mem_free) char *set = gtid_format(feedwire_request(wire)->set);
@@ -392,7 +397,7 @@ static void test_dump(void **state)
 
         log_in(MARIADB);
         ask("SET @slave_connect_state='nonsense'");
-        CLEANUP(mem_free) char *third = answer();
+        expect_answer("OK");
         assert_int_equal(send_packet(0, dump, sizeof dump - 1), FEEDWIRE_ENDED);
         expect_error(1236);
         stop(NULL);
