@@ -52,6 +52,10 @@ def arguments():
     return parser.parse_args()
 
 
+class Failed(Exception):
+    """The demo could not be played."""
+
+
 class Demo:
     def __init__(self, options):
         self.options = options
@@ -63,12 +67,16 @@ class Demo:
 
     def prepare(self):
         heading("Preparing")
-        subprocess.run([f"{TEST}/prepare", "daemon/mhad", "client/mhactl"], check=True)
+        if subprocess.run([f"{TEST}/prepare", "daemon/mhad", "client/mhactl"], check=False).returncode:
+            raise Failed("it could not be built")
         sys.path.insert(0, TEST)
-        from labkit import flavours  # pylint: disable=import-outside-toplevel
-        flavours.fetch_tools()
+        from labkit import LabError, flavours  # not before what it needs is installed
         flavour = flavours.flavour_named(self.options.flavour)
-        flavour.fetch()
+        try:
+            flavours.fetch_tools()
+            flavour.fetch()
+        except LabError as error:
+            raise Failed(str(error)) from None
         say(f"{'database':10}{TITLES[flavour.name]} {flavour.version()}")
 
     def start(self):
@@ -241,10 +249,7 @@ class Demo:
                 kept = True
             return 0 if well else 1
         except LabError as error:
-            say(str(error), "bad")
-            if self.lab and os.path.exists(self.lab.mhad_log):
-                print(self.lab.mhad_log_tail())
-            return 2
+            raise Failed(f"{error}\n{self.lab.mhad_log_tail() if self.lab else ''}".strip()) from None
         finally:
             if self.lab and not kept:
                 self.lab.down()
@@ -259,7 +264,8 @@ def main():
     demo = Demo(options)
     try:
         status = demo.play()
-    except subprocess.CalledProcessError:
+    except Failed as error:
+        say(str(error), "bad")
         status = 2
     except KeyboardInterrupt:
         print("\ninterrupted; all that was started is gone", flush=True)
