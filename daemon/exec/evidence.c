@@ -62,9 +62,16 @@ static int errno_in_text(const char *text)
         return start < end && end - start < 6 ? atoi(text + start) : 0;
 }
 
+/* An error packet in the place of a greeting, where TLS was asked for: libmariadb has no number for it. Whoever sent it, a
+ * server lives there. */
+static bool is_error_before_tls(const char *text)
+{
+        return strstr(text, "error packet before completion of TLS handshake") != NULL;
+}
+
 SqlEvidence evidence_of(unsigned number, const char *text, int socket_error)
 {
-        if (evidence_is_server_error(number))
+        if (evidence_is_server_error(number) || is_error_before_tls(text))
                 return SQL_EVIDENCE_ERROR;
         switch (number) {
         case CR_CONNECTION_ERROR:

@@ -34,6 +34,10 @@ static void test_evidence(void **state)
                 { 2013, "Lost connection to server at 'handshake', system error: 104", 0, SQL_EVIDENCE_RESET },
                 { 2006, "Server has gone away", 0, SQL_EVIDENCE_EOF },
                 { 2026, "TLS/SSL error: self-signed certificate", 0, SQL_EVIDENCE_NONE },
+                { 2002,
+                  "Received error packet before completion of TLS handshake. The authenticity of the following error "
+                  "cannot be verified: 1040 - Too many connections",
+                  0, SQL_EVIDENCE_ERROR },
                 { 0, "", 0, SQL_EVIDENCE_NONE },
         };
         for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
