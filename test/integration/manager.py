@@ -85,7 +85,9 @@ class Manager:
         last = {}
 
         def holds():
-            last.update(self.status())
+            status = self.status()
+            last.clear()
+            last.update(status)
             return condition(last)
 
         try:

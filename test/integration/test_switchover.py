@@ -301,7 +301,7 @@ def test_killed(lab, point):
         order.wait()
         lab.kill_mhad()
         lab.start_mhad()
-        manager.wait(lambda status: status["state"] == "steady" and not status.get("run"), "the end")
+        manager.wait(lambda status: status["state"] == "steady" and status.get("last_run"), "the end")
         report = manager.report()
         assert report["outcome"] in ("completed", "aborted"), report["text"]
         well(manager, "db2" if report["outcome"] == "completed" else "db1", [writer])
