@@ -150,8 +150,9 @@ class Manager:
     def well(self, writers=(), dead=("db1",), health=None, direct=True, complete=False, timeout=30):
         """The invariants after a failover; gives the primary.
 
-        complete: no acknowledged row at all may be missing; else what the old primary kept for itself may. A replica that
-        by position lacks what the new primary has must have been left alone and reported; it is not looked at further.
+        complete: no acknowledged row at all may be missing; else what the old primary kept for itself may. A replica
+        that by position lacks what the new primary has must have been left alone and reported; it is not looked at
+        further.
         """
         for writer in writers:
             writer.wait_acknowledged(10, PATIENCE)

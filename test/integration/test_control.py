@@ -6,9 +6,11 @@ import os
 import pytest
 
 from labkit import Writer, invariants
+from labkit.host import BUILD
 from labkit.process import until
-from manager import PATIENCE, Manager, brief, states
+from manager import PATIENCE, Manager, brief
 
+MHAD = f"{BUILD}/daemon/mhad"
 OK, REFUSED = 0, 1
 
 
@@ -236,19 +238,14 @@ def test_reload_adds_and_removes_a_cluster(make_lab, flavour):
 def test_start_with_errors(lab):
     """It does not start, and says why."""
     lab.mhad_config(detection={"ping_intervall": "1s"})
-    done = lab.mgr.run(lab_binary(), "--config", lab.mhad_yaml, "--check-config", check=False)
+    done = lab.mgr.run(MHAD, "--config", lab.mhad_yaml, "--check-config", check=False)
     assert done.returncode != 0 and "ping_intervall" in done.stderr and "ping_interval" in done.stderr
     mhad = lab.start_mhad(wait=False)
     assert mhad.wait(PATIENCE) != 0
     lab.mhad = None
     assert "app1.yaml:" in lab.mhad_log_tail()
     lab.mhad_config(detection={"ping_interval": "1s"})
-    assert lab.mgr.run(lab_binary(), "--config", lab.mhad_yaml, "--check-config").returncode == 0
-
-
-def lab_binary():
-    from labkit.host import BUILD
-    return f"{BUILD}/daemon/mhad"
+    assert lab.mgr.run(MHAD, "--config", lab.mhad_yaml, "--check-config").returncode == 0
 
 
 @pytest.mark.flavours("mariadb")
@@ -256,7 +253,7 @@ def lab_binary():
 def test_password_file_others_may_read(lab):
     lab.mhad_config()
     os.chmod(f"{lab.mgr.folder}/etc/mhad.password", 0o644)
-    done = lab.mgr.run(lab_binary(), "--config", lab.mhad_yaml, "--check-config", check=False)
+    done = lab.mgr.run(MHAD, "--config", lab.mhad_yaml, "--check-config", check=False)
     assert done.returncode != 0 and "mhad.password" in done.stderr and "mhad-pw" not in done.stderr
 
 
@@ -267,7 +264,6 @@ def test_password_file_others_may_read(lab):
 @pytest.mark.modes("gtid")
 def test_strangers_may_look_only(lab):
     manager = Manager.start(lab)
-    from labkit.host import BUILD
     stranger = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", f"{BUILD}/client/mhactl"]
     done = lab.mgr.run(*stranger, "status", check=False)
     if done.returncode == 126 or "Permission denied" in done.stderr:
@@ -277,5 +273,4 @@ def test_strangers_may_look_only(lab):
         done = lab.mgr.run(*stranger, *words, check=False)
         assert done.returncode == REFUSED, (words, done.stdout)
     assert "paused" not in manager.status(), brief(manager.status())
-    assert states  # the healthy cluster is untouched
     assert invariants(lab) is lab.primary
