@@ -321,7 +321,7 @@ class Privileged:
         row, connection = 5 * 10**12, None
         while not self.ended:
             try:
-                connection = connection or self.server.connect(autocommit=True)
+                connection = connection or self.server.connect()
                 row += 1
                 with connection.cursor() as cursor:
                     cursor.execute(f"INSERT INTO app.writes (id, payload, ts) VALUES ({row}, 'root', NOW(6))")
