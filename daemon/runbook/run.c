@@ -10,10 +10,11 @@
 #include "text.h"
 
 static const char *const kind_names[_RECORD_MAX] = {
-        [RECORD_RUN_STARTED] = "run-started", [RECORD_RESUMED] = "resumed",     [RECORD_STARTED] = "started",
-        [RECORD_FORESEEN] = "foreseen",
-        [RECORD_SKIPPED] = "skipped",         [RECORD_DECIDED] = "decided",     [RECORD_INTENT] = "intent",
-        [RECORD_SETTLED] = "settled",         [RECORD_HALTED] = "halted",       [RECORD_RETRY] = "retry",
+        [RECORD_RUN_STARTED] = "run-started", [RECORD_RESUMED] = "resumed",
+        [RECORD_STARTED] = "started",         [RECORD_FORESEEN] = "foreseen",
+        [RECORD_SKIPPED] = "skipped",         [RECORD_DECIDED] = "decided",
+        [RECORD_INTENT] = "intent",           [RECORD_SETTLED] = "settled",
+        [RECORD_HALTED] = "halted",           [RECORD_RETRY] = "retry",
         [RECORD_UNDOING] = "undoing",         [RECORD_RUN_ENDED] = "run-ended",
 };
 ENUM_STRINGS(record_kind, RecordKind, kind_names)
