@@ -6,6 +6,9 @@
 
 #include "text.h"
 
+/* How long a finding about a primary that was never seen alive must hold. */
+#define NEVER_SEEN_PATIENCE (3 * USEC_SEC)
+
 void suspect_begin(Cluster *cluster)
 {
         ssize_t primary = cluster->topology.primary;
@@ -208,6 +211,10 @@ void suspect_judge(Cluster *cluster)
         /* The grace counts from the first sign: that is when a service manager began to restart it. */
         usec_t from = conclusion.row->persistence == PERSISTENCE_GRACE ? cluster->suspected_at : cluster->row_since;
         usec_t remaining = suspicion_remaining(&conclusion, &times, usec_sub(now, from));
+        /* One that this daemon has never seen alive may be alive and only slow to answer it: while it starts, it asks much. */
+        usec_t patience =
+                cluster->last_good_real ? 0 : usec_sub(NEVER_SEEN_PATIENCE, usec_sub(now, cluster->row_since));
+        remaining = patience > remaining ? patience : remaining;
         /* The others need a moment to notice, too: until then it is no news that nothing can be done. */
         if (!may_act_on(cluster, conclusion.row->finding))
                 remaining = usec_sub(detection->confirm_timeout, usec_sub(now, cluster->row_since));
