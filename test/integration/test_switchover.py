@@ -284,7 +284,6 @@ POINTS = ["premove-replicas", "catch-up-again", "block-writes", "give-address", 
 
 
 @pytest.mark.flavours("mariadb", "mysql9")
-@pytest.mark.skipif("MHAD_UNFINISHED" not in os.environ, reason="resuming a switchover is not finished")
 @pytest.mark.parametrize("point", POINTS)
 def test_killed(lab, point):
     """Whatever the moment: wholly the old or wholly the new."""
