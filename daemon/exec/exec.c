@@ -263,7 +263,7 @@ static void step_hook(ExecJob *job)
 
 static bool needs_server(const ScriptItem *item)
 {
-        return item->kind != SCRIPT_HOOK;
+        return item->kind == SCRIPT_SQL || item->kind == SCRIPT_SSH;
 }
 
 static void job_step(ExecJob *job)
@@ -293,6 +293,7 @@ static void job_step(ExecJob *job)
         case SCRIPT_HOOK:
                 step_hook(job);
                 return;
+        case SCRIPT_RESCUE: /* not yet */
         case _SCRIPT_MAX:
                 break;
         }

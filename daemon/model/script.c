@@ -10,6 +10,7 @@ static const char *const kind_members[_SCRIPT_MAX] = {
         [SCRIPT_SQL] = "sql",
         [SCRIPT_SSH] = "ssh",
         [SCRIPT_HOOK] = "hook",
+        [SCRIPT_RESCUE] = "rescue",
 };
 
 static ScriptItem *append(Script *script, ScriptKind kind, char *text, bool may_fail)
@@ -51,6 +52,11 @@ void script_try_ssh(Script *script, const char *format, ...)
 void script_hook(Script *script, const char *name, Json *input)
 {
         append(script, SCRIPT_HOOK, alloc_string(name), false)->input = input;
+}
+
+void script_rescue(Script *script, const char *verb, Json *input)
+{
+        append(script, SCRIPT_RESCUE, alloc_string(verb), false)->input = input;
 }
 
 bool script_is_empty(const Script *script)

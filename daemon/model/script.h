@@ -15,13 +15,16 @@ typedef enum ScriptKind {
         SCRIPT_SQL,  /* one statement on the server's work connection */
         SCRIPT_SSH,  /* a POSIX shell script for `sh -c` on the server's host, by the configured user (and sudo) */
         SCRIPT_HOOK, /* a configured hook of that name, run by the daemon, with input as JSON on its standard input */
+        SCRIPT_RESCUE, /* an order to, or a question about, the saved logs of the run; input and answer (in the reply's
+                        * out) are JSON, described in exec/rescue.h. It returns at once: what takes long goes on, and is
+                        * seen by asking again. */
         _SCRIPT_MAX,
 } ScriptKind;
 
 typedef struct ScriptItem {
         ScriptKind kind;
-        char *text;    /* statement, shell script or hook name */
-        Json *input;   /* hooks only */
+        char *text;    /* statement, shell script, hook name or verb */
+        Json *input;   /* hooks and rescue only */
         bool may_fail; /* when it fails, that is in its reply and the next item runs; else the script ends there */
 } ScriptItem;
 
@@ -36,6 +39,7 @@ void script_try_sql(Script *script, const char *format, ...) __attribute__((form
 void script_ssh(Script *script, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void script_try_ssh(Script *script, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void script_hook(Script *script, const char *name, Json *input); /* takes input over */
+void script_rescue(Script *script, const char *verb, Json *input); /* the same */
 bool script_is_empty(const Script *script);
 bool script_has(const Script *script, ScriptKind kind);
 void script_done(Script *script);
@@ -43,7 +47,8 @@ static inline void script_done_cleanup(Script *script)
 {
         script_done(script);
 }
-/* [{"sql": "…"}, {"ssh": "…"}, {"hook": "…", "input": {…}}] and back; "may_fail": true where it is set. */
+/* [{"sql": "…"}, {"ssh": "…"}, {"hook": "…", "input": {…}}, {"rescue": "…", "input": {…}}] and back; "may_fail": true
+ * where it is set. */
 Json *script_to_json(const Script *script);
 int script_from_json(const Json *json, Script *ret, Failure *reterr);
 
@@ -56,7 +61,7 @@ typedef struct Reply {
         char **cells;
         char *names, **texts; /* what they point into, a text a row */
         uint64_t affected_rows;
-        /* SSH and hooks: exit status and at most 64 KiB of each stream. */
+        /* SSH and hooks: exit status and at most 64 KiB of each stream. Rescue: out. */
         int exit_status;
         char *out, *err;
 } Reply;

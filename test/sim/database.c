@@ -446,6 +446,7 @@ static void execute(Sim *sim, SimServer *server, const ScriptItem *item, Reply *
                 execute_shell(database_of(server), item->text, reply);
                 show_address(database_of(server), item->text, reply);
                 break;
+        case SCRIPT_RESCUE:
         case SCRIPT_HOOK:
         case _SCRIPT_MAX:
                 break;

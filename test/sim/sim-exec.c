@@ -135,6 +135,8 @@ bool sim_is_effect(const Sim *sim, const ScriptItem *item)
                        !text_starts_with(text, "GET");
         case SCRIPT_SSH:
                 return !text_starts_with(text, "#");
+        case SCRIPT_RESCUE:
+                return !text_equal(text, "look");
         case SCRIPT_HOOK:
         case _SCRIPT_MAX:
                 return true;
