@@ -2,10 +2,9 @@
  * worked: the next ask looks. */
 #include "virtual_address.h"
 
-#include <arpa/inet.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "announcement.h"
 #include "text.h"
 
 static const char *configured(const Facts *facts)
@@ -41,7 +40,7 @@ void ask_address(const Facts *facts, const char *server, Script *script)
 /* The device that has the address, from the listing; free with free(). NULL when none has. */
 static char *found_on(const Reply *reply)
 {
-        const char *space = reply->out ? strchr(reply->out, ' ') : NULL;
+        const char *line = announcement_skip(reply->out), *space = line ? strchr(line, ' ') : NULL;
         if (!space)
                 return NULL;
         space += strspn(space, " ");
@@ -100,66 +99,13 @@ void judge_address_present(const Facts *facts, const char *server, const Replies
         if (!listed(replies, judgement))
                 return;
         CLEANUP(mem_free) char *device = found_on(replies_at(replies, 0));
-        if (device)
-                judge_as(judgement, VERDICT_MET, "%s is on %s", configured(facts), device);
-        else
+        if (!device) {
                 judge_as(judgement, VERDICT_UNMET, "%s is not there yet", configured(facts));
-}
-
-/* A host address of the same network that is not the address itself: the highest but one or two. For IPv4 only; free with
- * free(), NULL when the network is too small. */
-static char *neighbour_of(const char *ip_with_prefix)
-{
-        CLEANUP(mem_free) char *ip = bare(ip_with_prefix);
-        const char *slash = strchr(ip_with_prefix, '/');
-        int prefix = slash ? atoi(slash + 1) : 32;
-        struct in_addr address;
-        if (inet_pton(AF_INET, ip, &address) != 1 || prefix < 8 || prefix > 29)
-                return NULL;
-        uint32_t own = ntohl(address.s_addr), broadcast = own | (UINT32_MAX >> prefix), other = broadcast - 1;
-        if (other == own)
-                other--;
-        address.s_addr = htonl(other);
-        char text[INET_ADDRSTRLEN];
-        return alloc_string(inet_ntop(AF_INET, &address, text, sizeof text));
-}
-
-/* A gratuitous ARP request, now and some more times in the background, from perl: that is on most hosts, needs no module
- * for it, and ends when the first is on the wire. Words: device, address. */
-static const char perl_announces[] =
-        "perl -e '($d, $i) = @ARGV; open F, \"/sys/class/net/$d/address\"; ($h = <F>) =~ s/[:\\n]//g; "
-        "open F, \"/sys/class/net/$d/ifindex\"; $n = int <F>; "
-        "($m, $a) = (pack(\"H12\", $h), pack(\"C4\", split /\\./, $i)); "
-        "$f = \"\\xff\" x 6 . $m . pack(\"nnnCCn\", 0x0806, 1, 0x0800, 6, 4, 1) . $m . $a . \"\\0\" x 6 . $a; "
-        "socket S, 17, 3, unpack(\"S\", pack \"n\", 0x0806) or exit 1; "
-        "for (0, 0.02, 0.2, 1, 2) { select undef, undef, undef, $_; $_ and `ip -o addr show to $i` !~ /./ and exit; "
-        "send(S, $f, 0, pack(\"SniSCCa8\", 17, 0x0806, $n, 1, 0, 6, \"\\xff\" x 6)) or exit 1; "
-        "$_ or !fork or exit 0 }'";
-
-/* Tells the network where the address is now. Without perl and arping(8) any packet that the address itself sends to an
- * unused neighbour does it too: its ARP request makes every host that knows the address take the sender's link address from
- * it (RFC 826). Repeated as long as the address is there, because Linux may ignore such a change for a second. */
-static char *announcement(const char *ip_with_prefix, const char *device)
-{
-        CLEANUP(mem_free) char *ip = bare(ip_with_prefix);
-        CLEANUP(mem_free) char *other = neighbour_of(ip_with_prefix);
-        if (strchr(ip, ':')) /* IPv6: the kernel announces by itself when duplicate address detection is skipped */
-                return alloc_string(":");
-        Text packets = { 0 };
-        if (other)
-                text_addf(
-                        &packets,
-                        "ip route replace %s/32 dev %s src %s; for pause in 0 0.3 1.2; do sleep $pause; here || break; "
-                        "ip neigh flush to %s dev %s; bash -c 'echo >/dev/udp/%s/9'; done; "
-                        "ip route del %s/32 dev %s src %s",
-                        other, device, ip, other, device, other, other, device, ip);
-        else
-                text_add(&packets, ":");
-        CLEANUP(mem_free) char *fallback = text_take(&packets);
-        return text_format("{ %s %s %s || { ( here() { ip -o addr show to %s | grep -q .; }; "
-                           "if command -v arping; then for n in 1 2 3; do here && arping -q -U -c 1 -I %s %s; done; "
-                           "else %s; fi ) & } } </dev/null >/dev/null 2>&1",
-                           perl_announces, device, ip, ip, device, ip, fallback);
+                return;
+        }
+        const char *announced = announcement_result(replies_at(replies, 0)->out);
+        judge_as(judgement, VERDICT_MET, "%s is on %s%s%s", configured(facts), device, announced ? ": " : "",
+                 announced ? announced : "");
 }
 
 void judge_address_in_place(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
@@ -190,8 +136,11 @@ static void add(const Facts *facts, const char *joined, Script *script)
         CLEANUP(mem_free) char *quoted_label = label ? text_quote_shell(label) : NULL;
         CLEANUP(mem_free) char *announce = announcement(ip, device);
         CLEANUP(mem_free) char *list = listing(ip);
-        script_ssh(script, "ip addr add %s dev %s%s%s%s %s { %s\n}; %s", quoted, device, label ? " label " : "",
-                   label ? quoted_label : "", strchr(ip, ':') ? " nodad" : "", joined, announce, list);
+        /* Without duplicate address detection, which would keep it from being used for a second; and, as a second address
+         * of IPv4 is not, not to be chosen by the host for connections of its own, which would break when it moves on. */
+        bool v6 = strchr(ip, ':');
+        script_ssh(script, "ip addr add %s dev %s%s%s%s %s { %s; }; %s", quoted, device, label ? " label " : "",
+                   label ? quoted_label : "", v6 ? " nodad preferred_lft 0" : "", joined, announce, list);
 }
 
 void act_address_add(const Facts *facts, const char *server, const Replies *seen, Script *script)

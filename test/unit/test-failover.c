@@ -453,8 +453,16 @@ static void test_address(void **state)
         expect(&f, judge_address_absent, "db1", ssh_reply(127, ""), VERDICT_UNMET, "127");
         expect(&f, judge_address_present, "db2", ssh_reply(0, on), VERDICT_MET, "eth0");
         expect(&f, judge_address_present, "db2", ssh_reply(0, ""), VERDICT_UNMET, "not there yet");
+        expect(&f, judge_address_present, "db2", ssh_reply(0, "told by perl\n"), VERDICT_UNMET, "not there yet");
+        expect(&f, judge_address_present, "db2", ssh_reply(0, "told by perl\n2: eth0    inet 10.0.0.100/24 scope\n"),
+               VERDICT_MET, "is on eth0: the network was told");
+        expect(&f, judge_address_present, "db2", ssh_reply(0, "told by nothing\n2: eth0    inet 10.0.0.100/24 scope\n"),
+               VERDICT_MET, "THE NETWORK WAS NOT TOLD");
         expect_act(&f, act_address_remove, "db1", NULL, "ip addr del");
         expect_act(&f, act_address_add, "db2", NULL, "ip addr add '10.0.0.100/24' dev 'eth0'");
+        configure(&f, "{\"address\": {\"ip\": \"fd00::64/64\", \"device\": \"eth0\"}}");
+        expect_act(&f, act_address_add, "db2", NULL, "ip addr add 'fd00::64/64' dev 'eth0' nodad preferred_lft 0 &&");
+        expect_act(&f, act_address_add, "db2", NULL, "'eth0' fd00::64 fd000000000000000000000000000064;");
         facts_done(&f.facts);
 }
 
