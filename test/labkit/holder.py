@@ -1,8 +1,9 @@
 """The init of a lab host: makes its namespaces, then reaps until it is killed, and all of the host dies with it.
 
 holder.py SPEC, with SPEC as JSON: name, record (file for pid and start time), binds ([source, target] …),
-keep (folders that stay visible though their parent is hidden), full (false: a network namespace with no mounts).
-Standard output gets one line when the host is ready. Runs alone: nothing of the lab is imported.
+keep (folders that stay visible though their parent is hidden), full (false: a network namespace with no mounts), system
+(null; or the folders "upper", "work", "root" and "cgroup", and systemd is the init, on a root that is laid over the
+machine's). Standard output gets one line when the host is ready. Runs alone: nothing of the lab is imported.
 """
 
 import ctypes
@@ -10,12 +11,19 @@ import json
 import os
 import signal
 import stat
+import subprocess
 import sys
 
 NEWNS, NEWUTS, NEWIPC, NEWPID, NEWNET = 0x00020000, 0x04000000, 0x08000000, 0x20000000, 0x40000000
+NEWCGROUP = 0x02000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
 MS_BIND, MS_REC, MS_PRIVATE = 1 << 12, 1 << 14, 1 << 18
+MNT_DETACH, PR_CAPBSET_DROP = 2, 24
 HIDDEN = ("/run", "/tmp", "/srv", "/var/log")
+MACHINE = "/.machine"  # where its root is until all that is wanted of it is mounted
+# What no namespace holds: modules, raw I/O, accounting, the clock, audit, the kernel's log, waking and sleeping.
+FORBIDDEN = (16, 17, 20, 25, 30, 34, 35, 36, 37)
+SYSTEMD = ["/lib/systemd/systemd", "--system", "--show-status=no", "--log-target=journal"]
 DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -51,9 +59,28 @@ def make_devices():
         os.symlink(target, f"/dev/{name}")
 
 
+def lay_root(system):
+    """Go to a root whose changes are in the folder "upper"; the machine's is at MACHINE."""
+    mount("lab", system["root"], "overlay", 0,
+          f"lowerdir=/,upperdir={system['upper']},workdir={system['work']}")
+    os.makedirs(system["root"] + MACHINE, exist_ok=True)
+    subprocess.run(["pivot_root", system["root"], system["root"] + MACHINE], check=True)
+    os.chdir("/")
+
+
+def leave_machine():
+    check(libc.umount2(MACHINE.encode(), MNT_DETACH), "umount")
+    os.rmdir(MACHINE)
+    mount("lab", "/sys/fs/cgroup", "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+
+
 def make_root(spec):
+    hidden_folders = HIDDEN + ("/var/tmp",) if spec["system"] else HIDDEN
     kept = [(path, os.open(path, os.O_PATH)) for path in spec["keep"]
-            if any(path.startswith(hidden + "/") for hidden in HIDDEN)]
+            if spec["system"] or any(path.startswith(hidden + "/") for hidden in hidden_folders)]
+    sources = [(os.open(source, os.O_PATH), target) for source, target in spec["binds"]]
+    if spec["system"]:
+        lay_root(spec["system"])
     mount("lab", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     mount("lab", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY)
     net = os.open("/proc/sys/net", os.O_PATH)
@@ -63,15 +90,16 @@ def make_root(spec):
     make_devices()
     if os.path.exists("/proc/sysrq-trigger"):
         mount("/dev/null", "/proc/sysrq-trigger", None, MS_BIND)
-    sources = [(os.open(source, os.O_PATH), target) for source, target in spec["binds"]]
-    for path in HIDDEN:
-        mount("lab", path, "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777" if path == "/tmp" else "mode=755")
+    for path in hidden_folders:
+        mount("lab", path, "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777" if path.endswith("/tmp") else "mode=755")
     for path, descriptor in kept:
         bind(f"/proc/self/fd/{descriptor}", path)
     for descriptor, target in sources:
         bind(f"/proc/self/fd/{descriptor}", target)
     for path in ("/run/home", "/run/sshd", "/run/lock"):
         os.mkdir(path, 0o700)
+    if spec["system"]:
+        leave_machine()
 
 
 def reap():
@@ -97,7 +125,22 @@ def init(spec, go):
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
     os.closerange(3, 1024)
+    if spec["system"]:
+        become_systemd()
     reap()
+
+
+def become_systemd():
+    for capability in FORBIDDEN:
+        libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+    os.execve(SYSTEMD[0], SYSTEMD, {"container": "mhad-lab", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+
+
+def enter_cgroup(path):
+    os.mkdir(path)
+    with open(f"{path}/cgroup.procs", "w", encoding="utf-8") as file:
+        file.write("0")
 
 
 def main():
@@ -105,7 +148,11 @@ def main():
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     os.setsid()
     os.umask(0o022)
-    check(libc.unshare(NEWNS | NEWUTS | NEWIPC | NEWPID | NEWNET), "unshare")
+    kinds = NEWNS | NEWUTS | NEWIPC | NEWPID | NEWNET
+    if spec["system"]:
+        enter_cgroup(spec["system"]["cgroup"])
+        kinds |= NEWCGROUP
+    check(libc.unshare(kinds), "unshare")
     mount("none", "/", None, MS_REC | MS_PRIVATE)
     name = spec["name"].encode()
     check(libc.sethostname(name, len(name)), "sethostname")

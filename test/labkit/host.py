@@ -7,8 +7,9 @@ import subprocess
 import sys
 
 from . import folder
-from .errors import LabError
+from .errors import CommandFailed, LabError, Unavailable
 from .process import Process, all_pids, namespace, run, until
+from .system import System
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.abspath(os.environ.get("MHAD_BUILD") or os.path.join(REPOSITORY, "build"))
@@ -61,9 +62,13 @@ class Holder:
             return None
         return process if process.alive() else None
 
-    def start(self, name, binds=(), keep=(), full=True):
-        spec = {"name": name, "record": self.record, "binds": list(binds), "keep": list(keep), "full": full}
-        done = run([sys.executable, "-I", "-S", HOLDER, json.dumps(spec)], timeout=20, env=ENVIRONMENT)
+    def start(self, name, binds=(), keep=(), full=True, system=None):
+        spec = {"name": name, "record": self.record, "binds": list(binds), "keep": list(keep), "full": full,
+                "system": system}
+        try:
+            done = run([sys.executable, "-I", "-S", HOLDER, json.dumps(spec)], timeout=20, env=ENVIRONMENT)
+        except CommandFailed as error:
+            raise (Unavailable if system else LabError)(f"host {name} did not start: {error}") from None
         if done.stdout != "ready\n" or not self.process():
             raise LabError(f"host {name} did not start: {done.stderr.strip()}")
 
@@ -142,6 +147,7 @@ class Host:
         self.folder = os.path.join(lab.folder, name)
         self.holder = Holder(os.path.join(lab.folder, "pids", f"{name}.json"))
         self.server = None
+        self.system = System(self) if name in lab.settings.get("systemd", ()) else None
 
     def __repr__(self):
         return f"Host({self.name})"
@@ -156,13 +162,18 @@ class Host:
              f"{self.folder}/host_key"])
         if self.server:
             os.mkdir(f"{self.folder}/data", 0o700)
+        if self.system:
+            self.system.prepare()
 
     def boot(self):
         """Make the namespaces. The host has no network and runs nothing yet."""
-        binds = [(f"{self.lab.folder}/etc/{name}", f"/etc/{name}") for name in ("hosts", "passwd", "shadow")]
+        if self.system:
+            binds = self.system.binds()
+        else:
+            binds = [(f"{self.lab.folder}/etc/{name}", f"/etc/{name}") for name in ("hosts", "passwd", "shadow")]
         if self.server:
             binds.append((f"{self.folder}/data", "/srv/mysql"))
-        self.holder.start(self.name, binds, keep=self.lab.kept_folders())
+        self.holder.start(self.name, binds, keep=self.lab.kept_folders(), system=self.system and self.system.spec())
 
     def link_address(self):
         return "02:6d:" + ":".join(f"{int(byte):02x}" for byte in self.ip.split("."))
@@ -172,6 +183,8 @@ class Host:
         lines = ["link set lo up", f"addr add {self.ip}/24 dev eth0", "link set eth0 up"]
         lines += [f"addr add {address}/24 dev eth0" for address in addresses]
         run(self.holder.command([folder.program("ip"), "-batch", "-"], True), input="\n".join(lines) + "\n")
+        if self.system:
+            self.system.wait_booted()
         self.spawn([self.lab.sshd, "-f", f"{self.folder}/sshd_config", "-E", f"{self.folder}/sshd.log"], "sshd.out")
 
     def running(self):

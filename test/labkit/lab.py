@@ -27,6 +27,7 @@ DEFAULTS = {
     "address": True,  # the primary has the virtual address
     "start_writable": "primary",  # whose my.cnf has no read_only: the first primary's only, "all", "none"
     "supervised": None,  # milliseconds after which an ended server is started again
+    "systemd": [],  # the hosts that systemd runs: their server is its service
     "options": {},  # more lines for every my.cnf
 }
 
@@ -282,6 +283,9 @@ class Lab(MhadMixin):
         try:
             for holder in [host.holder for host in self.hosts.values()] + [self.switch.holder]:
                 holder.kill()
+            for host in self.hosts.values():
+                if host.system:
+                    host.system.remove_cgroup()
             if self.mhad:
                 self.mhad.wait(10)
             until(self._removed, 20, f"removing {self.folder}", 0.1)

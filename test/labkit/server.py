@@ -11,6 +11,7 @@ from . import folder
 from .errors import LabError
 from .flavours import DATA
 from .process import until
+from .system import MARIADB
 
 ACCOUNTS = {
     "lab": ("localhost", "lab-pw", "ALL PRIVILEGES ON *.*", "WITH GRANT OPTION"),
@@ -84,10 +85,24 @@ class Server:
                 os.unlink(f"{self.data}/{name}")
         self._write_scripts()
         self.flavour.prepare_host(self.host)
+        if self.host.system:
+            self._start_unit(wait)
+            return
         command = [*self.flavour.command(), f"--defaults-file={DATA}/my.cnf"]
         if self.supervised is not None:
             command = ["/run/lab/supervise", f"{self.supervised / 1000:.3f}", *command]
         self.host.spawn(command, "server.out", self.flavour.environment())
+        if wait:
+            self.wait_ready()
+
+    def _start_unit(self, wait):
+        """As the distribution's own unit does it."""
+        system = self.host.system
+        restart = "5s" if self.supervised is None else f"{self.supervised}ms"
+        system.add_unit("mariadb.service", MARIADB.format(command=self.flavour.command()[0], data=DATA,
+                                                          restart=restart))
+        system.ctl("enable", "mariadb")
+        system.ctl("start", *(() if wait else ("--no-block",)), "mariadb")
         if wait:
             self.wait_ready()
 
