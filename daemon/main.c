@@ -9,7 +9,9 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include <systemd/sd-daemon.h>
@@ -23,6 +25,8 @@
 
 /* Only there in a build with sanitizers. */
 void __lsan_do_leak_check(void) __attribute__((weak));
+
+#define KEPT_SOCKET "control" /* its name in systemd's store of descriptors */
 
 typedef struct Daemon {
         Loop *loop;
@@ -90,11 +94,31 @@ static void stop(void *userdata)
         loop_exit(daemon->loop, 0);
 }
 
-/* The descriptor that systemd listens on for us, or -1. */
-static int inherited_socket(void)
+/* The socket that systemd listens on for us (mhad.socket) or has kept over our restart; else -1. */
+static int inherited_socket(const char *path)
 {
-        int n = sd_listen_fds(/* unset_environment= */ 1);
-        return n >= 1 ? SD_LISTEN_FDS_START : -1;
+        char **names = NULL;
+        int n = sd_listen_fds_with_names(/* unset_environment= */ 1, &names);
+        bool kept = n >= 1 && text_equal(names[0], KEPT_SOCKET);
+        for (int i = 0; i < n; i++)
+                free(names[i]);
+        free(names);
+        if (n < 1)
+                return -1;
+        if (!kept || sd_is_socket_unix(SD_LISTEN_FDS_START, SOCK_STREAM, /* listening= */ 1, path, 0) > 0)
+                return SD_LISTEN_FDS_START;
+        /* daemon.socket has changed meanwhile. */
+        (void) sd_notify(0, "FDSTOREREMOVE=1\nFDNAME=" KEPT_SOCKET);
+        close(SD_LISTEN_FDS_START);
+        return -1;
+}
+
+/* Whoever connects while we are being restarted waits for the next of us instead of being refused. */
+static void keep_socket(Control *control)
+{
+        int fd = control_socket(control);
+        if (fd >= 0 && sd_pid_notify_with_fds(0, 0, "FDSTORE=1\nFDNAME=" KEPT_SOCKET, &fd, 1) > 0)
+                control_leave_socket(control);
 }
 
 static int run(const char *path)
@@ -102,6 +126,7 @@ static int run(const char *path)
         Daemon daemon = { 0 };
         Failure failure = { 0 };
         CLEANUP(json_free) Json *errors = NULL;
+        int status = EXIT_FAILURE;
         int r = loop_new(&daemon.loop);
         if (r < 0) {
                 log_event(EVENT_ERROR, NULL, "cannot make an event loop: %s", strerror(-r));
@@ -109,9 +134,11 @@ static int run(const char *path)
         }
         r = registry_new(daemon.loop, path, &daemon.registry, &errors, &failure);
         if (r >= 0)
-                r = control_new(daemon.loop, daemon.registry, registry_socket_path(daemon.registry), inherited_socket(),
+                r = control_new(daemon.loop, daemon.registry, registry_socket_path(daemon.registry),
+                                inherited_socket(registry_socket_path(daemon.registry)),
                                 registry_socket_group(daemon.registry), &daemon.control, &failure);
         if (r >= 0) {
+                keep_socket(daemon.control);
                 registry_on_change(daemon.registry, notify_status, &daemon);
                 (void) loop_signal(daemon.loop, SIGTERM, stop, &daemon);
                 (void) loop_signal(daemon.loop, SIGINT, stop, &daemon);
@@ -124,11 +151,13 @@ static int run(const char *path)
         } else {
                 log_errors(errors);
                 log_event(EVENT_ERROR, NULL, "cannot start: %s", failure.text);
+                if (errors && json_length(errors) > 0)
+                        status = EX_CONFIG;
         }
         control_free(daemon.control);
         registry_free(daemon.registry);
         loop_free(daemon.loop);
-        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        return r < 0 ? status : EXIT_SUCCESS;
 }
 
 static void usage(FILE *to)

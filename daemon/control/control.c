@@ -2,6 +2,7 @@
 #include "control.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <libgen.h>
 #include <string.h>
@@ -239,6 +240,8 @@ int control_new(Loop *loop, Registry *registry, const char *path, int inherited_
         int error = fd >= 0 ? check_inherited(fd, reterr) : listen_at(path, &fd, reterr);
         if (error < 0)
                 return error;
+        if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0) /* systemd gives it to us as one that blocks */
+                return failure_errno(reterr, errno, "the control socket is of no use");
         Control *control = ALLOC(Control);
         *control = (Control){
                 .loop = loop,
@@ -251,6 +254,16 @@ int control_new(Loop *loop, Registry *registry, const char *path, int inherited_
         control->io = io_new(loop, fd, EPOLLIN, on_connect, control);
         *ret = control;
         return 0;
+}
+
+int control_socket(const Control *control)
+{
+        return control->made ? control->fd : -1;
+}
+
+void control_leave_socket(Control *control)
+{
+        free(TAKE(control->made));
 }
 
 Control *control_free(Control *control)

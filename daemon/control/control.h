@@ -15,6 +15,10 @@ typedef struct Control Control;
  * group whose members may use the changing methods; a group that does not exist has no members. */
 int control_new(Loop *loop, Registry *registry, const char *path, int inherited_fd, const char *group, Control **ret,
                 Failure *reterr);
+/* The listening socket if it is of our own making, else -1. */
+int control_socket(const Control *control);
+/* Somebody else goes on listening on it: its file stays when we end. */
+void control_leave_socket(Control *control);
 /* Drops all connections; removes the socket file that it made. */
 Control *control_free(Control *control);
 DEFINE_CLEANUP(Control *, control_free)
