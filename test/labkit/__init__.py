@@ -3,6 +3,7 @@
 from .check import compare, invariants
 from .errors import LabError, Unavailable
 from .lab import Lab, living_labs
+from .service import Service
 from .writer import Writer
 
-__all__ = ["Lab", "LabError", "Unavailable", "Writer", "compare", "invariants", "living_labs"]
+__all__ = ["Lab", "LabError", "Service", "Unavailable", "Writer", "compare", "invariants", "living_labs"]

@@ -64,7 +64,7 @@ class MhadMixin:
 
     @property
     def mhad_state(self):
-        return f"{self.mgr.folder}/state"
+        return f"{self.mgr.system.root()}/var/lib/mhad" if self.mgr.system else f"{self.mgr.folder}/state"
 
     @property
     def mhad_log(self):
@@ -177,6 +177,8 @@ class MhadMixin:
         self.mgr.send_signal("mhad", signal.SIGHUP)
 
     def mhad_log_tail(self, lines=60):
+        if self.mgr.system:
+            return self.mgr.system.journal("-n", str(lines))
         if not os.path.exists(self.mhad_log):
             return "(mhad has no log)"
         with open(self.mhad_log, encoding="utf-8", errors="replace") as file:
