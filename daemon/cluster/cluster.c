@@ -250,6 +250,7 @@ static int make_exec(Cluster *cluster, Failure *reterr)
         for (size_t i = 0; i < ARRAY_LENGTH(known); i++)
                 if (known[i].argv)
                         configured[n++] = known[i];
+        CLEANUP(mem_free) char *rescues = text_format("%s/rescue", cluster->directory);
         ExecConfig exec = {
                 .servers = config->servers,
                 .n_servers = config->n_servers,
@@ -267,6 +268,7 @@ static int make_exec(Cluster *cluster, Failure *reterr)
                 .use_sudo = config->ssh.sudo,
                 .hooks = configured,
                 .n_hooks = n,
+                .rescue.directory = rescues,
                 .resolver = cluster->context.resolver,
         };
         int r = exec_new(cluster->context.loop, &exec, &cluster->exec);

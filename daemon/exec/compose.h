@@ -5,13 +5,19 @@
 
 #include "failure.h"
 
-/* The statement behind its mark and with "${replication_password}" replaced by the quoted password. FAILURE_INVALID for
- * a tag that is no identifier, and for the placeholder when there is no password. End *ret with text_wipe(). */
-int compose_statement(const char *tag, const char *text, const char *replication_password, char **ret, Failure *reterr);
+/* What placeholders stand for; NULL for what is not known. */
+typedef struct ComposeSecrets {
+        const char *replication_password; /* "${replication_password}" */
+        const char *feed_password;        /* "${feed_password}" */
+} ComposeSecrets;
+
+/* The statement behind its mark and with the placeholders replaced by the quoted passwords. FAILURE_INVALID for a tag that
+ * is no identifier, and for a placeholder whose password is not known. End *ret with text_wipe(). */
+int compose_statement(const char *tag, const char *text, const ComposeSecrets *secrets, char **ret, Failure *reterr);
 /* The comment that statements of a tag begin with, also in the processlist; free with free(). NULL for a tag that is no
  * identifier. */
 char *compose_mark(const char *tag);
 /* The command for the login shell of a host that runs a POSIX shell script; free with free(). */
 char *compose_command(const char *script, bool use_sudo);
 /* Takes what a server quoted from a statement out of its error, if the statement had a secret in it. */
-void compose_conceal(const char *text, const char *replication_password, Failure *failure);
+void compose_conceal(const char *text, const ComposeSecrets *secrets, Failure *failure);

@@ -54,6 +54,8 @@ struct Exec {
         bool use_sudo;
         HookConfig *hooks;
         size_t n_hooks;
+        RescueSettings rescue_settings;
+        Rescue *rescue; /* of the last run that asked for one */
         ExecJob *jobs;
 };
 
@@ -132,6 +134,15 @@ static void job_fail_item(ExecJob *job, const Failure *failure)
 
 /* Statements. */
 
+static ComposeSecrets secrets_of(const ExecJob *job)
+{
+        const Exec *exec = job->exec;
+        return (ComposeSecrets){
+                .replication_password = exec->replication_password,
+                .feed_password = exec->rescue && job->pool ? rescue_password(exec->rescue, pool_name(job->pool)) : NULL,
+        };
+}
+
 static void on_reply(Sql *sql, Reply *reply, void *userdata)
 {
         ExecJob *job = userdata;
@@ -139,7 +150,8 @@ static void on_reply(Sql *sql, Reply *reply, void *userdata)
         job->replies->items[job->i] = *reply;
         *reply = (Reply){ 0 };
         Failure *failure = &job->replies->items[job->i].failure;
-        compose_conceal(job->items[job->i].text, job->exec->replication_password, failure);
+        ComposeSecrets secrets = secrets_of(job);
+        compose_conceal(job->items[job->i].text, &secrets, failure);
         if (!sql_is_usable(sql)) { /* the server may not know yet that we are gone */
                 job->sql = NULL;
                 pool_drop(job->pool, sql);
@@ -151,8 +163,8 @@ static void ask(ExecJob *job)
 {
         Failure failure;
         char *statement = NULL;
-        if (compose_statement(job->tag, job->items[job->i].text, job->exec->replication_password, &statement,
-                              &failure) < 0) {
+        ComposeSecrets secrets = secrets_of(job);
+        if (compose_statement(job->tag, job->items[job->i].text, &secrets, &statement, &failure) < 0) {
                 job_fail_item(job, &failure);
                 return;
         }
@@ -259,6 +271,33 @@ static void step_hook(ExecJob *job)
                              deadline < job->deadline ? deadline : job->deadline, on_hook, job);
 }
 
+/* Saved logs. */
+
+static Pool *find_pool(const Exec *exec, const char *server);
+
+static Pool *rescue_pool(const char *server, void *userdata)
+{
+        return find_pool(userdata, server);
+}
+
+static void on_rescued(void *userdata)
+{
+        ExecJob *job = userdata;
+        Exec *exec = job->exec;
+        const ScriptItem *item = &job->items[job->i];
+        Reply *reply = &job->replies->items[job->i];
+        job->start = NULL;
+        if (exec->rescue && strcmp(rescue_run(exec->rescue), job->tag) != 0)
+                exec->rescue = rescue_free(exec->rescue);
+        if (!exec->rescue && exec->rescue_settings.directory)
+                exec->rescue = rescue_new(exec->loop, &exec->rescue_settings, job->tag, rescue_pool, exec);
+        if (exec->rescue)
+                rescue_do(exec->rescue, item->text, item->input, reply);
+        else
+                failure_set(&reply->failure, FAILURE_INVALID, 0, "there is no directory for saved logs");
+        job_next(job);
+}
+
 /* Steps. */
 
 static bool needs_server(const ScriptItem *item)
@@ -293,7 +332,9 @@ static void job_step(ExecJob *job)
         case SCRIPT_HOOK:
                 step_hook(job);
                 return;
-        case SCRIPT_RESCUE: /* not yet */
+        case SCRIPT_RESCUE: /* deferred, so that no callback comes from within a call */
+                job->start = loop_defer(job->exec->loop, on_rescued, job);
+                return;
         case _SCRIPT_MAX:
                 break;
         }
@@ -434,6 +475,7 @@ void exec_warm_sql(Exec *exec, const char *server)
 
 void exec_cool(Exec *exec)
 {
+        exec->rescue = rescue_free(exec->rescue);
         for (size_t i = 0; i < exec->n_pools; i++)
                 pool_cool(exec->pools[i]);
 }
@@ -480,6 +522,10 @@ int exec_new(Loop *loop, const ExecConfig *config, Exec **ret)
         copy_settings(exec, config);
         exec->replication_password = alloc_string(config->replication_password);
         exec->use_sudo = config->use_sudo;
+        exec->rescue_settings = config->rescue;
+        exec->rescue_settings.directory = alloc_string(config->rescue.directory);
+        exec->rescue_settings.listen = alloc_string(config->rescue.listen);
+        exec->rescue_settings.use_sudo = config->use_sudo;
         exec->n_hooks = config->n_hooks;
         exec->hooks = ALLOC_ARRAY(HookConfig, config->n_hooks);
         for (size_t i = 0; i < config->n_hooks; i++)
@@ -516,6 +562,9 @@ Exec *exec_free(Exec *exec)
                 return NULL;
         while (exec->jobs)
                 job_free(exec->jobs);
+        rescue_free(exec->rescue);
+        free((char *) exec->rescue_settings.directory);
+        free((char *) exec->rescue_settings.listen);
         for (size_t i = 0; i < exec->n_pools; i++)
                 pool_free(exec->pools[i]);
         free(exec->pools);

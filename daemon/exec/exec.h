@@ -3,6 +3,7 @@
 #pragma once
 
 #include "loop.h"
+#include "rescue.h"
 #include "resolve.h"
 #include "script.h"
 #include "server.h"
@@ -33,7 +34,8 @@ typedef struct ExecConfig {
         bool use_sudo;
         const ExecHook *hooks;
         size_t n_hooks;
-        Resolver *resolver; /* lent for the life of the Exec */
+        RescueSettings rescue; /* without a directory rescue items fail */
+        Resolver *resolver;    /* lent for the life of the Exec */
 } ExecConfig;
 
 /* Everything but what is said to be lent is copied. */
@@ -60,5 +62,5 @@ ExecJob *exec_quiesce(Exec *exec, const char *server, const char *tag, usec_t de
 /* Connects SQL and SSH to a server in advance, so that a script that follows finds them warm. Failures are silent. */
 void exec_warm(Exec *exec, const char *server);
 void exec_warm_sql(Exec *exec, const char *server);
-/* Closes idle connections and sessions (after a run). */
+/* Closes idle connections and sessions, ends copies and feeds (after a run). */
 void exec_cool(Exec *exec);

@@ -30,6 +30,8 @@ struct PoolClaim {
         Pool *pool;
         ClaimState state;
         bool ssh;
+        ssh_link_lost_fn ended; /* for a session of its own */
+        SshLink *own;
         usec_t deadline;
         ResolverQuery *query;
         Connection *connection;
@@ -144,6 +146,8 @@ static void claim_report(void *userdata)
         Failure failure = claim->failure;
         Sql *sql = claim->connection ? claim->connection->sql : NULL;
         SshLink *link = claim->ssh && failure.kind == FAILURE_NONE ? claim->pool->link : NULL;
+        if (claim->own)
+                link = TAKE(claim->own);
         claim->connection = NULL; /* the owner's from here on */
         pool_abandon(claim);
         done(sql, link, failure.kind == FAILURE_NONE ? NULL : &failure, owner);
@@ -247,17 +251,32 @@ static void on_link_end(SshLink *link, const Failure *failure, void *userdata)
                 pool->link = ssh_link_free(link);
 }
 
+static SshParams ssh_params(const Pool *pool, const char *address)
+{
+        SshParams params = pool->settings->ssh;
+        params.name = pool->server.ssh_host;
+        params.address = address;
+        params.port = pool->server.ssh_port;
+        params.user = pool->server.ssh_user;
+        return params;
+}
+
+static void connect_own(PoolClaim *claim, const char *address)
+{
+        SshParams params = ssh_params(claim->pool, address);
+        claim->own = ssh_link_new(claim->pool->loop, &params, connect_deadline(claim), claim->ended, claim->ended,
+                                  claim->userdata);
+        claim->state = CLAIM_READY;
+        claim_report(claim);
+}
+
 static void connect_ssh(PoolClaim *claim, const char *address)
 {
         Pool *pool = claim->pool;
         if (pool->link && ssh_link_is_broken(pool->link) && ssh_link_n_tasks(pool->link) == 0)
                 pool->link = ssh_link_free(pool->link);
         if (!pool->link) {
-                SshParams params = pool->settings->ssh;
-                params.name = pool->server.ssh_host;
-                params.address = address;
-                params.port = pool->server.ssh_port;
-                params.user = pool->server.ssh_user;
+                SshParams params = ssh_params(pool, address);
                 pool->link = ssh_link_new(pool->loop, &params, connect_deadline(claim), on_link_end, on_link_end, pool);
         }
         pool->link_used = usec_now_monotonic();
@@ -271,6 +290,8 @@ static void on_resolved(const char *const *addresses, size_t n_addresses, const 
         claim->query = NULL;
         if (failure)
                 claim_fail(claim, failure);
+        else if (claim->ended)
+                connect_own(claim, addresses[0]);
         else if (claim->ssh)
                 connect_ssh(claim, addresses[0]);
         else
@@ -305,9 +326,10 @@ PoolClaim *pool_claim_sql(Pool *pool, usec_t deadline, pool_fn done, void *userd
         return claim;
 }
 
-PoolClaim *pool_claim_ssh(Pool *pool, usec_t deadline, pool_fn done, void *userdata)
+static PoolClaim *claim_ssh(Pool *pool, usec_t deadline, ssh_link_lost_fn ended, pool_fn done, void *userdata)
 {
         PoolClaim *claim = claim_new(pool, true, deadline, done, userdata);
+        claim->ended = ended;
         if (pool->settings->ssh.identity) {
                 claim_resolve(claim, pool->server.ssh_host);
                 return claim;
@@ -315,6 +337,16 @@ PoolClaim *pool_claim_ssh(Pool *pool, usec_t deadline, pool_fn done, void *userd
         failure_set(&claim->failure, FAILURE_INVALID, 0, "no SSH key is configured");
         claim->report = loop_defer(pool->loop, claim_report, claim);
         return claim;
+}
+
+PoolClaim *pool_claim_ssh(Pool *pool, usec_t deadline, pool_fn done, void *userdata)
+{
+        return claim_ssh(pool, deadline, NULL, done, userdata);
+}
+
+PoolClaim *pool_claim_own_ssh(Pool *pool, usec_t deadline, ssh_link_lost_fn ended, pool_fn done, void *userdata)
+{
+        return claim_ssh(pool, deadline, ended, done, userdata);
 }
 
 void pool_give_back(Pool *pool, Sql *sql)

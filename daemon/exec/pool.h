@@ -31,6 +31,9 @@ const char *pool_name(const Pool *pool);
 PoolClaim *pool_claim_sql(Pool *pool, usec_t deadline, pool_fn done, void *userdata);
 /* The SSH session: shared, lent until the loop turns. */
 PoolClaim *pool_claim_ssh(Pool *pool, usec_t deadline, pool_fn done, void *userdata);
+/* A session of its own, the caller's from here on. ended is called with NULL when it is up, and with a failure when
+ * it cannot be made or is lost: it is left to be freed then. */
+PoolClaim *pool_claim_own_ssh(Pool *pool, usec_t deadline, ssh_link_lost_fn ended, pool_fn done, void *userdata);
 /* Ends a claim without calling its function; takes NULL. */
 PoolClaim *pool_abandon(PoolClaim *claim);
 

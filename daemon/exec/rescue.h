@@ -9,14 +9,16 @@
  *          start is where the primary's log stands at the first event of the first file ("" when not known), own_id the
  *          replica's server_id. borders are positions that stand between two transactions for certain. Given again with
  *          the same files it goes on with what failed; other files are copied as well.
- * feed     {"server", "version", "server_id", "gtid_mode", "expected", "end", "host"}
+ * feed     {"server", "version", "server_id", "gtid_mode", "expected", "end", "address"}
  *          Stands in for the dead primary towards a replica, whose version, server_id and mode these are. expected is the
  *          position that it will ask for ("" by GTID), end that of the last complete transaction to send ("": of all
- *          that is there).
+ *          that is there). address is where the replica comes from, when feeds do not go through SSH. A feed that has
+ *          failed or is for something else is begun anew.
  * unfeed   {"server"}
  *          Ends it.
  * look     {"questions": [{"name", "from"} | {"name", "from", "family": "mysql"|"mariadb", "has", "wanted"}]}
- *          "from": a position, what is there behind it; with a family: what of it a server lacks that has the set.
+ *          "from": a position, what is there behind it. With a family: what of it a server lacks that has the set, and what
+ *          of "wanted" (may be absent) is neither there nor had; from may be "" then, and all that is saved is looked at.
  *
  * All of them answer:
  *   {"directory": "…",
@@ -29,7 +31,8 @@
  *                        "end", "sent", "left", "n_skipped", "n_holes", "n_logins", "n_refused", "failure"}}}
  * complete: nothing is missing between from (or what it has) and end. Positions are "file:offset", "" when unset. n_… and
  * bytes are numbers. port is 0 until replicas can come; the password of a feed stands in a script as ${feed_password}.
- * Sources are there once they were ordered, answers when they were asked for. */
+ * Sources are there once they were ordered; answers when they were asked for, and not while something is being indexed. The
+ * port of a feed changes when its session was lost: the replica must be pointed at it again. */
 #pragma once
 
 #include "pool.h"

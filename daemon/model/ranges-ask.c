@@ -98,7 +98,8 @@ static void add_piece(Walk *walk, const RangeSpan *span, const RangeBlock *block
 {
         RangesAnswer *answer = walk->answer;
         RangesPiece *before = answer->n_pieces > walk->first_piece ? &answer->pieces[answer->n_pieces - 1] : NULL;
-        if (before && span == walk->last && before->to == walk->at && before->rewritten == block->rewritten) {
+        if (before && span == walk->last && before->to == walk->at && before->rewritten == block->rewritten &&
+            strcmp(before->stored.file, block->stored_file) == 0) {
                 before->to = block->to;
                 return;
         }

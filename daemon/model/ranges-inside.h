@@ -61,6 +61,7 @@ typedef struct RangeSource {
         bool active; /* what follows is what it is given while it goes on */
         size_t file, span;
         uint64_t at;
+        char stored_file[POSITION_FILE_MAX]; /* which the last event is in */
         Group group;
         RangeBlock block; /* to is 0 when there is none */
         RangePart part;

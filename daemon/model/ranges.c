@@ -359,6 +359,8 @@ int ranges_add(Ranges *ranges, size_t index, const RangesEvent *event, Failure *
         if (!source->active || source->file != file || !goes_on)
                 enter(ranges, index, file, event);
         bool unknown = source->group.state == GROUP_UNKNOWN;
+        bool moved = strcmp(source->stored_file, event->stored.file) != 0;
+        memcpy(source->stored_file, event->stored.file, sizeof source->stored_file);
         int step = group_step(&source->group, event->event, reterr);
         if (step < 0)
                 return step;
@@ -369,8 +371,14 @@ int ranges_add(Ranges *ranges, size_t index, const RangesEvent *event, Failure *
                 end_part(ranges, source, !unknown); /* nothing, or what was entered in its middle or never ended */
         if (step == GROUP_OUTSIDE)
                 group_reset(&source->group);
+        /* A block is in one file of its source. */
+        bool split = moved && source->part.to != 0;
+        if (split)
+                end_part(ranges, source, true);
+        else if (moved)
+                end_block(ranges, source);
         if (source->part.to == 0)
-                begin_part(source, event, unknown && step != GROUP_OUTSIDE && step != GROUP_BEGIN);
+                begin_part(source, event, split || (unknown && step != GROUP_OUTSIDE && step != GROUP_BEGIN));
 
         RangePart *part = &source->part;
         part->digest = mix(mix(mix(part->digest, event->start.offset), event->end), event->event->digest);

@@ -15,7 +15,8 @@ static void check_statement(const char *text, const char *password, const char *
 {
         char *statement = NULL;
         Failure failure;
-        assert_int_equal(compose_statement("run-1", text, password, &statement, &failure), 0);
+        ComposeSecrets secrets = { .replication_password = password, .feed_password = "f'" };
+        assert_int_equal(compose_statement("run-1", text, &secrets, &statement, &failure), 0);
         assert_string_equal(statement, expected);
         text_wipe(statement);
 }
@@ -29,6 +30,8 @@ static void test_statement(void **state)
                         "/* mhad run-1 */ 'a\\'b\\\\''a\\'b\\\\'");
         check_statement("${replication_password", "x", "/* mhad run-1 */ ${replication_password");
         check_statement("${other}", "x", "/* mhad run-1 */ ${other}");
+        check_statement("A ${feed_password}, ${replication_password}", "x", "/* mhad run-1 */ A 'f\\'', 'x'");
+        check_statement("A ${replication_password}", "${feed_password}", "/* mhad run-1 */ A '\\${feed_password}'");
         /* A password that looks like the placeholder is not replaced again. */
         check_statement("A ${replication_password}", "${replication_password}",
                         "/* mhad run-1 */ A '\\${replication_password}'");
@@ -37,14 +40,16 @@ static void test_statement(void **state)
 static void test_refusals(void **state)
 {
         static const char *const tags[] = { "", "a b", "a*/", "'", NULL };
+        static const ComposeSecrets none;
         char *statement = NULL;
         Failure failure;
         for (size_t i = 0; i < ARRAY_LENGTH(tags); i++) {
-                assert_true(compose_statement(tags[i], "SELECT 1", NULL, &statement, &failure) < 0);
+                assert_true(compose_statement(tags[i], "SELECT 1", &none, &statement, &failure) < 0);
                 assert_int_equal(failure.kind, FAILURE_INVALID);
                 assert_null(compose_mark(tags[i]));
         }
-        assert_true(compose_statement("t", "${replication_password}", NULL, &statement, &failure) < 0);
+        assert_true(compose_statement("t", "${replication_password}", &none, &statement, &failure) < 0);
+        assert_true(compose_statement("t", "${feed_password}", &none, &statement, &failure) < 0);
         assert_null(statement);
 }
 
@@ -72,19 +77,19 @@ static void test_conceal(void **state)
 {
         Failure failure;
         failure_set(&failure, FAILURE_SQL, 1234, "wrong: 'se\\'cret' and se'cret here");
-        compose_conceal("X ${replication_password}", "se'cret", &failure);
+        compose_conceal("X ${replication_password}", &(ComposeSecrets){ .replication_password = "se'cret" }, &failure);
         assert_null(strstr(failure.text, "cret"));
         assert_non_null(strstr(failure.text, "here"));
         failure_set(&failure, FAILURE_SQL, 1064, "You have an error; near 'x=\\'se' at line 1");
-        compose_conceal("X ${replication_password}", "se'cret", &failure);
+        compose_conceal("X ${replication_password}", &(ComposeSecrets){ .replication_password = "se'cret" }, &failure);
         assert_string_equal(failure.text, "You have an error;");
         failure_set(&failure, FAILURE_SQL, 1064, "You have an error; near 'SELEC' at line 1");
-        compose_conceal("SELEC", "se'cret", &failure);
+        compose_conceal("SELEC", &(ComposeSecrets){ .replication_password = "se'cret" }, &failure);
         assert_string_equal(failure.text, "You have an error; near 'SELEC' at line 1");
         failure_set(&failure, FAILURE_SQL, 1, "a a a");
-        compose_conceal("${replication_password}", "a", &failure);
+        compose_conceal("${replication_password}", &(ComposeSecrets){ .replication_password = "a" }, &failure);
         assert_string_equal(failure.text, "* * *");
-        compose_conceal("${replication_password}", "", &failure);
+        compose_conceal("${replication_password}", &(ComposeSecrets){ .replication_password = "" }, &failure);
         assert_string_equal(failure.text, "* * *");
 }
 

@@ -1,0 +1,101 @@
+/* The parts of a rescue, for its own files only: what was ordered and copied (rescue-copy.c), what is in it
+ * (rescue-index.c), and the feeds out of it (rescue-feed.c). */
+#pragma once
+
+#include "feed.h"
+#include "fetch.h"
+#include "pool.h"
+#include "ranges.h"
+#include "rescue.h"
+
+/* Copying. */
+
+typedef struct SavedFile {
+        char *file, *path; /* in the primary's log (of a relay log: its own name), and on the host */
+        uint64_t from, to; /* as ordered */
+        char *local;       /* where the copy is */
+        char *head;        /* a copy of the head of a file that is not there from its beginning; else NULL */
+        bool head_copied, copied, indexed, verified;
+        uint64_t size; /* of the copy */
+} SavedFile;
+
+typedef enum SourceState {
+        SOURCE_COPYING,
+        SOURCE_INDEXING,
+        SOURCE_DONE,
+        SOURCE_FAILED,
+        _SOURCE_STATE_MAX,
+} SourceState;
+
+typedef struct SavedSource SavedSource;
+struct SavedSource {
+        SavedSource *next;
+        Rescue *rescue;
+        char *server;
+        bool relay;
+        uint32_t own_id;
+        Position start;
+        SavedFile *files; /* in the order of the log */
+        size_t n_files;
+        size_t number; /* in the index, when in_index */
+        bool in_index;
+        bool bad; /* a copy cannot be read: nothing more is indexed before it is ordered again */
+
+        PoolClaim *claim;
+        Fetch *fetch;
+        SavedFile *fetching;
+        bool fetching_head;
+        uint64_t fetched; /* so far */
+        Timer *again;
+        unsigned n_tries;
+        FetchEnd end; /* of the last copy that failed, or of reading it */
+        Failure failure;
+};
+
+const char *source_state_to_string(SourceState state);
+SourceState source_state(const SavedSource *source);
+/* A new source, or more files for one that is there; goes on with what is not copied yet. */
+int source_order(Rescue *rescue, const Json *input, Failure *reterr);
+void source_free(SavedSource *source);
+SavedSource *source_find(const Rescue *rescue, const char *server);
+/* Where the copies of binary logs begin; unset when there are none. */
+Position source_begin(const Rescue *rescue);
+Json *source_describe(const SavedSource *source);
+/* What is on disk, so that another process finds it; and that again. */
+int source_save_all(Rescue *rescue, Failure *reterr);
+void source_load_all(Rescue *rescue);
+
+/* Indexing: in a thread, which has the index meanwhile. */
+
+typedef struct Indexing Indexing;
+/* Begins with what is copied and not indexed, if there is anything and nothing is under way. */
+void indexing_start(Rescue *rescue);
+void indexing_stop(Rescue *rescue);
+
+/* Feeding. */
+
+typedef struct Standin Standin;
+int standin_order(Rescue *rescue, const Json *input, Failure *reterr);
+void standin_end(Rescue *rescue, const char *server);
+void standin_free(Standin *standin);
+Standin *standin_find(const Rescue *rescue, const char *server);
+const char *standin_password(const Standin *standin);
+const char *standin_server(const Standin *standin);
+Json *standin_describe(const Standin *standin);
+Standin *standin_next(const Standin *standin);
+
+struct Rescue {
+        Loop *loop;
+        const RescueSettings *settings;
+        char *run, *directory;
+        rescue_pool_fn pool;
+        void *userdata;
+
+        SavedSource *sources;
+        Position *borders;
+        size_t n_borders, n_told; /* to the index */
+        Ranges *ranges;           /* NULL while a thread has it */
+        Indexing *indexing;
+        Standin *standins;
+        char uuid[37];
+};
