@@ -24,34 +24,9 @@ char *compose_mark(const char *tag)
         return is_identifier(tag) ? text_format("/* mhad %s */", tag) : NULL;
 }
 
-static size_t count_placeholders(const char *text, const char *placeholder)
-{
-        size_t n = 0;
-        for (const char *at = text; (at = strstr(at, placeholder)); at += strlen(placeholder))
-                n++;
-        return n;
-}
-
-/* One allocation of the final size, so that no copy with the secret in it is left behind by growing. The text is wiped. */
-static char *replace(char *text, const char *placeholder, const char *secret)
-{
-        size_t n = count_placeholders(text, placeholder);
-        if (n == 0)
-                return text;
-        char *literal = text_quote_sql(secret), *rest = text;
-        char *result = ALLOC_ARRAY(char, strlen(text) + n * strlen(literal) + 1), *end = result;
-        for (char *at; (at = strstr(rest, placeholder)); rest = at + strlen(placeholder)) {
-                end = mempcpy(end, rest, (size_t) (at - rest));
-                end = stpcpy(end, literal);
-        }
-        stpcpy(end, rest);
-        text_wipe(literal);
-        text_wipe(text);
-        return result;
-}
-
 typedef struct Placeholder {
         const char *text, *value, *what;
+        char *literal;
 } Placeholder;
 
 enum { N_PLACEHOLDERS = 2 };
@@ -61,6 +36,39 @@ static void placeholders_of(const ComposeSecrets *secrets, Placeholder ret[N_PLA
         ret[0] = (Placeholder){ "${replication_password}", secrets->replication_password,
                                 "no replication password is configured" };
         ret[1] = (Placeholder){ "${feed_password}", secrets->feed_password, "this server is not fed" };
+}
+
+/* The next placeholder in the text; NULL when there is none. */
+static const Placeholder *next_placeholder(const Placeholder *placeholders, const char *text, const char **ret_at)
+{
+        const Placeholder *first = NULL;
+        for (size_t i = 0; i < N_PLACEHOLDERS; i++) {
+                const char *at = strstr(text, placeholders[i].text);
+                if (at && (!first || at < *ret_at)) {
+                        first = &placeholders[i];
+                        *ret_at = at;
+                }
+        }
+        return first;
+}
+
+/* One pass, so that a secret that looks like a placeholder is not replaced, and one allocation of the final size, so that
+ * no copy with a secret in it is left behind by growing. */
+static char *replace(const char *mark, const char *text, const Placeholder *placeholders)
+{
+        size_t size = strlen(mark) + 1 + strlen(text) + 1;
+        const Placeholder *found;
+        const char *at = NULL;
+        for (const char *rest = text; (found = next_placeholder(placeholders, rest, &at));
+             rest = at + strlen(found->text))
+                size += strlen(found->literal);
+        char *result = ALLOC_ARRAY(char, size), *end = stpcpy(stpcpy(result, mark), " ");
+        for (; (found = next_placeholder(placeholders, text, &at)); text = at + strlen(found->text)) {
+                end = mempcpy(end, text, (size_t) (at - text));
+                end = stpcpy(end, found->literal);
+        }
+        stpcpy(end, text);
+        return result;
 }
 
 int compose_statement(const char *tag, const char *text, const ComposeSecrets *secrets, char **ret, Failure *reterr)
@@ -73,10 +81,11 @@ int compose_statement(const char *tag, const char *text, const ComposeSecrets *s
         for (size_t i = 0; i < N_PLACEHOLDERS; i++)
                 if (!placeholders[i].value && strstr(text, placeholders[i].text))
                         return failure_set(reterr, FAILURE_INVALID, 0, "%s", placeholders[i].what);
-        char *result = text_format("%s %s", mark, text);
         for (size_t i = 0; i < N_PLACEHOLDERS; i++)
-                result = replace(result, placeholders[i].text, placeholders[i].value);
-        *ret = result;
+                placeholders[i].literal = text_quote_sql(placeholders[i].value);
+        *ret = replace(mark, text, placeholders);
+        for (size_t i = 0; i < N_PLACEHOLDERS; i++)
+                text_wipe(placeholders[i].literal);
         return 0;
 }
 
