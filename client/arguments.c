@@ -26,6 +26,11 @@ static const struct {
         [OPTION_REASON] = { "--reason", NULL, "TEXT", "why, for the record" },
         [OPTION_FOR] = { "--for", NULL, "TIME", "how long: 30m, 1h, 2d (until resumed when it is not given)" },
         [OPTION_SERVER] = { "--server", NULL, "SERVER", "whose verdict is overridden" },
+        [OPTION_GLOBAL] = { "--global", NULL, "FILE",
+                            "MHA's defaults for all (else /etc/masterha_default.cnf, if it is there)" },
+        [OPTION_OUTPUT_DIR] = { "--output-dir", NULL, "DIR",
+                                "where mhad.yaml and clusters.d are or shall be (else /etc/mhad)" },
+        [OPTION_CONFIG] = { "--config", NULL, "FILE", "mhad's main file (else /etc/mhad/mhad.yaml)" },
         [OPTION_VERDICT] = { "--verdict", NULL, "VERDICT", "what to take as given for it: met" },
 };
 

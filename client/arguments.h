@@ -26,11 +26,14 @@ typedef enum OptionId {
         OPTION_FOR,
         OPTION_SERVER,
         OPTION_VERDICT,
+        OPTION_GLOBAL,
+        OPTION_OUTPUT_DIR,
+        OPTION_CONFIG,
         _OPTION_MAX,
 } OptionId;
 
 #define OPTION_BIT(id) (1u << (id))
-#define ARGUMENTS_WORDS_MAX 2
+#define ARGUMENTS_WORDS_MAX 16
 
 struct Context;
 

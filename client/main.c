@@ -42,6 +42,19 @@ static const Verb verbs[] = {
         { "report", "[CLUSTER] [RUN]", 0, 2, 0, "the report of the last failover, or of one", verb_report },
         { "history", "[CLUSTER]", 0, 1, 0, "the runs that have ended", verb_history },
         { "reload", "", 0, 0, 0, "take a changed configuration over", verb_reload },
+        { "import", "FILE", 1, 1, OPTION_BIT(OPTION_GLOBAL) | OPTION_BIT(OPTION_OUTPUT_DIR),
+          "make mhad's files out of a configuration of MHA", verb_import,
+          "Writes clusters.d/NAME.yaml, NAME being the file's name without .cnf, the passwords into files of their own, and\n"
+          "says of every parameter what became of it. Nothing that exists is overwritten.\n"
+          "  mhactl import /etc/masterha/app1.cnf\n"
+          "Exit status: 0 done, 1 the file has errors, or what was made wants to be completed.\n" },
+        { "server", "add|remove|set CLUSTER SERVER [KEY=VALUE...]", 1, ARGUMENTS_WORDS_MAX, OPTION_BIT(OPTION_CONFIG),
+          "change a server in its cluster's file", verb_server,
+          "Comments and order stay; all errors are listed before anything is changed; mhad takes the file over at once.\n"
+          "The keys are those of servers in mhad.yaml(5); KEY= takes one out.\n"
+          "  mhactl server add app1 db4 host=10.0.0.4 promotion=never\n"
+          "  mhactl server set app1 db4 promotion=prefer ssh_port=\n"
+          "  mhactl server remove app1 db4\n" },
         { "version", "", 0, 0, 0, "the versions of mhactl and mhad", verb_version },
 };
 /* clang-format on */

@@ -54,3 +54,5 @@ int verb_acknowledge(const Context *context);
 int verb_run(const Context *context);
 int verb_reload(const Context *context);
 int verb_events(const Context *context);
+int verb_import(const Context *context);
+int verb_server(const Context *context);

@@ -22,6 +22,7 @@
 #include "loop.h"
 #include "registry.h"
 #include "text.h"
+#include "tool.h"
 
 /* Only there in a build with sanitizers. */
 void __lsan_do_leak_check(void) __attribute__((weak));
@@ -163,23 +164,41 @@ static int run(const char *path)
 static void usage(FILE *to)
 {
         fputs("mhad [--config FILE] [--check-config] [--debug] [--version] [--help]\n"
+              "mhad --import FILE [--global FILE] [--output-dir DIR]\n"
+              "mhad [--config FILE] --edit-server add|remove|set CLUSTER SERVER [KEY=VALUE...]\n"
               "Keeps MySQL and MariaDB replication clusters writable. See mhad(8).\n"
               "\n"
               "  -c, --config FILE   configuration (default: " CONFIG_DEFAULT_PATH ")\n"
               "      --check-config  check it, list all errors, and end\n"
               "      --debug         log what happens in detail\n"
-              "      --version       print the version\n",
+              "      --version       print the version\n"
+              "      --import FILE   make files out of a configuration of MHA, and end: mhactl import\n"
+              "      --edit-server WHAT  change a server in its cluster's file, and end: mhactl server\n",
               to);
+}
+
+static bool is_edit(const char *what)
+{
+        return text_equal(what, "add") || text_equal(what, "remove") || text_equal(what, "set");
 }
 
 int main(int argc, char *argv[])
 {
-        enum { OPT_CHECK = 256, OPT_DEBUG, OPT_VERSION };
+        enum { OPT_CHECK = 256, OPT_DEBUG, OPT_VERSION, OPT_IMPORT, OPT_GLOBAL, OPT_OUTPUT_DIR, OPT_EDIT };
         static const struct option options[] = {
-                { "config", required_argument, NULL, 'c' }, { "check-config", no_argument, NULL, OPT_CHECK },
-                { "debug", no_argument, NULL, OPT_DEBUG },  { "version", no_argument, NULL, OPT_VERSION },
-                { "help", no_argument, NULL, 'h' },         { 0 },
+                { "config", required_argument, NULL, 'c' },
+                { "check-config", no_argument, NULL, OPT_CHECK },
+                { "debug", no_argument, NULL, OPT_DEBUG },
+                { "version", no_argument, NULL, OPT_VERSION },
+                { "help", no_argument, NULL, 'h' },
+                { "import", required_argument, NULL, OPT_IMPORT },
+                { "global", required_argument, NULL, OPT_GLOBAL },
+                { "output-dir", required_argument, NULL, OPT_OUTPUT_DIR },
+                { "edit-server", required_argument, NULL, OPT_EDIT },
+                { 0 },
         };
+        ToolImport import = { 0 };
+        ToolEdit edit = { 0 };
         const char *path = CONFIG_DEFAULT_PATH;
         bool check = false;
         for (int c; (c = getopt_long(argc, argv, "c:h", options, NULL)) >= 0;) {
@@ -193,6 +212,18 @@ int main(int argc, char *argv[])
                 case OPT_DEBUG:
                         log_set_debug(true);
                         break;
+                case OPT_IMPORT:
+                        import.file = optarg;
+                        break;
+                case OPT_GLOBAL:
+                        import.global = optarg;
+                        break;
+                case OPT_OUTPUT_DIR:
+                        import.directory = optarg;
+                        break;
+                case OPT_EDIT:
+                        edit.what = optarg;
+                        break;
                 case OPT_VERSION:
                         puts("mhad " MHAD_VERSION);
                         return EXIT_SUCCESS;
@@ -204,7 +235,15 @@ int main(int argc, char *argv[])
                         return 2;
                 }
         }
-        if (optind < argc) {
+        if (is_edit(edit.what) && argc - optind >= 2) {
+                edit.config = path;
+                edit.cluster = argv[optind];
+                edit.server = argv[optind + 1];
+                edit.pairs = argv + optind + 2;
+                edit.n_pairs = (size_t) (argc - optind - 2);
+                return tool_edit_server(&edit);
+        }
+        if (optind < argc || edit.what) {
                 usage(stderr);
                 return 2;
         }
@@ -221,5 +260,7 @@ int main(int argc, char *argv[])
         /* Passwords are in memory: no core file, no debugger of another user. */
         (void) prctl(PR_SET_DUMPABLE, 0);
         (void) setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
+        if (import.file)
+                return tool_import(&import);
         return check ? check_config(path) : run(path);
 }

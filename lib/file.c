@@ -40,13 +40,17 @@ int file_sync_parent(const char *path, Failure *reterr)
         return r ? failure_errno(reterr, r, "cannot sync the directory of %s", path) : 0;
 }
 
-int file_replace(const char *path, const void *bytes, size_t length, mode_t mode, Failure *reterr)
+/* like: whose owner and mode it gets; NULL: ours, and what open() made of mode. */
+static int replace(const char *path, const void *bytes, size_t length, mode_t mode, const struct stat *like,
+                   Failure *reterr)
 {
         CLEANUP(mem_free) char *temporary = text_format("%s.new", path);
         int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
         if (fd < 0)
                 return failure_errno(reterr, errno, "cannot create %s", temporary);
         int r = write_all(fd, bytes, length);
+        if (r == 0 && like && (fchown(fd, like->st_uid, like->st_gid) < 0 || fchmod(fd, like->st_mode & 07777) < 0))
+                r = -errno;
         if (r == 0 && fsync(fd) < 0)
                 r = -errno;
         if (close(fd) < 0 && r == 0)
@@ -58,6 +62,19 @@ int file_replace(const char *path, const void *bytes, size_t length, mode_t mode
                 return failure_errno(reterr, r, "cannot write %s", path);
         }
         return file_sync_parent(path, reterr);
+}
+
+int file_replace(const char *path, const void *bytes, size_t length, mode_t mode, Failure *reterr)
+{
+        return replace(path, bytes, length, mode, NULL, reterr);
+}
+
+int file_rewrite(const char *path, const void *bytes, size_t length, Failure *reterr)
+{
+        struct stat like;
+        if (stat(path, &like) < 0)
+                return failure_errno(reterr, errno, "cannot look at %s", path);
+        return replace(path, bytes, length, 0600, &like, reterr);
 }
 
 int file_read(const char *path, size_t limit, char **ret, size_t *ret_length, Failure *reterr)

@@ -8,6 +8,8 @@
 
 /* Replaces (or creates) a file: written beside it, fsynced, renamed, directory fsynced. */
 int file_replace(const char *path, const void *bytes, size_t length, mode_t mode, Failure *reterr);
+/* The same of a file that exists; owner and mode stay as they are. */
+int file_rewrite(const char *path, const void *bytes, size_t length, Failure *reterr);
 /* Reads a whole file of at most limit bytes. *ret is NUL-terminated; free with free(). ret_length may be NULL. */
 int file_read(const char *path, size_t limit, char **ret, size_t *ret_length, Failure *reterr);
 /* Makes a directory and its parents, with mode for those that it makes. */

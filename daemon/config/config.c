@@ -129,14 +129,34 @@ typedef struct Loader {
         Draft *drafts;   /* one for each of config's clusters, which own the values */
         char **files;
         size_t n_files;
+        const ConfigEdit *edits;
+        size_t n_edits;
 } Loader;
+
+static const ConfigEdit *find_edit(const Loader *loader, const char *path)
+{
+        for (size_t i = 0; i < loader->n_edits; i++)
+                if (strcmp(loader->edits[i].path, path) == 0)
+                        return &loader->edits[i];
+        return NULL;
+}
+
+static int read_bytes(const Loader *loader, const char *path, char **ret, size_t *ret_length, Failure *reterr)
+{
+        const ConfigEdit *edit = find_edit(loader, path);
+        if (!edit)
+                return file_read(path, TREE_MAX_BYTES, ret, ret_length, reterr);
+        *ret = alloc_string(edit->text);
+        *ret_length = strlen(edit->text);
+        return 0;
+}
 
 static Tree *read_tree(Loader *loader, const char *path)
 {
         char *bytes;
         size_t length;
         Failure failure;
-        if (file_read(path, TREE_MAX_BYTES, &bytes, &length, &failure) < 0) {
+        if (read_bytes(loader, path, &bytes, &length, &failure) < 0) {
                 json_append_string(loader->reading.errors, failure.text);
                 return NULL;
         }
@@ -177,15 +197,41 @@ static void load_cluster(Loader *loader, const char *path)
         free(draft.config);
 }
 
+static bool is_cluster_name(const char *name)
+{
+        size_t length = strlen(name);
+        return name[0] != '.' && length > 5 && strcmp(name + length - 5, ".yaml") == 0;
+}
+
 static int is_cluster_file(const struct dirent *entry)
 {
-        size_t length = strlen(entry->d_name);
-        return entry->d_name[0] != '.' && length > 5 && strcmp(entry->d_name + length - 5, ".yaml") == 0;
+        return is_cluster_name(entry->d_name);
 }
 
 static int compare_names(const struct dirent **a, const struct dirent **b)
 {
         return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static void add_file(Loader *loader, const char *path)
+{
+        for (size_t i = 0; i < loader->n_files; i++)
+                if (strcmp(loader->files[i], path) == 0)
+                        return;
+        ALLOC_GROW(loader->files, loader->n_files);
+        loader->files[loader->n_files++] = alloc_string(path);
+}
+
+/* Edited files of the folder that do not exist yet. */
+static void add_edits(Loader *loader, const char *directory)
+{
+        size_t length = strlen(directory);
+        for (size_t i = 0; i < loader->n_edits; i++) {
+                const char *path = loader->edits[i].path;
+                if (text_starts_with(path, directory) && path[length] == '/' && !strchr(path + length + 1, '/') &&
+                    is_cluster_name(path + length + 1))
+                        add_file(loader, path);
+        }
 }
 
 static void find_files(Loader *loader, const char *main_path)
@@ -196,17 +242,19 @@ static void find_files(Loader *loader, const char *main_path)
         struct dirent **entries;
         int n = scandir(directory, &entries, is_cluster_file, compare_names);
         TreePlace top = { 1, 1 };
-        if (n < 0 && errno != ENOENT)
+        bool readable = n >= 0 || errno == ENOENT;
+        if (!readable)
                 reading_error(&loader->reading, top, "cannot read the folder %s: %s", directory, strerror(errno));
-        else if (n <= 0)
-                reading_warn(&loader->reading, top, "there are no clusters: no file %s/NAME.yaml", directory);
         for (int i = 0; i < n; i++) {
-                ALLOC_GROW(loader->files, loader->n_files);
-                loader->files[loader->n_files++] = text_format("%s/%s", directory, entries[i]->d_name);
+                CLEANUP(mem_free) char *file = text_format("%s/%s", directory, entries[i]->d_name);
+                add_file(loader, file);
                 free(entries[i]);
         }
         if (n >= 0)
                 free(entries);
+        add_edits(loader, directory);
+        if (readable && loader->n_files == 0)
+                reading_warn(&loader->reading, top, "there are no clusters: no file %s/NAME.yaml", directory);
 }
 
 /* --- what must hold between clusters -------------------------------------------------------------------------------- */
@@ -265,13 +313,16 @@ static void loader_done(Loader *loader)
         free(loader->files);
 }
 
-static int load(const char *path, bool offline, Config **ret, Json *errors, Json *warnings)
+static int load(const char *path, bool offline, const ConfigEdit *edits, size_t n_edits, Config **ret, Json *errors,
+                Json *warnings)
 {
         CLEANUP(config_free) Config *config = ALLOC(Config);
         Loader loader = {
                 .config = config,
                 .reading = { .offline = offline, .errors = json_array(), .warnings = warnings },
                 .base = draft_new(),
+                .edits = edits,
+                .n_edits = n_edits,
         };
         load_main(&loader, path);
         find_files(&loader, path);
@@ -292,12 +343,18 @@ static int load(const char *path, bool offline, Config **ret, Json *errors, Json
 
 int config_load(const char *path, Config **ret, Json *errors, Json *warnings)
 {
-        return load(path, false, ret, errors, warnings);
+        return load(path, false, NULL, 0, ret, errors, warnings);
 }
 
 int config_load_offline(const char *path, Config **ret, Json *errors, Json *warnings)
 {
-        return load(path, true, ret, errors, warnings);
+        return load(path, true, NULL, 0, ret, errors, warnings);
+}
+
+int config_load_edited(const char *path, const ConfigEdit *edits, size_t n_edits, Config **ret, Json *errors,
+                       Json *warnings)
+{
+        return load(path, true, edits, n_edits, ret, errors, warnings);
 }
 
 Config *config_free(Config *config)

@@ -211,6 +211,13 @@ SwitchoverKill switchover_kill_from_string(const char *name);
 int config_load(const char *path, Config **ret, Json *errors, Json *warnings);
 /* The same from the text of the files alone: no secret is read, no program is run, nothing that is named has to exist. */
 int config_load_offline(const char *path, Config **ret, Json *errors, Json *warnings);
+/* A file as it would be. */
+typedef struct ConfigEdit {
+        const char *path, *text;
+} ConfigEdit;
+/* config_load_offline() as if these files, which need not exist, had these texts. */
+int config_load_edited(const char *path, const ConfigEdit *edits, size_t n_edits, Config **ret, Json *errors,
+                       Json *warnings);
 Config *config_free(Config *config); /* wipes the secrets */
 DEFINE_CLEANUP(Config *, config_free)
 

@@ -82,7 +82,17 @@ static Tree *new_node(TreeKind kind, const yaml_event_t *event)
         Tree *tree = ALLOC(Tree);
         tree->kind = kind;
         tree->place = place_of_mark(&event->start_mark);
+        tree->end = place_of_mark(&event->end_mark);
         return tree;
+}
+
+/* The end of a block collection is reported where the next thing begins. */
+static void end_collection(Tree *tree, const yaml_event_t *event)
+{
+        if (tree->flow)
+                tree->end = place_of_mark(&event->end_mark);
+        else if (tree->n_children)
+                tree->end = tree->children[tree->n_children - 1]->end;
 }
 
 static void append(Tree *tree, Tree *child)
@@ -115,7 +125,9 @@ static int build_list(Builder *builder, unsigned depth, Tree *tree)
                 int r = 0;
                 bool end = event.type == YAML_SEQUENCE_END_EVENT;
                 Tree *child;
-                if (!end && (r = build_node(builder, &event, depth + 1, &child)) == 0)
+                if (end)
+                        end_collection(tree, &event);
+                else if ((r = build_node(builder, &event, depth + 1, &child)) == 0)
                         append(tree, child);
                 forget(&event);
                 if (r < 0 || end)
@@ -153,6 +165,8 @@ static int build_map(Builder *builder, unsigned depth, Tree *tree)
                         return refuse_syntax(builder);
                 bool end = event.type == YAML_MAPPING_END_EVENT;
                 int r = end ? 0 : build_pair(builder, &event, depth, tree);
+                if (end)
+                        end_collection(tree, &event);
                 forget(&event);
                 if (r < 0 || end)
                         return r;
@@ -169,6 +183,8 @@ static int build_collection(Builder *builder, const yaml_event_t *event, unsigne
         if (depth >= TREE_MAX_DEPTH)
                 return refuse(builder, &event->start_mark, "nested too deeply");
         CLEANUP(tree_free) Tree *tree = new_node(is_map ? TREE_MAP : TREE_LIST, event);
+        tree->flow = is_map ? event->data.mapping_start.style == YAML_FLOW_MAPPING_STYLE
+                            : event->data.sequence_start.style == YAML_FLOW_SEQUENCE_STYLE;
         int r = is_map ? build_map(builder, depth, tree) : build_list(builder, depth, tree);
         if (r < 0)
                 return r;
@@ -279,4 +295,23 @@ bool tree_is_null(const Tree *tree)
 {
         return tree->kind == TREE_SCALAR && tree->plain &&
                (strcmp(tree->text, "null") == 0 || strcmp(tree->text, "~") == 0);
+}
+
+char *tree_write_scalar(const char *text)
+{
+        static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/_.@%+-";
+        bool is_plain = *text && !strchr(".@%+-", *text) && strspn(text, plain) == strlen(text);
+        if (is_plain && strcmp(text, "null") != 0)
+                return alloc_string(text);
+        Text out = { 0 };
+        text_add(&out, "\"");
+        for (const char *c = text; *c; c++)
+                if (*c == '"' || *c == '\\')
+                        text_addf(&out, "\\%c", *c);
+                else if ((unsigned char) *c < 0x20 || *c == 0x7f)
+                        text_addf(&out, "\\x%02x", (unsigned char) *c);
+                else
+                        text_add_n(&out, c, 1);
+        text_add(&out, "\"");
+        return text_take(&out);
 }

@@ -26,11 +26,12 @@ typedef struct TreePlace {
 typedef struct Tree Tree;
 struct Tree {
         TreeKind kind;
-        TreePlace place;
-        char *text;    /* scalars: never NULL; may be a secret, and is wiped */
-        size_t length; /* differs from strlen(text) when there is a NUL in it */
-        bool plain;    /* scalars: written without quotes */
-        char *key;     /* what it is called, when it stands in a map; place_of_key then says where */
+        TreePlace place, end; /* where it begins, and where it ends (of block lists and maps: their last scalar) */
+        bool flow;            /* lists and maps: written in brackets */
+        char *text;           /* scalars: never NULL; may be a secret, and is wiped */
+        size_t length;        /* differs from strlen(text) when there is a NUL in it */
+        bool plain;           /* scalars: written without quotes */
+        char *key;            /* what it is called, when it stands in a map; place_of_key then says where */
         TreePlace place_of_key;
         Tree **children; /* lists and maps, in the order of the file */
         size_t n_children;
@@ -50,3 +51,5 @@ const Tree *tree_twin(const Tree *map, size_t i);
 bool tree_is_null(const Tree *tree);
 /* Nothing at all was written after the colon or dash. */
 bool tree_is_blank(const Tree *tree);
+/* A text as a scalar of YAML that is read as that text again: plain where it may be, else in quotes. The caller frees it. */
+char *tree_write_scalar(const char *text);
