@@ -19,6 +19,9 @@
 #define RESUME_WAIT (3 * USEC_SEC)
 #define RETRY_PAUSE (2 * USEC_SEC)
 #define RETRIES_MAX 3
+#define HOLD_PATIENCE (30 * USEC_SEC)
+/* A host that has just answered. */
+#define LISTING (5 * USEC_SEC)
 
 static const Procedure *const procedures[] = { &failover, &switchover };
 
@@ -43,10 +46,22 @@ static void set_ms(Json *object, const char *name, usec_t duration)
         json_set_int(object, name, (int64_t) (duration / USEC_MSEC));
 }
 
+/* How long a host of which nothing is heard is tried for the sake of its logs. */
+static usec_t ssh_patience(const Cluster *cluster)
+{
+        const RescueConfig *rescue = &cluster->config->rescue;
+        if (!rescue->enabled || !cluster->config->ssh.enabled)
+                return 0;
+        bool hold = rescue->on_unreachable_tail == RESCUE_TAIL_HOLD;
+        return rescue->ssh_patience == 0 && hold ? HOLD_PATIENCE : rescue->ssh_patience;
+}
+
 /* A rung that has to wait for a host of which nothing is heard costs write time and gives nothing. */
 static usec_t fence_time(const Cluster *cluster, ssize_t old)
 {
-        usec_t full = cluster->config->fence.timeout, hopeless = 400 * USEC_MSEC;
+        usec_t full = cluster->config->fence.timeout, hopeless = 400 * USEC_MSEC, patience = ssh_patience(cluster);
+        if (patience > hopeless)
+                return patience > full ? patience : full;
         int ssh = old >= 0 ? witnesses_ssh(cluster->witnesses, (size_t) old) : -1;
         bool waited = cluster->suspected_at && loop_now(cluster->context.loop) >= cluster->suspected_at + USEC_SEC;
         if (cluster->config->fence.policy == FENCE_POLICY_REQUIRED || ssh == 1 || (ssh < 0 && !waited))
@@ -70,6 +85,10 @@ static Json *frozen_config(const Cluster *cluster, ssize_t old, const Json *opti
         set_ms(timeouts, "fence-address", fence);
         set_ms(timeouts, "fence-process", fence);
         set_ms(timeouts, "stop-receivers", 3 * USEC_SEC);
+        set_ms(timeouts, "find-tail", LISTING);
+        set_ms(timeouts, "collect-tail", rules->apply_timeout);
+        set_ms(timeouts, "settle-candidate", rules->apply_timeout);
+        set_ms(timeouts, "rescue-candidate", rules->apply_timeout);
         set_ms(timeouts, "drain-donor", rules->apply_timeout);
         set_ms(timeouts, "feed-candidate", rules->apply_timeout);
         set_ms(timeouts, "drain-candidate", rules->apply_timeout);

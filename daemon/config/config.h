@@ -143,6 +143,23 @@ typedef struct FailoverConfig {
         unsigned keep_runs;
 } FailoverConfig;
 
+typedef enum RescueTail {
+        RESCUE_TAIL_PROCEED,
+        RESCUE_TAIL_HOLD,
+        _RESCUE_TAIL_MAX,
+        _RESCUE_TAIL_INVALID = -22,
+} RescueTail;
+
+typedef struct RescueConfig {
+        bool enabled;
+        RescueTail on_unreachable_tail;
+        usec_t ssh_patience;
+        char *listen;         /* NULL: replicas come through their own SSH sessions */
+        unsigned listen_port; /* 0: any */
+        usec_t keep_age;
+        uint64_t keep_bytes; /* or CONFIG_NO_LIMIT */
+} RescueConfig;
+
 typedef enum SwitchoverKill {
         SWITCHOVER_KILL_ALL,
         SWITCHOVER_KILL_NONE,
@@ -175,6 +192,7 @@ typedef struct ClusterConfig {
         FenceConfig fence;
         HooksConfig hooks;
         FailoverConfig failover;
+        RescueConfig rescue;
         SwitchoverConfig switchover;
 } ClusterConfig;
 
@@ -200,6 +218,8 @@ const char *failover_mode_to_string(FailoverMode mode);
 FailoverMode failover_mode_from_string(const char *name);
 const char *failover_unreachable_to_string(FailoverUnreachable what);
 FailoverUnreachable failover_unreachable_from_string(const char *name);
+const char *rescue_tail_to_string(RescueTail tail);
+RescueTail rescue_tail_from_string(const char *name);
 const char *switchover_kill_to_string(SwitchoverKill kill);
 SwitchoverKill switchover_kill_from_string(const char *name);
 

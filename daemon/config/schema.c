@@ -32,6 +32,9 @@ static const char *const modes[] = {
 static const char *const unreachables[] = {
         [FAILOVER_UNREACHABLE_CONTINUE] = "continue", [FAILOVER_UNREACHABLE_ABORT] = "abort", NULL
 };
+static const char *const tails[] = {
+        [RESCUE_TAIL_PROCEED] = "proceed", [RESCUE_TAIL_HOLD] = "hold", NULL
+};
 static const char *const kills[] = {
         [SWITCHOVER_KILL_ALL] = "all",
         [SWITCHOVER_KILL_NONE] = "none",
@@ -49,6 +52,7 @@ ENUM_STRINGS(detection_action, DetectionAction, actions)
 ENUM_STRINGS(fence_policy, FencePolicy, policies)
 ENUM_STRINGS(failover_mode, FailoverMode, modes)
 ENUM_STRINGS(failover_unreachable, FailoverUnreachable, unreachables)
+ENUM_STRINGS(rescue_tail, RescueTail, tails)
 ENUM_STRINGS(switchover_kill, SwitchoverKill, kills)
 
 /* clang-format off */
@@ -234,6 +238,22 @@ const SchemaRow schema_rows[] = {
           .meaning = "How long a replica may take to follow the new primary before it is left and reported." },
         { CLUSTER("failover.keep_runs", SCHEMA_COUNT, failover.keep_runs), .otherwise = "50", .min = 1, .max = 10000,
           .meaning = "How many ended runs stay in the journal, with their reports." },
+
+        { SECTION(SCHEMA_CLUSTER, "rescue"), .meaning = "How a failover saves what the old primary had logged and a replica lacks: it is copied over SSH, from the old primary's binary logs or from replicas' relay logs, and fed to the replicas in the dead primary's place." },
+        { CLUSTER("rescue.enabled", SCHEMA_BOOL, rescue.enabled), .otherwise = "true", .effect = SCHEMA_NEXT_RUN, .mha = "the opposite of --skip_save_master_binlog",
+          .meaning = "Whether it is done at all. It needs SSH to the servers' hosts." },
+        { CLUSTER("rescue.on_unreachable_tail", SCHEMA_CHOICE, rescue.on_unreachable_tail), .otherwise = "proceed", .choices = tails, .effect = SCHEMA_NEXT_RUN, .mha = "always proceeds",
+          .meaning = "What to do when the old primary's binary logs cannot be read, so that nobody knows what only it had. proceed: go on and report what is not known. hold: take the run back, try again later, and wait for somebody to say mhactl failover --accept-loss." },
+        { CLUSTER("rescue.ssh_patience", SCHEMA_DURATION, rescue.ssh_patience), .otherwise = "0s", .min = 0, .max = USEC_HOUR, .effect = SCHEMA_NEXT_RUN,
+          .meaning = "How long a host that does not answer is tried by SSH for the sake of its logs. Nobody can write meanwhile. 0s: no longer than the fence tries it anyway, but 30 s with on_unreachable_tail: hold." },
+        { CLUSTER("rescue.listen", SCHEMA_HOST, rescue.listen), .unset = "replicas come through the SSH session to their own host", .effect = SCHEMA_NEXT_RUN,
+          .meaning = "An address of the daemon's host that the replicas can reach and that feeds are offered on. Nothing is encrypted there." },
+        { CLUSTER("rescue.listen_port", SCHEMA_COUNT, rescue.listen_port), .otherwise = "0", .min = 0, .max = 65535, .effect = SCHEMA_NEXT_RUN,
+          .meaning = "The port of rescue.listen, for one feed at a time; 0: any, one a feed." },
+        { CLUSTER("rescue.keep_age", SCHEMA_DURATION, rescue.keep_age), .otherwise = "30d", .min = 0, .max = 3650 * USEC_DAY,
+          .meaning = "How long saved logs are kept after their run." },
+        { CLUSTER("rescue.keep_bytes", SCHEMA_SIZE, rescue.keep_bytes), .otherwise = "none",
+          .meaning = "How much of a cluster's saved logs is kept at most, beside those of the last run; the oldest go first. none: no limit." },
 
         { SECTION(SCHEMA_CLUSTER, "switchover"), .meaning = "When and how a switchover (mhactl switch) is done." },
         { CLUSTER("switchover.max_lag", SCHEMA_DURATION, switchover.max_lag), .otherwise = "30s", .min = USEC_SEC, .max = USEC_DAY, .effect = SCHEMA_NEXT_RUN, .mha = "seconds_behind_master",

@@ -156,6 +156,7 @@ static const Dialect dialects[] = {
                 .show_binlog = "SHOW MASTER STATUS",
                 .position_wait = "MASTER_POS_WAIT",
                 .public_key = true,
+                .change_keeps_relay_logs = true,
         },
         {
                 .name = "mysql-8.0.23",
@@ -167,6 +168,7 @@ static const Dialect dialects[] = {
                 .show_binlog = "SHOW MASTER STATUS",
                 .position_wait = "MASTER_POS_WAIT",
                 .public_key = true,
+                .change_keeps_relay_logs = true,
         },
         {
                 .name = "mysql-8.0.26",
@@ -178,6 +180,7 @@ static const Dialect dialects[] = {
                 .show_binlog = "SHOW MASTER STATUS",
                 .position_wait = "SOURCE_POS_WAIT",
                 .public_key = true,
+                .change_keeps_relay_logs = true,
         },
         {
                 .name = "mysql-8.4",
@@ -189,6 +192,7 @@ static const Dialect dialects[] = {
                 .show_binlog = "SHOW BINARY LOG STATUS",
                 .position_wait = "SOURCE_POS_WAIT",
                 .public_key = true,
+                .change_keeps_relay_logs = true,
         },
         {
                 .name = "mariadb",
@@ -210,7 +214,7 @@ static const Dialect dialects[] = {
 
 static const char identity[] =
         "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version', 'server_id', 'server_uuid', 'hostname', 'pid_file', "
-        "'port', 'datadir', 'log_bin', 'log_bin_basename', 'log_bin_index', 'log_slave_updates', "
+        "'port', 'datadir', 'log_bin', 'log_bin_basename', 'log_bin_index', 'relay_log_index', 'log_slave_updates', "
         "'log_replica_updates', 'gtid_mode', 'gtid_strict_mode', 'relay_log_purge', 'slave_parallel_workers', "
         "'replica_parallel_workers', 'slave_parallel_threads', 'sync_binlog', 'innodb_flush_log_at_trx_commit', "
         "'slave_net_timeout', 'replica_net_timeout', 'rpl_semi_sync_master_enabled', 'rpl_semi_sync_source_enabled', "
@@ -279,7 +283,7 @@ static void add_mode(Text *text, const Dialect *dialect, const SourceSpec *spec)
                            spec->mode == SOURCE_POSITION      ? "no"
                            : spec->mode == SOURCE_CURRENT_POS ? "current_pos"
                                                               : "slave_pos");
-        else
+        else if (!spec->keep_mode)
                 add_option(text, dialect, "AUTO_POSITION", spec->mode == SOURCE_POSITION ? "0" : "1");
 }
 
@@ -304,8 +308,8 @@ void dialect_change_source(const Dialect *dialect, Script *script, const SourceS
         add_number(&text, dialect, "PORT", spec->port);
         if (spec->user)
                 add_quoted(&text, dialect, "USER", spec->user);
-        if (spec->with_password)
-                add_option(&text, dialect, "PASSWORD", "${replication_password}");
+        if (spec->with_password || spec->feed)
+                add_option(&text, dialect, "PASSWORD", spec->feed ? "${feed_password}" : "${replication_password}");
         add_mode(&text, dialect, spec);
         add_timing(&text, dialect, spec);
         if (spec->tls != SOURCE_TLS_KEEP)

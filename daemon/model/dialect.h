@@ -75,6 +75,9 @@ typedef struct Dialect {
         const char *gtid_wait;       /* function of set, seconds */
         bool gtid_wait_1_is_timeout; /* it gives 1 when the time passed, not -1 */
         bool start_drops_relay_logs; /* by GTID, when a thread is started while neither runs */
+        /* Another source can be given while the applier runs: what it received stays then, and the position to go on from is
+         * what it received. Else both threads must stand, relay logs are dropped, and it is what it applied. */
+        bool change_keeps_relay_logs;
         /* What exists. */
         bool super_read_only;
         bool public_key;               /* GET_…_PUBLIC_KEY for caching_sha2_password without TLS */
@@ -118,6 +121,8 @@ typedef struct SourceSpec {
         uint16_t port;
         const char *user;   /* NULL: user and password stay as they are */
         bool with_password; /* the placeholder ${replication_password} */
+        bool feed;          /* the placeholder ${feed_password} instead */
+        bool keep_mode;     /* mode stays as it is, and so it may be said while the applier runs */
         SourceMode mode;
         Position position;    /* SOURCE_POSITION only; unset: from where it is */
         usec_t heartbeat;     /* 0: as it is */

@@ -245,7 +245,10 @@ static void compare_positions(Contest *contest)
                 if (candidates[i].sub_replica || !position_is_set(mine) || position_equal(mine, most))
                         continue;
                 contest->list[i].missing_text = position_format_range(mine, most);
-                contest->list[i].loss = alloc_string(contest->list[i].missing_text);
+                if (contest->input->rescue)
+                        contest->list[i].donor = contest->farthest;
+                else
+                        contest->list[i].loss = alloc_string(contest->list[i].missing_text);
         }
 }
 
@@ -654,6 +657,15 @@ static void read_rules(const Facts *facts, ElectionInput *input)
         input->accept_loss = facts_config_bool(facts, "election.accept_loss", false);
 }
 
+/* By position nobody but the old primary's log, or a replica's relay logs, can give what is lacked. So far they are read over
+ * SSH from the old primary only. */
+static bool can_rescue(const Facts *facts)
+{
+        const Json *old = facts_server(facts, facts_string(facts, "old_primary"));
+        return facts_config_bool(facts, "rescue.enabled", false) && json_has(old, "tail") &&
+               !json_get_bool(facts->root, "not_saved", false);
+}
+
 static void read_old_primary(const Facts *facts, ElectionInput *input)
 {
         CLEANUP(server_view_free)
@@ -685,6 +697,7 @@ int election_from_facts(const Facts *facts, ElectionInput *ret, Failure *reterr)
         input.mode = mode ? election_mode_from_string(mode) : mode_of_views(views, input.n_candidates);
         find_sub_replicas(facts, &input, views);
         read_rules(facts, &input);
+        input.rescue = input.mode == ELECTION_POSITION && can_rescue(facts);
         read_old_primary(facts, &input);
         for (size_t i = 0; i < input.n_candidates; i++)
                 server_view_free(views[i]);

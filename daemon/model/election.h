@@ -4,8 +4,8 @@
  * Told by the operator: that one or none. Else, of the eligible ones, in this order: loses nothing; has its log of use to
  * the others; has no errant transactions; is preferred; received most; has least left to apply; stands first in the
  * configuration. Never eligible: promotion never, not reachable, not replicating, no binary log, delayed, applier broken,
- * filters of its own, more unapplied than allowed; by position also replicas of replicas, and whoever lacks what another
- * received. Not eligible as long as another one is: newer than a living replica; log_slave_updates off (GTID). */
+ * filters of its own, more unapplied than allowed; by position also replicas of replicas, and, unless logs are saved and fed,
+ * whoever lacks what another received. Not eligible as long as another one is: newer than a living replica; log_slave_updates off (GTID). */
 #pragma once
 
 #include <stdbool.h>
@@ -51,6 +51,7 @@ typedef struct ElectionInput {
         GtidSet *old_primary; /* what that was last seen to have executed; NULL in position mode or when not known */
         bool allow_newer_version;
         uint64_t max_unapplied; /* bytes; 0: any amount */
+        bool rescue;            /* position: what a candidate lacks is saved from others' logs, and fed to it */
         bool accept_loss;       /* position: a candidate may lack what an ineligible one has */
 } ElectionInput;
 
@@ -76,7 +77,8 @@ ElectionMode election_mode_from_string(const char *name);
 
 /* From a run's facts: the servers of "replicas" (else all but "old_primary"), each object as server_to_json() and
  * server_view_to_json() wrote it; "mode" (else as the replicas replicate), "told_candidate", and of the frozen
- * configuration "election.allow_newer_version", "election.max_unapplied" and "election.accept_loss". */
+ * configuration "election.allow_newer_version", "election.max_unapplied", "election.accept_loss" and "rescue.enabled"; the
+ * old primary's "tail" says whether its log can be read. */
 int election_from_facts(const Facts *facts, ElectionInput *ret, Failure *reterr);
 void election_input_done(ElectionInput *input);
 static inline void election_input_done_cleanup(ElectionInput *input)

@@ -1,12 +1,15 @@
 /* The runbook of a failover: the table, nothing else. */
 #include "virtual_address.h"
 #include "failover.h"
+#include "fed.h"
 #include "fence.h"
 #include "gather.h"
 #include "hooks.h"
 #include "promote.h"
+#include "proof.h"
 #include "repoint.h"
 #include "status.h"
+#include "tail.h"
 
 #define SEC USEC_SEC
 
@@ -33,19 +36,40 @@ static const Step steps[] = {
         { "fence-enough", "what keeps the old primary from being written to is enough to go on", ON_DAEMON, NEED_EVERY,
           THEN_ABORT, .decide = decide_fence_is_enough },
 
+        /* What only it had. */
+        { "find-tail", "what the old primary's own binary log holds is known", ON_OLD_PRIMARY, NEED_EVERY,
+          THEN_CONTINUE, .skip = skip_find_tail, .ask = ask_tail, .judge = judge_tail_found },
+
         /* Elect: the one decision, taken once, with its reasons on record. */
         { "choose-candidate", "one replica is chosen, and why is on record", ON_DAEMON, NEED_EVERY, THEN_ABORT,
           .decide = decide_candidate },
 
-        /* Bring it to the end of everything that anybody received. */
+        /* Save what it lacks. */
+        { "collect-tail", "what the candidate lacks of the old primary's log is saved", ON_OLD_PRIMARY, NEED_EVERY,
+          THEN_CONTINUE, .skip = skip_collect_tail, .ask = ask_collected, .judge = judge_tail_collected,
+          .act = act_collect_tail },
+        { "weigh-saved", "what the saved logs hold for each replica is on record", ON_REPLICAS, NEED_NONE,
+          THEN_CONTINUE, .skip = skip_weigh, .ask = ask_weigh, .judge = judge_weighed },
+        { "choose-again", "the candidate lacks nothing that another replica has and that could not be saved", ON_DAEMON,
+          NEED_EVERY, THEN_ABORT, .skip = skip_choose_again, .decide = decide_candidate_again },
+        { "tail-enough", "what is saved is enough to go on", ON_DAEMON, NEED_EVERY, THEN_ABORT,
+          .skip = skip_tail_is_enough, .decide = decide_tail_is_enough },
+
+        /* Bring it to the end of everything that anybody received, or that the old primary had. */
         { "drain-donor", "the most advanced replica has applied all it received", ON_DONOR, NEED_EVERY, THEN_ABORT,
           .skip = skip_without_donor, .ask = ask_status_twice, .judge = judge_drained, .act = act_start_applier },
         { "feed-candidate", "the candidate has received all that the most advanced replica has", ON_CANDIDATE,
           NEED_EVERY, THEN_ABORT, .skip = skip_without_donor, .ask = ask_status, .judge = judge_fed, .act = act_feed },
+        { "settle-candidate", "the candidate has applied what it has before it is fed", ON_CANDIDATE, NEED_EVERY,
+          THEN_ABORT, .skip = skip_settle, .ask = ask_status_twice, .judge = judge_drained, .act = act_start_applier },
+        { "open-feed", "a feed of what the candidate lacks waits for it", ON_CANDIDATE, NEED_EVERY, THEN_ABORT,
+          .skip = skip_rescue, .ask = ask_feed, .judge = judge_feed_waits, .act = act_order_feed },
+        { "rescue-candidate", "the candidate has received all that was saved", ON_CANDIDATE, NEED_EVERY, THEN_ABORT,
+          .skip = skip_rescue, .ask = ask_rescued, .judge = judge_rescued, .act = act_rescue },
         { "drain-candidate", "the candidate has applied all it received", ON_CANDIDATE, NEED_EVERY, THEN_ABORT,
           .ask = ask_status_twice, .judge = judge_drained, .act = act_start_applier },
-        { "verify-candidate", "the candidate lacks nothing that a replica has received", ON_DAEMON, NEED_EVERY,
-          THEN_ABORT, .decide = decide_nothing_missing },
+        { "verify-candidate", "the candidate lacks nothing that can be had, and what is lost is on record", ON_DAEMON,
+          NEED_EVERY, THEN_ABORT, .decide = decide_nothing_missing },
         { "detach-candidate", "the candidate follows nobody, and where its log ends is on record", ON_CANDIDATE,
           NEED_EVERY, THEN_ABORT, .ask = ask_status, .judge = judge_detached, .act = act_detach },
 
@@ -79,13 +103,12 @@ static const Step undo[] = {
           10 * SEC, .ask = ask_status, .judge = judge_receiver_restored, .act = act_restore_receiver,
           .parallel_with_next = true },
         { "restore-address", "the old primary's host has the address again", ON_OLD_PRIMARY, NEED_NONE, THEN_CONTINUE,
-          5 * SEC, .skip = address_skip, .ask = ask_address, .judge = judge_address_present,
-          .act = act_address_add },
+          5 * SEC, .skip = address_skip, .ask = ask_address, .judge = judge_address_present, .act = act_address_add },
 };
 
 const Procedure failover = {
         .name = "failover",
-        .version = 1,
+        .version = 2,
         .steps = steps,
         .n_steps = sizeof steps / sizeof *steps,
         .no_return = "open-candidate",

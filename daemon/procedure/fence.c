@@ -81,6 +81,7 @@ static bool is_database(const char *name)
 void judge_process_gone(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
 {
         const Reply *reply = replies_at(replies, 0);
+        json_set_bool(judge_learned(judgement), "host_reached", true);
         if (reply->exit_status == 3) {
                 judge_as(judgement, VERDICT_HOPELESS, "the host has no ss(8): install iproute2 there");
                 return;

@@ -8,8 +8,10 @@
 #include <string.h>
 
 #include "election.h"
+#include "fed.h"
 #include "source.h"
 #include "status.h"
+#include "tail.h"
 #include "text.h"
 
 void decide_dead(const Facts *facts, Judgement *judgement)
@@ -116,9 +118,54 @@ void decide_candidate(const Facts *facts, Judgement *judgement)
         judge_as(judgement, VERDICT_MET, "%s: %s", input.candidates[election.candidate].name, election.why);
 }
 
+bool skip_choose_again(const Facts *facts)
+{
+        const Json *saved = rescue_needed(facts);
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, facts_string(facts, "candidate"));
+        const ReplicaChannel *channel = server_view_channel(view);
+        Position has = channel ? channel->received : (Position){ 0 }, end;
+        if (status_is_gtid(facts) || json_get_bool(facts->root, "planning", false) || !channel)
+                return true;
+        if (saved && position_parse(json_get_string(saved, "end"), &end, NULL) >= 0)
+                has = position_max(has, end);
+        JSON_FOREACH(name, json_get(facts->root, "replicas"))
+        {
+                CLEANUP(server_view_free) ServerView *other = status_known(facts, json_string(name));
+                const ReplicaChannel *its = server_view_channel(other);
+                if (its && position_compare(&its->received, &has) > 0)
+                        return false;
+        }
+        return true;
+}
+
+void decide_candidate_again(const Facts *facts, Judgement *judgement)
+{
+        CLEANUP(facts_done) Facts without = facts_copy(facts);
+        json_set_bool(without.root, "not_saved", true);
+        decide_candidate(&without, judgement);
+        json_set_bool(judge_learned(judgement), "not_saved", true);
+}
+
+/* Whether the saved logs have all that the donor could give. */
+static bool is_saved(const Facts *facts, const char *donor)
+{
+        const Json *saved = rescue_needed(facts);
+        CLEANUP(server_view_free) ServerView *giver = status_known(facts, donor);
+        CLEANUP(server_view_free) ServerView *taker = status_known(facts, facts_string(facts, "candidate"));
+        CLEANUP(gtid_free) GtidSet *gives = server_view_gtid_received(giver);
+        CLEANUP(gtid_free) GtidSet *has = server_view_gtid_received(taker);
+        CLEANUP(gtid_free) GtidSet *lacks = NULL;
+        if (!json_get_bool(saved, "complete", false) ||
+            gtid_parse(server_view_gtid_family(taker), json_get_string(saved, "lacks"), &lacks, NULL) < 0)
+                return false;
+        CLEANUP(gtid_free) GtidSet *both = gtid_union(has, lacks);
+        return gtid_contains(both, gives);
+}
+
 bool skip_without_donor(const Facts *facts)
 {
-        return text_is_empty(facts_string(facts, "donor"));
+        const char *donor = facts_string(facts, "donor");
+        return text_is_empty(donor) || !status_is_gtid(facts) || is_saved(facts, donor);
 }
 
 static bool stands_still(const ReplicaChannel *before, const ReplicaChannel *after)
@@ -268,107 +315,6 @@ void act_feed(const Facts *facts, const char *server, const Replies *seen, Scrip
                 script_sql(script, "%s", server_view_dialect(view)->start_replica);
 }
 
-/* What all frozen replicas received together, less what the candidate applied; NULL when nothing. By position the
- * farthest received position counts; an unfinished transaction at the end is nobody's. */
-static char *missing_on(const Facts *facts, const ServerView *candidate, const ReplicaChannel *channel)
-{
-        bool gtid = status_is_gtid(facts);
-        CLEANUP(gtid_free) GtidSet *missing = gtid_new(server_view_gtid_family(candidate));
-        Position farthest = channel->received;
-        JSON_FOREACH(replica, json_get(facts->root, "replicas"))
-        {
-                CLEANUP(server_view_free) ServerView *view = status_known(facts, json_string(replica));
-                const ReplicaChannel *other = server_view_channel(view);
-                if (other)
-                        farthest = position_max(farthest, other->received);
-        }
-        /* A transaction of which only the beginning was received counts as received on some servers; when nobody has more
-         * of it, nobody has it. */
-        bool nobodys = facts_server_bool(facts, facts_string(facts, "candidate"), "unfinished_tail", false) &&
-                       position_equal(&farthest, &channel->received);
-        CLEANUP(gtid_free)
-        GtidSet *has = nobodys ? server_view_gtid_received(candidate) : server_view_gtid_applied(candidate);
-        JSON_FOREACH(name, json_get(facts->root, "replicas"))
-        {
-                CLEANUP(server_view_free) ServerView *view = status_known(facts, json_string(name));
-                CLEANUP(gtid_free) GtidSet *received = server_view_gtid_received(view);
-                CLEANUP(gtid_free) GtidSet *lacks = gtid_subtract(received, has);
-                GtidSet *sum = gtid_union(missing, lacks);
-                gtid_free(missing);
-                missing = sum;
-        }
-        if (gtid)
-                return gtid_is_empty(missing) ? NULL : gtid_describe(missing);
-        if (position_compare(&farthest, &channel->received) <= 0)
-                return NULL;
-        return position_format_range(&channel->applied, &farthest);
-}
-
-/* What the old primary was last seen to have, beyond what the candidate has; NULL when nothing is known to be missing. */
-static char *missing_of_old(const Facts *facts, const ServerView *candidate, const ReplicaChannel *channel)
-{
-        CLEANUP(server_view_free) ServerView *old = status_known(facts, facts_string(facts, "old_primary"));
-        if (status_is_gtid(facts)) {
-                CLEANUP(gtid_free) GtidSet *had = server_view_gtid_applied(old);
-                CLEANUP(gtid_free) GtidSet *has = server_view_gtid_applied(candidate);
-                CLEANUP(gtid_free) GtidSet *missing = gtid_subtract(had, has);
-                return gtid_is_empty(missing) ? NULL : gtid_describe(missing);
-        }
-        if (!position_comparable(&old->binlog, &channel->applied) ||
-            position_compare(&old->binlog, &channel->applied) <= 0)
-                return NULL;
-        return position_format_range(&channel->applied, &old->binlog);
-}
-
-void decide_nothing_missing(const Facts *facts, Judgement *judgement)
-{
-        const char *candidate = facts_string(facts, "candidate");
-        CLEANUP(server_view_free) ServerView *view = status_known(facts, candidate);
-        const ReplicaChannel *channel = server_view_channel(view);
-        Json *loss = json_ensure_object(judge_learned(judgement), "loss");
-        Json *details = json_ensure_array(loss, "details");
-        if (!channel) {
-                judge_as(judgement, VERDICT_HOPELESS, "the replication status of %s is not known", candidate);
-                return;
-        }
-        CLEANUP(mem_free) char *missing = missing_on(facts, view, channel);
-        CLEANUP(mem_free) char *old_had = missing_of_old(facts, view, channel);
-        bool accepted = facts_config_bool(facts, "election.accept_loss", false);
-        if (missing) {
-                CLEANUP(mem_free)
-                char *detail = text_format("received by a replica, not by %s: %s", candidate, missing);
-                json_append_string(details, detail);
-        }
-        if (old_had) {
-                CLEANUP(mem_free)
-                char *detail = text_format("seen on the old primary, on no replica that can be asked: %s", old_had);
-                json_append_string(details, detail);
-        }
-        JSON_FOREACH(name, json_get(facts->root, "left_out"))
-        {
-                CLEANUP(mem_free)
-                char *detail =
-                        text_format("%s could not be asked: what only it received is not known", json_string(name));
-                json_append_string(details, detail);
-        }
-        bool semi_sync = facts_server_bool(facts, facts_string(facts, "old_primary"), "semi_sync_active", false);
-        bool complete = semi_sync && json_length(json_get(facts->root, "left_out")) == 0;
-        json_set_string(loss, "verdict", missing || old_had ? "lost" : complete ? "none" : "unknown");
-        json_set_string(
-                loss, "proof",
-                missing     ? "a replica has received what the new primary lacks"
-                : old_had   ? "the old primary was seen ahead of every replica; its binary log has the rest"
-                : semi_sync ? "every transaction that any reachable replica received is on the new primary; the old "
-                              "primary acknowledged commits only after a replica had received them (semi-sync)"
-                            : "every transaction that any reachable replica received is on the new primary; what the "
-                              "old primary committed in its last moments without sending it cannot be known from here");
-        if (missing && !accepted)
-                judge_as(judgement, VERDICT_HOPELESS, "%s lacks what another replica has received: %s", candidate,
-                         missing);
-        else
-                judge_as(judgement, VERDICT_MET, "%s", json_get_string(loss, "proof"));
-}
-
 void judge_receiver_restored(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
 {
         CLEANUP(server_view_free) ServerView *view = status_read(facts, server, replies, 0, judgement);
@@ -395,8 +341,11 @@ void act_restore_receiver(const Facts *facts, const char *server, const Replies 
         const ReplicaChannel *was = server_view_channel(known), *is = server_view_channel(view);
         const Dialect *dialect = server_view_dialect(view);
         if (!status_follows(facts, is, old)) {
-                if (was)
-                        source_change(facts, server, view, old, status_is_gtid(facts) ? NULL : &was->applied, script);
+                /* Whom else it follows by position stands in for the old primary: its positions are the old primary's. */
+                const ReplicaChannel *at = is ? is : was;
+                if (at)
+                        source_change(facts, server, view, old, status_is_gtid(facts) ? NULL : &at->applied, script);
+                fed_end(facts, server, script);
                 return;
         }
         if (is->receiver == RECEIVER_STOPPED)

@@ -1,6 +1,7 @@
 /* Detaching and opening the candidate, as goals. Pure. */
 #include "promote.h"
 
+#include "fed.h"
 #include "status.h"
 #include "text.h"
 
@@ -29,6 +30,7 @@ void act_detach(const Facts *facts, const char *server, const Replies *seen, Scr
         const Dialect *dialect = server_view_dialect(view);
         script_sql(script, "%s", dialect->stop_replica);
         script_sql(script, "%s", dialect->reset_replica);
+        fed_end(facts, server, script);
 }
 
 void ask_read_only(const Facts *facts, const char *server, Script *script)

@@ -9,12 +9,15 @@
 #include <cmocka.h>
 
 #include "failover.h"
+#include "fed.h"
 #include "fence.h"
 #include "gather.h"
 #include "hooks.h"
 #include "promote.h"
+#include "proof.h"
 #include "repoint.h"
 #include "status.h"
+#include "tail.h"
 #include "virtual_address.h"
 
 /* A position cluster on MySQL 5.6 and a GTID cluster on MariaDB; db1 was the primary. */
@@ -504,6 +507,276 @@ static void test_loss(void **state)
         facts_done(&f.facts);
 }
 
+static const char *const listing = "index /var/lib/mysql/binlog.index\n"
+                                   "300 /var/lib/mysql/binlog.000002\n"
+                                   "2000 /var/lib/mysql/binlog.000003\n"
+                                   "500 /var/lib/mysql/binlog.000004\n";
+
+static Fixture rescue_fixture(bool mariadb)
+{
+        Fixture f = fixture(mariadb);
+        configure(&f, "{\"rescue\": {\"enabled\": true}}");
+        learn(&f, "db2",
+              "{\"frozen\": true, \"server_id\": 2, \"channels\": [{\"name\": \"\", \"source_host\": \"db1\", "
+              "\"source_port\": 3306, \"tls\": true, \"received\": \"binlog.000003:900\", "
+              "\"applied\": \"binlog.000003:900\"}]}");
+        learn(&f, "db3",
+              "{\"frozen\": true, \"channels\": [{\"name\": \"\", \"received\": \"binlog.000003:700\", "
+              "\"applied\": \"binlog.000003:600\"}]}");
+        learn(&f, "db1", "{\"host_reached\": true, \"log_bin_index\": \"/var/lib/mysql/binlog.index\"}");
+        return f;
+}
+
+static void test_tail_is_found(void **state)
+{
+        Fixture f = rescue_fixture(false);
+        assert_false(skip_find_tail(&f.facts));
+        Judgement judgement = judge(&f, judge_tail_found, "db1", ssh_reply(0, listing));
+        assert_int_equal(judgement.verdict, VERDICT_MET);
+        facts_learn(&f.facts, "db1", judgement.learned);
+        json_free(judgement.learned);
+        Position end = tail_end(&f.facts);
+        assert_string_equal(end.file, "binlog.000004");
+        assert_int_equal(end.offset, 500);
+        assert_false(skip_collect_tail(&f.facts));
+        expect(&f, judge_tail_found, "db1", ssh_reply(4, ""), VERDICT_HOPELESS, "cannot be listed");
+        /* In the index, and not there. */
+        expect(&f, judge_tail_found, "db1", ssh_reply(0, "index /x\n- /x/binlog.000001\n"), VERDICT_HOPELESS,
+               "no file");
+        learn(&f, "db2",
+              "{\"channels\": [{\"name\": \"\", \"received\": \"binlog.000004:500\", "
+              "\"applied\": \"binlog.000003:900\"}]}");
+        assert_true(skip_collect_tail(&f.facts));
+        facts_done(&f.facts);
+        /* A host that let nobody in is not waited for. */
+        Fixture g = rescue_fixture(false);
+        learn(&g, "db1", "{\"host_reached\": null}");
+        assert_true(skip_find_tail(&g.facts));
+        configure(&g, "{\"fence\": {\"stop_process\": false}}");
+        assert_false(skip_find_tail(&g.facts));
+        facts_done(&g.facts);
+}
+
+static Replies *collected(const char *list, const char *look)
+{
+        Replies *replies = replies_new(2);
+        replies->items[0].run = replies->items[1].run = true;
+        replies->items[0].out = alloc_string(list ? list : "");
+        if (!list)
+                failure_set(&replies->items[0].failure, FAILURE_SSH, 0, "no route to host");
+        replies->items[1].out = look ? alloc_string(look) : NULL;
+        if (!look)
+                failure_set(&replies->items[1].failure, FAILURE_SYSTEM, 28, "no space left on device");
+        return replies;
+}
+
+static void test_tail_is_collected(void **state)
+{
+        Fixture f = rescue_fixture(false);
+        Judgement judgement = judge(&f, judge_tail_found, "db1", ssh_reply(0, listing));
+        facts_learn(&f.facts, "db1", judgement.learned);
+        json_free(judgement.learned);
+        const char *nothing = "{\"sources\": {}, \"answers\": {}}";
+        const char *copying =
+                "{\"sources\": {\"db1\": {\"state\": \"copying\", \"n_files\": 2, \"bytes\": 5, \"total\": 1900}}}";
+        const char *done =
+                "{\"directory\": \"/d\", \"sources\": {\"db1\": {\"state\": \"done\", \"n_files\": 2, \"bytes\": 1900, "
+                "\"total\": 1900, \"verified\": true}}, \"answers\": {\"db2\": {\"complete\": true}}}";
+        const char *lost =
+                "{\"sources\": {\"db1\": {\"state\": \"failed\", \"n_files\": 2, \"end\": \"lost\", \"failure\": "
+                "\"the session ended\"}}}";
+        const char *forbidden =
+                "{\"sources\": {\"db1\": {\"state\": \"failed\", \"n_files\": 2, \"end\": \"forbidden\", "
+                "\"failure\": \"permission denied\"}}}";
+        expect(&f, judge_tail_collected, "db1", collected(listing, nothing), VERDICT_UNMET, "1900 bytes");
+        /* From where the lowest replica stands. */
+        expect_act(&f, act_collect_tail, "db1", collected(listing, nothing),
+                   "\"file\":\"binlog.000003\",\"path\":\"/var/lib/mysql/binlog.000003\",\"from\":600,\"to\":2000");
+        expect(&f, judge_tail_collected, "db1", collected(listing, copying), VERDICT_UNMET, "5 of 1900");
+        expect_act(&f, act_collect_tail, "db1", collected(listing, copying), NULL);
+        expect(&f, judge_tail_collected, "db1", collected(listing, lost), VERDICT_UNMET, "session ended");
+        expect_act(&f, act_collect_tail, "db1", collected(listing, lost), "collect");
+        expect(&f, judge_tail_collected, "db1", collected(NULL, lost), VERDICT_HOPELESS, "session ended");
+        expect(&f, judge_tail_collected, "db1", collected(listing, forbidden), VERDICT_HOPELESS, "permission denied");
+        expect(&f, judge_tail_collected, "db1", collected(listing, NULL), VERDICT_HOPELESS, "no space left");
+        expect(&f, judge_tail_collected, "db1", collected(listing, done), VERDICT_MET,
+               "1900 bytes are saved and verified");
+        /* It grew under our hands. */
+        const char *grown = "index /x\n2000 /var/lib/mysql/binlog.000003\n9500 /var/lib/mysql/binlog.000004\n";
+        expect(&f, judge_tail_collected, "db1", collected(grown, done), VERDICT_UNMET, "grown");
+        expect_act(&f, act_collect_tail, "db1", collected(grown, done), "9500");
+        facts_done(&f.facts);
+}
+
+static Replies *look_reply(const char *look)
+{
+        Replies *replies = replies_new(1);
+        replies->items[0].run = true;
+        replies->items[0].out = alloc_string(look);
+        return replies;
+}
+
+static void weigh(Fixture *f, const char *answer)
+{
+        CLEANUP(mem_free) char *look = text_format("{\"directory\": \"/d\", \"answers\": {\"db2\": %s}}", answer);
+        Judgement judgement = judge(f, judge_weighed, "db2", look_reply(look));
+        assert_int_equal(judgement.verdict, VERDICT_MET);
+        facts_learn(&f->facts, "db2", judgement.learned);
+        json_free(judgement.learned);
+}
+
+static const char *const more = "{\"complete\": true, \"end\": \"binlog.000004:500\", \"last\": \"binlog.000004:500\", "
+                                "\"n_transactions\": 7, \"bytes\": 1600, \"exact\": true, \"lacks\": \"0-1-99\"}";
+static const char *const hole = "{\"complete\": false, \"end\": \"binlog.000003:950\", \"holes\": [\"nothing is there "
+                                "between binlog.000003:950 and binlog.000004:4\"]}";
+
+static void test_weighing(void **state)
+{
+        Fixture f = rescue_fixture(false);
+        learn(&f, "db1", "{\"saved\": {\"bytes\": 1600}}");
+        assert_false(skip_weigh(&f.facts));
+        weigh(&f, "{\"complete\": true, \"end\": \"binlog.000003:900\"}");
+        assert_true(skip_rescue(&f.facts));
+        weigh(&f, more);
+        assert_false(skip_rescue(&f.facts));
+        assert_true(skip_tail_is_enough(&f.facts));
+        weigh(&f, hole);
+        assert_false(skip_tail_is_enough(&f.facts));
+        Judgement judgement = { 0 };
+        decide_tail_is_enough(&f.facts, &judgement);
+        assert_int_equal(judgement.verdict, VERDICT_HOPELESS);
+        assert_non_null(strstr(judgement.why, "between binlog.000003:950 and binlog.000004:4"));
+        assert_non_null(strstr(judgement.why, "--accept-loss"));
+        configure(&f, "{\"election\": {\"accept_loss\": true}}");
+        assert_true(skip_tail_is_enough(&f.facts));
+        facts_done(&f.facts);
+
+        /* hold: what cannot be read is not passed over. */
+        Fixture g = rescue_fixture(false);
+        assert_true(skip_tail_is_enough(&g.facts));
+        configure(&g, "{\"rescue\": {\"on_unreachable_tail\": \"hold\"}}");
+        assert_false(skip_tail_is_enough(&g.facts));
+        judgement = (Judgement){ 0 };
+        decide_tail_is_enough(&g.facts, &judgement);
+        assert_int_equal(judgement.verdict, VERDICT_HOPELESS);
+        assert_non_null(strstr(judgement.why, "host cannot be reached"));
+        facts_done(&g.facts);
+}
+
+static Replies *rescued_of(const Fixture *f, const Replica *replica, const char *look)
+{
+        Replies *replies = replies_new(_STATUS_MAX + 1);
+        set_status(f, replies, 0, replica);
+        replies->items[_STATUS_MAX].run = true;
+        replies->items[_STATUS_MAX].out = alloc_string(look);
+        return replies;
+}
+
+static void test_feeding(void **state)
+{
+        const char *none = "{\"feeds\": {}}";
+        const char *opening = "{\"feeds\": {\"db2\": {\"state\": \"opening\", \"port\": 0}}}";
+        const char *waits =
+                "{\"feeds\": {\"db2\": {\"state\": \"waiting\", \"host\": \"127.0.0.1\", \"port\": 4711, \"user\": "
+                "\"mhad_feed\", \"end\": \"binlog.000004:500\"}}}";
+        const char *level =
+                "{\"feeds\": {\"db2\": {\"state\": \"level\", \"host\": \"127.0.0.1\", \"port\": 3306, \"user\": "
+                "\"mhad_feed\", \"from\": \"binlog.000003:900\", \"end\": \"binlog.000004:500\", \"sent\": 1600}}}";
+        const char *failed = "{\"feeds\": {\"db2\": {\"state\": \"failed\", \"failure\": \"it is ahead\"}}}";
+        Fixture f = rescue_fixture(false);
+        weigh(&f, more);
+        assert_false(skip_settle(&f.facts));
+        expect(&f, judge_feed_waits, "db2", look_reply(none), VERDICT_UNMET, "no feed");
+        expect_act(&f, act_order_feed, "db2", look_reply(none),
+                   "\"expected\":\"binlog.000003:900\",\"end\":\"binlog.000004:500\"");
+        expect_act(&f, act_order_feed, "db2", look_reply(opening), NULL);
+        expect(&f, judge_feed_waits, "db2", look_reply(opening), VERDICT_UNMET, "being opened");
+        expect(&f, judge_feed_waits, "db2", look_reply(failed), VERDICT_HOPELESS, "ahead");
+        /* How it was is on record before it is changed. */
+        Judgement judgement = judge(&f, judge_feed_waits, "db2", look_reply(waits));
+        assert_int_equal(judgement.verdict, VERDICT_MET);
+        const Json *former = json_get(judgement.learned, "former");
+        assert_string_equal(json_get_string(former, "host"), "db1");
+        assert_true(json_get_bool(former, "tls", false));
+        facts_learn(&f.facts, "db2", judgement.learned);
+        json_free(judgement.learned);
+
+        Replica fed = idle, ended = idle;
+        fed.source = ended.source = "127.0.0.1";
+        fed.receiver = ended.receiver = "Yes";
+        ended.received_file = "binlog.000004";
+        ended.received = "500";
+        expect_act(&f, act_rescue, "db2", rescued_of(&f, &idle, none), "\"feed\"");
+        expect_act(&f, act_rescue, "db2", rescued_of(&f, &idle, opening), NULL);
+        expect(&f, judge_rescued, "db2", rescued_of(&f, &idle, waits), VERDICT_UNMET, "not pointed");
+        expect_act(&f, act_rescue, "db2", rescued_of(&f, &idle, waits),
+                   "MASTER_PASSWORD = ${feed_password}, MASTER_LOG_FILE = 'binlog.000003', MASTER_LOG_POS = 900");
+        expect_act(&f, act_rescue, "db2", rescued_of(&f, &idle, waits), "MASTER_SSL = 0");
+        expect(&f, judge_rescued, "db2", rescued_of(&f, &fed, level), VERDICT_UNMET,
+               "binlog.000003:900 of binlog.000004:500");
+        expect(&f, judge_rescued, "db2", rescued_of(&f, &ended, level), VERDICT_MET, "binlog.000004:500");
+        expect(&f, judge_rescued, "db2", rescued_of(&f, &fed, failed), VERDICT_HOPELESS, "ahead");
+        /* Back to where it came from, as it was. */
+        expect_act(&f, act_restore_receiver, "db2", status_of(&f, &fed), "MASTER_SSL = 1");
+        facts_done(&f.facts);
+
+        Fixture g = rescue_fixture(true);
+        weigh(&g, more);
+        Replica has = ended;
+        has.io_gtid = has.slave_gtid = "0-1-99";
+        expect_act(&g, act_rescue, "db2", rescued_of(&g, &idle, waits), "MASTER_USE_GTID = slave_pos");
+        expect(&g, judge_rescued, "db2", rescued_of(&g, &ended, level), VERDICT_UNMET, "received up to");
+        expect(&g, judge_rescued, "db2", rescued_of(&g, &has, level), VERDICT_MET, "binlog.000004:500");
+        facts_done(&g.facts);
+
+        /* MySQL from 8.0 on: the applier runs on, and what was received stays. */
+        Fixture h = rescue_fixture(false);
+        learn(&h, "db2", "{\"version\": \"8.0.20\"}");
+        learn(&h, "db2",
+              "{\"channels\": [{\"name\": \"\", \"received\": \"binlog.000003:900\", "
+              "\"applied\": \"binlog.000003:600\"}]}");
+        weigh(&h, more);
+        assert_true(skip_settle(&h.facts));
+        expect_act(&h, act_order_feed, "db2", look_reply(none), "\"expected\":\"binlog.000003:900\"");
+        facts_done(&h.facts);
+}
+
+static void expect_loss(const Fixture *f, const char *verdict, const char *proof)
+{
+        Judgement judgement = { 0 };
+        decide_nothing_missing(&f->facts, &judgement);
+        const Json *loss = json_get(judgement.learned, "loss");
+        assert_int_equal(judgement.verdict, VERDICT_MET);
+        assert_string_equal(json_get_string(loss, "verdict"), verdict);
+        if (!strstr(json_get_string(loss, "proof"), proof))
+                fail_msg("%s does not say %s", json_get_string(loss, "proof"), proof);
+        json_free(judgement.learned);
+}
+
+static void test_proof(void **state)
+{
+        Fixture f = rescue_fixture(false);
+        expect_loss(&f, "unknown", "cannot be known");
+        Judgement judgement = judge(&f, judge_tail_found, "db1", ssh_reply(0, listing));
+        facts_learn(&f.facts, "db1", judgement.learned);
+        json_free(judgement.learned);
+        learn(&f, "db1", "{\"saved\": {\"failure\": \"permission denied\"}}");
+        expect_loss(&f, "lost", "permission denied");
+        learn(&f, "db1", "{\"saved\": {\"failure\": null, \"bytes\": 1600, \"directory\": \"/d\"}}");
+        weigh(&f, more);
+        expect_loss(&f, "lost", "applied up to binlog.000003:900 only");
+        weigh(&f, hole);
+        expect_loss(&f, "lost", "has holes");
+        weigh(&f, more);
+        learn(&f, "db2",
+              "{\"channels\": [{\"name\": \"\", \"received\": \"binlog.000004:500\", "
+              "\"applied\": \"binlog.000004:500\"}]}");
+        expect_loss(&f, "none", "read to its end at binlog.000004:500");
+        learn(&f, "db2", "{\"saved\": null}");
+        expect_loss(&f, "none", "had received it to its end");
+        facts_done(&f.facts);
+}
+
 static void test_hooks(void **state)
 {
         Fixture f = fixture(false);
@@ -534,6 +807,11 @@ int main(void)
                 cmocka_unit_test(test_address),
                 cmocka_unit_test(test_order_is_enough),
                 cmocka_unit_test(test_loss),
+                cmocka_unit_test(test_tail_is_found),
+                cmocka_unit_test(test_tail_is_collected),
+                cmocka_unit_test(test_weighing),
+                cmocka_unit_test(test_feeding),
+                cmocka_unit_test(test_proof),
                 cmocka_unit_test(test_hooks),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,250 @@
+/* Feeding as goals. Pure. Must never let a replica skip a transaction: it goes on from what it has for certain, and only up to
+ * what is saved without a hole. */
+#include "fed.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "source.h"
+#include "status.h"
+#include "tail.h"
+#include "text.h"
+
+bool skip_rescue(const Facts *facts)
+{
+        return !rescue_needed(facts);
+}
+
+bool skip_settle(const Facts *facts)
+{
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, facts_string(facts, "candidate"));
+        return skip_rescue(facts) || server_view_dialect(view)->change_keeps_relay_logs;
+}
+
+static const char *state_of(const Json *feed)
+{
+        return json_get_string(feed, "state");
+}
+
+static bool follows_feed(const Json *feed, const ReplicaChannel *channel)
+{
+        int64_t port = json_get_int(feed, "port", 0);
+        return port && channel->source_port == port && text_equal(channel->source_host, json_get_string(feed, "host"));
+}
+
+/* The position that it goes on from, by the way in which it is pointed at the feed. */
+static const Position *resume_of(const ServerView *view, const ReplicaChannel *channel)
+{
+        return server_view_dialect(view)->change_keeps_relay_logs ? &channel->received : &channel->applied;
+}
+
+static void order_feed(const Facts *facts, const char *server, const ServerView *view, const char *end, Script *script)
+{
+        const ReplicaChannel *channel = server_view_channel(view);
+        if (!channel)
+                return;
+        CLEANUP(mem_free)
+        char *expected = status_is_gtid(facts) ? alloc_string("") : position_format(resume_of(view, channel));
+        Json *input = json_object();
+        const char *address = facts_server_string(facts, server, "address");
+        json_set_string(input, "server", server);
+        json_set_string(input, "version", view->version_text);
+        json_set_int(input, "server_id", view->server_id);
+        json_set_bool(input, "gtid_mode", view->gtid_mode);
+        json_set_string(input, "expected", expected);
+        json_set_string(input, "end", end);
+        json_set_string(input, "host", address ? address : facts_server_string(facts, server, "host"));
+        script_rescue(script, "feed", input);
+}
+
+static void change_to_feed(const Facts *facts, const char *server, const ServerView *view, const Json *feed,
+                           Script *script)
+{
+        const Dialect *dialect = server_view_dialect(view);
+        const ReplicaChannel *channel = server_view_channel(view);
+        bool keeps = dialect->change_keeps_relay_logs;
+        SourceSpec spec = {
+                .host = json_get_string(feed, "host"),
+                .port = (uint16_t) json_get_int(feed, "port", 0),
+                .user = json_get_string(feed, "user"),
+                .feed = true,
+                .keep_mode = keeps,
+                .mode = status_is_gtid(facts) ? source_mode(facts, server, view) : SOURCE_POSITION,
+                .heartbeat = (usec_t) facts_config_int(facts, "replication.heartbeat_ms", 0) * USEC_MSEC,
+                .tls = SOURCE_TLS_OFF,
+        };
+        if (spec.mode == SOURCE_POSITION)
+                spec.position = *resume_of(view, channel);
+        if (keeps && !channel->applier_running)
+                script_sql(script, "%s", dialect->start_applier);
+        script_sql(script, "%s", keeps ? dialect->stop_receiver : dialect->stop_replica);
+        dialect_change_source(dialect, script, &spec);
+        script_sql(script, "%s", keeps ? dialect->start_receiver : dialect->start_replica);
+}
+
+static void look(Script *script)
+{
+        script_rescue(script, "look", json_object());
+        script->items[script->n_items - 1].may_fail = true;
+}
+
+/* What the saved logs say about its feed; NULL when there is none. The caller frees *ret_look. */
+static const Json *feed_in(const Reply *reply, const char *server, Json **ret_look)
+{
+        *ret_look = rescue_answer(reply);
+        return json_get(json_get(*ret_look, "feeds"), server);
+}
+
+/* Opening. */
+
+void ask_feed(const Facts *facts, const char *server, Script *script)
+{
+        look(script);
+}
+
+static Json *former_of(const ServerView *view)
+{
+        const ReplicaChannel *channel = server_view_channel(view);
+        Json *former = json_object();
+        if (!channel)
+                return former;
+        json_set_string(former, "host", channel->source_host);
+        json_set_int(former, "port", channel->source_port);
+        json_set_string(former, "user", channel->source_user);
+        json_set_bool(former, "tls", channel->tls);
+        json_set_string(former, "mode", source_mode_to_string(channel->mode));
+        json_set_int(former, "delay", channel->delay);
+        json_set_int(former, "connect_retry", channel->connect_retry);
+        return former;
+}
+
+void judge_feed_waits(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        const Reply *reply = replies_at(replies, 0);
+        CLEANUP(json_free) Json *looked = NULL;
+        const Json *feed = feed_in(reply, server, &looked);
+        const char *failure = json_get_string(feed, "failure");
+        if (!looked)
+                judge_as(judgement, VERDICT_HOPELESS, "it cannot be fed: %s", reply->failure.text);
+        else if (!feed)
+                judge_as(judgement, VERDICT_UNMET, "there is no feed yet");
+        else if (text_equal(state_of(feed), "failed"))
+                judge_as(judgement, VERDICT_HOPELESS, "it cannot be fed: %s", failure ? failure : "?");
+        else if (json_get_int(feed, "port", 0) == 0)
+                judge_as(judgement, VERDICT_UNMET, "the way to it is being opened%s%s", failure ? ": " : "",
+                         failure ? failure : "");
+        else {
+                CLEANUP(server_view_free) ServerView *known = status_known(facts, server);
+                json_set(judge_learned(judgement), "former", former_of(known));
+                judge_as(judgement, VERDICT_MET, "a feed waits for it at %s:%" PRId64, json_get_string(feed, "host"),
+                         json_get_int(feed, "port", 0));
+        }
+}
+
+void act_order_feed(const Facts *facts, const char *server, const Replies *seen, Script *script)
+{
+        CLEANUP(json_free) Json *looked = NULL;
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
+        if (!feed_in(replies_at(seen, 0), server, &looked))
+                order_feed(facts, server, view, json_get_string(rescue_needed(facts), "end"), script);
+}
+
+/* Feeding. */
+
+void ask_rescued(const Facts *facts, const char *server, Script *script)
+{
+        ask_status(facts, server, script);
+        look(script);
+}
+
+static bool has_received(const Facts *facts, const ServerView *view, const Json *feed, const Json *saved)
+{
+        Position end = { 0 };
+        if (!status_is_gtid(facts))
+                return position_parse(json_get_string(feed, "end"), &end, NULL) >= 0 &&
+                       position_compare(&server_view_channel(view)->received, &end) >= 0;
+        CLEANUP(gtid_free) GtidSet *lacks = NULL;
+        CLEANUP(gtid_free) GtidSet *received = server_view_gtid_received(view);
+        return gtid_parse(server_view_gtid_family(view), json_get_string(saved, "lacks"), &lacks, NULL) >= 0 &&
+               gtid_contains(received, lacks) && text_equal(state_of(feed), "level");
+}
+
+static void judge_feeding(const Facts *facts, const ServerView *view, const Json *feed, Judgement *judgement)
+{
+        const ReplicaChannel *channel = server_view_channel(view);
+        const Json *saved = rescue_needed(facts);
+        const char *failure = json_get_string(feed, "failure");
+        if (!channel)
+                judge_as(judgement, VERDICT_HOPELESS, "its replication configuration is gone");
+        else if (!channel->applier_running && channel->applier_errno)
+                judge_as(judgement, VERDICT_HOPELESS, "its applier stopped with error %d: %s", channel->applier_errno,
+                         channel->applier_error ? channel->applier_error : "");
+        else if (!feed)
+                judge_as(judgement, VERDICT_UNMET, "there is no feed for it any more");
+        else if (text_equal(state_of(feed), "failed"))
+                judge_as(judgement, VERDICT_HOPELESS, "it cannot be fed: %s", failure ? failure : "?");
+        else if (!follows_feed(feed, channel))
+                judge_as(judgement, VERDICT_UNMET, "it is not pointed at its feed yet");
+        else if (channel->receiver == RECEIVER_STOPPED && channel->receiver_errno &&
+                 !evidence_errno_is_lost(channel->receiver_errno))
+                judge_as(judgement, VERDICT_HOPELESS, "it does not take what it is fed: error %d: %s",
+                         channel->receiver_errno, channel->receiver_error ? channel->receiver_error : "");
+        else if (has_received(facts, view, feed, saved))
+                judge_as(judgement, VERDICT_MET, "it has received everything up to %s", json_get_string(feed, "end"));
+        else {
+                CLEANUP(mem_free) char *received = position_format(&channel->received);
+                judge_as(judgement, VERDICT_UNMET, "it has received up to %s of %s: %" PRId64 " bytes are left",
+                         received, json_get_string(feed, "end"), json_get_int(feed, "left", 0));
+        }
+}
+
+void judge_rescued(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        const Reply *reply = replies_at(replies, _STATUS_MAX);
+        CLEANUP(json_free) Json *looked = NULL;
+        CLEANUP(server_view_free) ServerView *view = status_read(facts, server, replies, 0, judgement);
+        if (!view)
+                return;
+        const Json *feed = feed_in(reply, server, &looked);
+        if (!looked) {
+                judge_as(judgement, VERDICT_HOPELESS, "it cannot be fed: %s", reply->failure.text);
+                return;
+        }
+        judge_feeding(facts, view, feed, judgement);
+        if (judgement->verdict != VERDICT_MET)
+                return;
+        Json *fed = json_ensure_object(judge_learned(judgement), "fed");
+        json_set_string(fed, "from", json_get_string(feed, "from"));
+        json_set_string(fed, "end", json_get_string(feed, "end"));
+        json_set_int(fed, "bytes", json_get_int(feed, "sent", 0));
+}
+
+void act_rescue(const Facts *facts, const char *server, const Replies *seen, Script *script)
+{
+        Judgement ignored = { 0 };
+        CLEANUP(json_free) Json *looked = NULL;
+        CLEANUP(server_view_free) ServerView *view = status_read(facts, server, seen, 0, &ignored);
+        const Json *feed = feed_in(replies_at(seen, _STATUS_MAX), server, &looked);
+        const ReplicaChannel *channel = view ? server_view_channel(view) : NULL;
+        if (!channel)
+                return;
+        const Dialect *dialect = server_view_dialect(view);
+        if (!feed)
+                order_feed(facts, server, view, json_get_string(rescue_needed(facts), "end"), script);
+        else if (json_get_int(feed, "port", 0) == 0)
+                return;
+        else if (!follows_feed(feed, channel))
+                change_to_feed(facts, server, view, feed, script);
+        else if (channel->receiver == RECEIVER_STOPPED || !channel->applier_running)
+                script_sql(script, "%s", dialect->start_replica);
+}
+
+void fed_end(const Facts *facts, const char *server, Script *script)
+{
+        if (!json_has(facts_server(facts, server), "former"))
+                return;
+        Json *input = json_object();
+        json_set_string(input, "server", server);
+        script_rescue(script, "unfeed", input);
+        script->items[script->n_items - 1].may_fail = true;
+}

@@ -1,0 +1,248 @@
+/* The proof. Pure. Must never say more than was read or seen: a log that could not be read proves nothing. */
+#include "proof.h"
+
+#include <inttypes.h>
+
+#include "observation.h"
+#include "status.h"
+#include "tail.h"
+#include "text.h"
+
+typedef struct Proof {
+        const Facts *facts;
+        const char *old, *candidate;
+        ServerView *view; /* of the candidate */
+        const ReplicaChannel *channel;
+        const Json *saved; /* what was saved for it; NULL */
+        Position end;      /* of the old primary's log; unset when it could not be read */
+        Json *details;
+        char *missing; /* what a replica has received and the candidate lacks; NULL */
+} Proof;
+
+static void add_detail(Proof *proof, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void add_detail(Proof *proof, const char *format, ...)
+{
+        va_list arguments;
+        va_start(arguments, format);
+        CLEANUP(mem_free) char *text = text_vformat(format, arguments);
+        va_end(arguments);
+        json_append_string(proof->details, text);
+}
+
+/* What all frozen replicas received together, less what the candidate applied; NULL when nothing. By position the
+ * farthest received position counts; an unfinished transaction at the end is nobody's. */
+static char *missing_on(const Facts *facts, const ServerView *candidate, const ReplicaChannel *channel)
+{
+        bool gtid = status_is_gtid(facts);
+        CLEANUP(gtid_free) GtidSet *missing = gtid_new(server_view_gtid_family(candidate));
+        Position farthest = channel->received;
+        JSON_FOREACH(replica, json_get(facts->root, "replicas"))
+        {
+                CLEANUP(server_view_free) ServerView *view = status_known(facts, json_string(replica));
+                const ReplicaChannel *other = server_view_channel(view);
+                if (other)
+                        farthest = position_max(farthest, other->received);
+        }
+        /* A transaction of which only the beginning was received counts as received on some servers; when nobody has more
+         * of it, nobody has it. */
+        bool nobodys = facts_server_bool(facts, facts_string(facts, "candidate"), "unfinished_tail", false) &&
+                       position_equal(&farthest, &channel->received);
+        CLEANUP(gtid_free)
+        GtidSet *has = nobodys ? server_view_gtid_received(candidate) : server_view_gtid_applied(candidate);
+        JSON_FOREACH(name, json_get(facts->root, "replicas"))
+        {
+                CLEANUP(server_view_free) ServerView *view = status_known(facts, json_string(name));
+                CLEANUP(gtid_free) GtidSet *received = server_view_gtid_received(view);
+                CLEANUP(gtid_free) GtidSet *lacks = gtid_subtract(received, has);
+                GtidSet *sum = gtid_union(missing, lacks);
+                gtid_free(missing);
+                missing = sum;
+        }
+        if (gtid)
+                return gtid_is_empty(missing) ? NULL : gtid_describe(missing);
+        if (position_compare(&farthest, &channel->received) <= 0)
+                return NULL;
+        return position_format_range(&channel->applied, &farthest);
+}
+
+/* What the old primary was last seen to have, beyond what the candidate has; NULL when nothing is known to be missing. */
+static char *missing_of_old(const Facts *facts, const ServerView *candidate, const ReplicaChannel *channel)
+{
+        CLEANUP(server_view_free) ServerView *old = status_known(facts, facts_string(facts, "old_primary"));
+        if (status_is_gtid(facts)) {
+                CLEANUP(gtid_free) GtidSet *had = server_view_gtid_applied(old);
+                CLEANUP(gtid_free) GtidSet *has = server_view_gtid_applied(candidate);
+                CLEANUP(gtid_free) GtidSet *missing = gtid_subtract(had, has);
+                return gtid_is_empty(missing) ? NULL : gtid_describe(missing);
+        }
+        if (!position_comparable(&old->binlog, &channel->applied) ||
+            position_compare(&old->binlog, &channel->applied) <= 0)
+                return NULL;
+        return position_format_range(&channel->applied, &old->binlog);
+}
+
+static Position position_of(const Json *json, const char *name)
+{
+        Position position = { 0 };
+        const char *text = json_get_string(json, name);
+        if (!text_is_empty(text) && position_parse(text, &position, NULL) < 0)
+                position = (Position){ 0 };
+        return position;
+}
+
+/* Whether the candidate has applied all that was saved for it. */
+static bool has_applied_saved(const Proof *proof)
+{
+        if (status_is_gtid(proof->facts)) {
+                CLEANUP(gtid_free) GtidSet *lacks = NULL;
+                CLEANUP(gtid_free) GtidSet *applied = server_view_gtid_applied(proof->view);
+                const char *text = json_get_string(proof->saved, "lacks");
+                return gtid_parse(server_view_gtid_family(proof->view), text, &lacks, NULL) >= 0 &&
+                       gtid_contains(applied, lacks);
+        }
+        Position end = position_of(proof->saved, "end");
+        return !position_is_set(&end) || (position_comparable(&proof->channel->applied, &end) &&
+                                          position_compare(&proof->channel->applied, &end) >= 0);
+}
+
+static void conclude(Judgement *judgement, const char *verdict, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
+static void conclude(Judgement *judgement, const char *verdict, const char *format, ...)
+{
+        va_list arguments;
+        va_start(arguments, format);
+        CLEANUP(mem_free) char *text = text_vformat(format, arguments);
+        va_end(arguments);
+        Json *loss = json_ensure_object(judge_learned(judgement), "loss");
+        json_set_string(loss, "verdict", verdict);
+        json_set_string(loss, "proof", text);
+        judge_as(judgement, VERDICT_MET, "%s", text);
+}
+
+static void add_saved(Proof *proof)
+{
+        const Json *saved = proof->saved, *copy = json_get(facts_server(proof->facts, proof->old), "saved");
+        const char *torn = json_get_string(saved, "torn"), *last = json_get_string(saved, "last");
+        const char *received = json_get_string(saved, "received"), *gtids = json_get_string(saved, "gtids");
+        add_detail(proof, "the last complete transaction that was saved ends at %s", text_is_empty(last) ? "?" : last);
+        add_detail(proof,
+                   "%s had received up to %s; behind what it had applied %s%" PRId64 " transactions (%" PRId64
+                   " bytes) are saved%s%s",
+                   proof->candidate, text_is_empty(received) ? "?" : received,
+                   json_get_bool(saved, "exact", true) ? "" : "up to ", json_get_int(saved, "n_transactions", 0),
+                   json_get_int(saved, "bytes", 0), text_is_empty(gtids) ? "" : ": ",
+                   text_is_empty(gtids) ? "" : gtids);
+        if (!text_is_empty(torn))
+                add_detail(proof, "what follows up to %s is the beginning of a transaction that never ended", torn);
+        if (json_has(copy, "bytes"))
+                add_detail(proof, "the copy%s is in %s",
+                           json_get_bool(copy, "verified", false) ? ", compared with the original by SHA-256," : "",
+                           json_get_string(copy, "directory"));
+        JSON_FOREACH(text, json_get(saved, "differ"))
+        {
+                add_detail(proof, "%s", json_string(text));
+        }
+}
+
+/* The old primary's own log was read. */
+static void prove_from_log(Proof *proof, Judgement *judgement)
+{
+        const Json *holes = json_get(proof->saved, "holes");
+        const char *failure = json_get_string(json_get(facts_server(proof->facts, proof->old), "saved"), "failure");
+        CLEANUP(mem_free) char *end = position_format(&proof->end);
+        CLEANUP(mem_free) char *applied = position_format(&proof->channel->applied);
+        if (proof->saved)
+                add_saved(proof);
+        JSON_FOREACH(hole, holes)
+        {
+                add_detail(proof, "%s", json_string(hole));
+        }
+        if (proof->saved && !json_get_bool(proof->saved, "complete", false))
+                conclude(judgement, "lost", "the binary log of %s has holes; %s has what comes before them, up to %s",
+                         proof->old, proof->candidate, applied);
+        else if (proof->saved && !has_applied_saved(proof))
+                conclude(judgement, "lost", "%s has applied up to %s only; what it lacks is saved", proof->candidate,
+                         applied);
+        else if (proof->saved)
+                conclude(judgement, "none", "the binary log of %s was read to its end at %s, and %s has all of it",
+                         proof->old, end, proof->candidate);
+        else if (skip_collect_tail(proof->facts))
+                conclude(judgement, "none", "the binary log of %s ends at %s, and %s had received it to its end",
+                         proof->old, end, proof->candidate);
+        else
+                conclude(judgement, "lost",
+                         "the binary log of %s ends at %s, %s has it up to %s, and the rest could not be copied: %s",
+                         proof->old, end, proof->candidate, applied, failure ? failure : "it was not tried");
+}
+
+/* It was not: what was seen before is all there is. */
+static void say_what_was_seen(Proof *proof, Judgement *judgement)
+{
+        const Json *old = facts_server(proof->facts, proof->old);
+        const char *failure = json_get_string(old, "tail_failure");
+        CLEANUP(mem_free) char *old_had = missing_of_old(proof->facts, proof->view, proof->channel);
+        bool semi_sync = json_get_bool(old, "semi_sync_active", false);
+        if (old_had)
+                add_detail(proof, "seen on the old primary, on no replica that can be asked: %s", old_had);
+        if (rescue_is_on(proof->facts))
+                add_detail(proof, "the binary log of %s could not be read: %s", proof->old,
+                           failure ? failure : "its host cannot be reached");
+        const char *seen = json_get_string(old, "binlog");
+        if (!text_is_empty(seen))
+                add_detail(proof, "the last position at which anybody saw it is %s", seen);
+        if (old_had)
+                conclude(judgement, "lost",
+                         "the old primary was seen ahead of every replica; its binary log has the rest");
+        else
+                conclude(judgement,
+                         semi_sync && json_length(json_get(proof->facts->root, "left_out")) == 0 ? "none" : "unknown",
+                         "%s",
+                         semi_sync ? "every transaction that any reachable replica received is on the new primary; the "
+                                     "old primary acknowledged commits only after a replica had received them "
+                                     "(semi-sync)"
+                                   : "every transaction that any reachable replica received is on the new primary; "
+                                     "what the old primary committed in its last moments without sending it cannot be "
+                                     "known from here");
+}
+
+static void prove(Proof *proof, Judgement *judgement)
+{
+        JSON_FOREACH(name, json_get(proof->facts->root, "left_out"))
+        {
+                add_detail(proof, "%s could not be asked: what only it received is not known", json_string(name));
+        }
+        if (position_is_set(&proof->end))
+                prove_from_log(proof, judgement);
+        else
+                say_what_was_seen(proof, judgement);
+        if (!proof->missing)
+                return;
+        conclude(judgement, "lost", "a replica has received what the new primary lacks");
+        add_detail(proof, "received by a replica, not by %s: %s", proof->candidate, proof->missing);
+        if (!facts_config_bool(proof->facts, "election.accept_loss", false))
+                judge_as(judgement, VERDICT_HOPELESS, "%s lacks what another replica has received: %s",
+                         proof->candidate, proof->missing);
+}
+
+void decide_nothing_missing(const Facts *facts, Judgement *judgement)
+{
+        const char *candidate = facts_string(facts, "candidate");
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, candidate);
+        Proof proof = {
+                .facts = facts,
+                .old = facts_string(facts, "old_primary"),
+                .candidate = candidate,
+                .view = view,
+                .channel = server_view_channel(view),
+                .saved = json_get(facts_server(facts, candidate), "saved"),
+                .end = tail_end(facts),
+        };
+        proof.details = json_ensure_array(json_ensure_object(judge_learned(judgement), "loss"), "details");
+        if (!proof.channel) {
+                judge_as(judgement, VERDICT_HOPELESS, "the replication status of %s is not known", candidate);
+                return;
+        }
+        CLEANUP(mem_free) char *missing = missing_on(facts, view, proof.channel);
+        proof.missing = missing;
+        prove(&proof, judgement);
+}

@@ -1,0 +1,39 @@
+/* What the old primary had logged and nobody may have received: finding it, saving it, and what to do when it cannot be had.
+ *
+ * Facts: of the old primary "tail" {"index", "files": [{"file", "path", "size"}], "end"} (what lies on its host, when it could
+ * be read), "tail_failure" (why not) and "saved" (why its logs could not be copied, as "failure", or how well they were); of
+ * each replica "saved": what the saved logs hold for it, as the rescue answers, and "needed": whether it lacks any of that. */
+#pragma once
+
+#include "observation.h"
+#include "step.h"
+
+/* Whether this run saves logs at all. */
+bool rescue_is_on(const Facts *facts);
+/* Where the old primary's own log ends; unset when that is not known. */
+Position tail_end(const Facts *facts);
+/* Adds the question what the saved logs hold for a server that has applied and received what the view says. */
+void tail_question(const Facts *facts, const char *server, const ServerView *view, Json *questions);
+/* The order that copies the old primary's logs from a position on; NULL when none of them is needed. last_files counts from
+ * the end of the log when the position is unset. */
+Json *tail_order(const Facts *facts, const Position *from, size_t last_files);
+/* The rescue's answer in a reply; NULL when it is none. The caller frees it. */
+Json *rescue_answer(const Reply *reply);
+/* What the candidate lacks and the logs hold; NULL when that is nothing, or not known. */
+const Json *rescue_needed(const Facts *facts);
+
+bool skip_find_tail(const Facts *facts);
+void ask_tail(const Facts *facts, const char *server, Script *script);
+void judge_tail_found(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
+
+bool skip_collect_tail(const Facts *facts);
+void ask_collected(const Facts *facts, const char *server, Script *script);
+void judge_tail_collected(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
+void act_collect_tail(const Facts *facts, const char *server, const Replies *seen, Script *script);
+
+bool skip_weigh(const Facts *facts);
+void ask_weigh(const Facts *facts, const char *server, Script *script);
+void judge_weighed(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
+
+bool skip_tail_is_enough(const Facts *facts);
+void decide_tail_is_enough(const Facts *facts, Judgement *judgement);
