@@ -10,6 +10,7 @@
 #include "pool.h"
 #include "reap.h"
 
+#define RESCUES_MAX 4
 #define DEADLINE_MAX USEC_HOUR
 #define CONNECT_TIMEOUT (5 * USEC_SEC)
 #define SILENCE_MAX (10 * USEC_SEC) /* of TCP, under a statement that was sent and not acknowledged */
@@ -55,7 +56,7 @@ struct Exec {
         HookConfig *hooks;
         size_t n_hooks;
         RescueSettings rescue_settings;
-        Rescue *rescue; /* of the last run that asked for one */
+        Rescue *rescues[RESCUES_MAX]; /* a run each */
         ExecJob *jobs;
 };
 
@@ -134,12 +135,20 @@ static void job_fail_item(ExecJob *job, const Failure *failure)
 
 /* Statements. */
 
+static Rescue *find_rescue(const Exec *exec, const char *tag)
+{
+        for (size_t i = 0; i < RESCUES_MAX; i++)
+                if (exec->rescues[i] && strcmp(rescue_run(exec->rescues[i]), tag) == 0)
+                        return exec->rescues[i];
+        return NULL;
+}
+
 static ComposeSecrets secrets_of(const ExecJob *job)
 {
-        const Exec *exec = job->exec;
+        const Rescue *rescue = find_rescue(job->exec, job->tag);
         return (ComposeSecrets){
-                .replication_password = exec->replication_password,
-                .feed_password = exec->rescue && job->pool ? rescue_password(exec->rescue, pool_name(job->pool)) : NULL,
+                .replication_password = job->exec->replication_password,
+                .feed_password = rescue && job->pool ? rescue_password(rescue, pool_name(job->pool)) : NULL,
         };
 }
 
@@ -280,6 +289,16 @@ static Pool *rescue_pool(const char *server, void *userdata)
         return find_pool(userdata, server);
 }
 
+/* The one of a run; NULL when no place is left for it. */
+static Rescue *make_rescue(Exec *exec, const char *tag)
+{
+        for (size_t i = 0; i < RESCUES_MAX; i++)
+                if (!exec->rescues[i])
+                        return exec->rescues[i] =
+                                       rescue_new(exec->loop, &exec->rescue_settings, tag, rescue_pool, exec);
+        return NULL;
+}
+
 static void on_rescued(void *userdata)
 {
         ExecJob *job = userdata;
@@ -287,15 +306,22 @@ static void on_rescued(void *userdata)
         const ScriptItem *item = &job->items[job->i];
         Reply *reply = &job->replies->items[job->i];
         job->start = NULL;
-        if (exec->rescue && strcmp(rescue_run(exec->rescue), job->tag) != 0)
-                exec->rescue = rescue_free(exec->rescue);
-        if (!exec->rescue && exec->rescue_settings.directory)
-                exec->rescue = rescue_new(exec->loop, &exec->rescue_settings, job->tag, rescue_pool, exec);
-        if (exec->rescue)
-                rescue_do(exec->rescue, item->text, item->input, reply);
+        Rescue *rescue = find_rescue(exec, job->tag);
+        if (!rescue && exec->rescue_settings.directory)
+                rescue = make_rescue(exec, job->tag);
+        if (rescue)
+                rescue_do(rescue, item->text, item->input, reply);
         else
-                failure_set(&reply->failure, FAILURE_INVALID, 0, "there is no directory for saved logs");
+                failure_set(&reply->failure, FAILURE_INVALID, 0, "logs cannot be saved: %s",
+                            exec->rescue_settings.directory ? "too many runs do it" : "there is no directory for them");
         job_next(job);
+}
+
+void exec_end_rescue(Exec *exec, const char *tag)
+{
+        for (size_t i = 0; i < RESCUES_MAX; i++)
+                if (exec->rescues[i] && strcmp(rescue_run(exec->rescues[i]), tag) == 0)
+                        exec->rescues[i] = rescue_free(exec->rescues[i]);
 }
 
 /* Steps. */
@@ -475,7 +501,6 @@ void exec_warm_sql(Exec *exec, const char *server)
 
 void exec_cool(Exec *exec)
 {
-        exec->rescue = rescue_free(exec->rescue);
         for (size_t i = 0; i < exec->n_pools; i++)
                 pool_cool(exec->pools[i]);
 }
@@ -562,7 +587,8 @@ Exec *exec_free(Exec *exec)
                 return NULL;
         while (exec->jobs)
                 job_free(exec->jobs);
-        rescue_free(exec->rescue);
+        for (size_t i = 0; i < RESCUES_MAX; i++)
+                rescue_free(exec->rescues[i]);
         free((char *) exec->rescue_settings.directory);
         free((char *) exec->rescue_settings.listen);
         for (size_t i = 0; i < exec->n_pools; i++)

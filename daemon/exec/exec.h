@@ -62,5 +62,7 @@ ExecJob *exec_quiesce(Exec *exec, const char *server, const char *tag, usec_t de
 /* Connects SQL and SSH to a server in advance, so that a script that follows finds them warm. Failures are silent. */
 void exec_warm(Exec *exec, const char *server);
 void exec_warm_sql(Exec *exec, const char *server);
-/* Closes idle connections and sessions, ends copies and feeds (after a run). */
+/* Ends the copies and feeds of a run; what is saved stays. */
+void exec_end_rescue(Exec *exec, const char *tag);
+/* Closes idle connections and sessions (after a run). */
 void exec_cool(Exec *exec);

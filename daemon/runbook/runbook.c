@@ -380,6 +380,8 @@ static void report(Runbook *runbook, RunOutcome outcome, const char *why)
 {
         CLEANUP(mem_free) char *kept = alloc_string(why ? why : "");
         free_fanouts(runbook);
+        if (runbook->run && outcome != RUN_HALTED)
+                exec_end_rescue(runbook->exec, runbook->run->id);
         exec_cool(runbook->exec);
         runbook->done(runbook, outcome, kept, runbook->userdata);
 }

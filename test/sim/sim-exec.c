@@ -367,6 +367,10 @@ void exec_warm(Exec *exec, const char *server)
 {
 }
 
+void exec_end_rescue(Exec *exec, const char *tag)
+{
+}
+
 void exec_cool(Exec *exec)
 {
 }
