@@ -127,8 +127,36 @@ void judge_address_elsewhere(const Facts *facts, const char *server, const Repli
                 judge_as(judgement, VERDICT_MET, "its host answers and does not have the address");
 }
 
-/* joined: between the adding and the telling, "&&" or ";". */
-static void add(const Facts *facts, const char *joined, Script *script)
+/* A mark on the host that the run was taken back there: a command that a daemon sent before it died may arrive late. */
+static char *mark_of(const Facts *facts)
+{
+        return text_format("/run/mhad-%s-undone", facts_string(facts, "run"));
+}
+
+void ask_address_withdrawn(const Facts *facts, const char *server, Script *script)
+{
+        CLEANUP(mem_free) char *list = listing(configured(facts));
+        CLEANUP(mem_free) char *mark = mark_of(facts);
+        script_ssh(script, "%s && if [ -e %s ]; then echo withdrawn; fi", list, mark);
+}
+
+void judge_address_withdrawn(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        judge_address_absent(facts, server, replies, judgement);
+        const char *out = replies_at(replies, 0)->out;
+        if (judgement->verdict == VERDICT_MET && !(out && strstr(out, "withdrawn")))
+                judge_as(judgement, VERDICT_UNMET, "%s is not there, and might still be put there", configured(facts));
+}
+
+void act_address_withdraw(const Facts *facts, const char *server, const Replies *seen, Script *script)
+{
+        CLEANUP(mem_free) char *removal = address_removal(configured(facts));
+        CLEANUP(mem_free) char *mark = mark_of(facts);
+        script_ssh(script, ": >%s; %s", mark, removal);
+}
+
+/* first: what must hold; joined: between the adding and the telling, "&&" or ";". */
+static void add(const Facts *facts, const char *first, const char *joined, Script *script)
 {
         const char *ip = configured(facts), *label = facts_config_string(facts, "address.label");
         CLEANUP(mem_free) char *device = text_quote_shell(facts_config_string(facts, "address.device"));
@@ -139,16 +167,19 @@ static void add(const Facts *facts, const char *joined, Script *script)
         /* Without duplicate address detection, which would keep it from being used for a second; and, as a second address
          * of IPv4 is not, not to be chosen by the host for connections of its own, which would break when it moves on. */
         bool v6 = strchr(ip, ':');
-        script_ssh(script, "ip addr add %s dev %s%s%s%s %s { %s; }; %s", quoted, device, label ? " label " : "",
-                   label ? quoted_label : "", v6 ? " nodad preferred_lft 0" : "", joined, announce, list);
+        script_ssh(script, "%sip addr add %s dev %s%s%s%s %s { %s; }; %s", first, quoted, device,
+                   label ? " label " : "", label ? quoted_label : "", v6 ? " nodad preferred_lft 0" : "", joined,
+                   announce, list);
 }
 
 void act_address_add(const Facts *facts, const char *server, const Replies *seen, Script *script)
 {
-        add(facts, "&&", script);
+        CLEANUP(mem_free) char *mark = mark_of(facts);
+        CLEANUP(mem_free) char *first = text_format("[ ! -e %s ] && ", mark);
+        add(facts, first, "&&", script);
 }
 
 void act_address_keep(const Facts *facts, const char *server, const Replies *seen, Script *script)
 {
-        add(facts, "2>/dev/null;", script);
+        add(facts, "", "2>/dev/null;", script);
 }

@@ -13,6 +13,10 @@ void act_address_add(const Facts *facts, const char *server, const Replies *seen
 /* The address is on that host already; or that host can be asked, and does not have it. Checks, that wait for nothing. */
 void judge_address_in_place(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
 void judge_address_elsewhere(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
+/* Undo: it is not there, and no command of this run that is still on its way can put it there. */
+void ask_address_withdrawn(const Facts *facts, const char *server, Script *script);
+void judge_address_withdrawn(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
+void act_address_withdraw(const Facts *facts, const char *server, const Replies *seen, Script *script);
 /* Undo: it is (still) there, and the network is told again. */
 void act_address_keep(const Facts *facts, const char *server, const Replies *seen, Script *script);
 /* The shell text that removes an address wherever it is on the host, for others who fence. Free with free(). */

@@ -420,9 +420,9 @@ static void execute_shell(Database *database, const char *text, Reply *reply)
         else if (strcmp(text, "kill -KILL 1234") == 0)
                 database->server->dead = true, database->server->frozen = false;
         else if (strstr(text, "ip addr del"))
-                database->has_address = false;
+                database->has_address = false, database->marked |= text_starts_with(text, ": >/run/mhad-");
         else if (strstr(text, "ip addr add") || strstr(text, "ip addr replace"))
-                database->has_address = database->has_address || !database->no_address;
+                database->has_address |= !database->no_address && !(database->marked && strstr(text, "[ ! -e /run/"));
         else if (!text_starts_with(text, "systemctl stop") && !text_starts_with(text, "ip -o addr show"))
                 failure_set(&reply->failure, FAILURE_EXIT, reply->exit_status = 127, "not found: %.100s", text);
 }
@@ -431,8 +431,9 @@ static void execute_shell(Database *database, const char *text, Reply *reply)
 static void show_address(const Database *database, const char *text, Reply *reply)
 {
         if (strstr(text, "ip -o addr show"))
-                reply->out =
-                        alloc_string(database->has_address ? "2: eth0    inet 10.0.0.100/24 scope global eth0\n" : "");
+                reply->out = text_format(
+                        "%s%s", database->has_address ? "2: eth0    inet 10.0.0.100/24 scope global eth0\n" : "",
+                        database->marked && strstr(text, "withdrawn") ? "withdrawn\n" : "");
 }
 
 static void execute(Sim *sim, SimServer *server, const ScriptItem *item, Reply *reply)

@@ -34,6 +34,7 @@ typedef struct Database {
         bool locked;     /* by the daemon's session */
         char held[40], tried[40];
         bool no_address; /* its host cannot be given one */
+        bool marked;     /* its host was told that the run was taken back */
         bool rewritten;  /* clients wrote to it before it had everything */
 } Database;
 
