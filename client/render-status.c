@@ -411,6 +411,7 @@ static void add_cluster(Text *out, const Look *look, const Json *cluster)
         add_cluster_problems(out, look, json_get(cluster, "problems"));
         add_finding(out, look, cluster);
         add_run(out, look, json_get(cluster, "run"));
+        add_run(out, look, json_get(cluster, "background"));
         add_forecast(out, look, cluster);
         add_last_run(out, look, json_get(cluster, "last_run"));
 }

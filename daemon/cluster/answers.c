@@ -185,6 +185,8 @@ Json *cluster_status(Cluster *cluster)
         json_set(json, "if_primary_died", would);
         if (cluster->runbook)
                 json_set(json, "run", runbook_describe(cluster->runbook));
+        if (cluster->background)
+                json_set(json, "background", runbook_describe(cluster->background));
         json_set(json, "last_run", json_copy(json_get(cluster->state.root, "last_run")));
         return json;
 }

@@ -288,6 +288,8 @@ static int load(Cluster *cluster, Failure *reterr)
                 r = make_exec(cluster, reterr);
         if (r >= 0)
                 r = runs_open_journal(cluster, reterr);
+        if (r >= 0)
+                r = background_open(cluster, reterr);
         return r;
 }
 
@@ -340,6 +342,7 @@ Cluster *cluster_free(Cluster *cluster)
         witnesses_free(cluster->witnesses);
         answers_done(cluster);
         fenced_done(cluster);
+        background_done(cluster);
         runs_done(cluster);
         exec_free(cluster->exec);
         ssh_identity_free(cluster->identity);

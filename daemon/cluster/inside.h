@@ -55,6 +55,8 @@ struct Cluster {
         usec_t retry_at; /* after an aborted run: not before */
         unsigned n_aborted;
         ExecJob *report_job;
+        Runbook *background; /* replicas that a failover left behind are attached; NULL: none are */
+        Journal *background_journal;
 
         /* Returned old primaries. */
         FenceSlot *fence_slots; /* one a server */
@@ -86,6 +88,13 @@ int runs_open_journal(Cluster *cluster, Failure *reterr);
 void runs_done(Cluster *cluster); /* frees what belongs to runs */
 /* Who would be promoted now: {"candidate", "why", "blockers"}; the caller frees it. */
 Json *runs_if_primary_died(Cluster *cluster);
+
+/* background.c */
+int background_open(Cluster *cluster, Failure *reterr); /* and goes on with what the last daemon left */
+/* After a failover: attaches replicas that it left behind, if there are any. */
+void background_begin(Cluster *cluster, const Facts *facts, const Json *run);
+void background_stop(Cluster *cluster, const char *why); /* another run begins */
+void background_done(Cluster *cluster);
 
 /* answers.c */
 void answers_done(Cluster *cluster);

@@ -340,6 +340,16 @@ static void forget_run(Cluster *cluster)
                 log_event(EVENT_ERROR, &fields, "%s: %s", cluster->config->name, failure.text);
 }
 
+/* The run is over, but perhaps not all that it was about. */
+static void leave_behind(Cluster *cluster, const Json *run)
+{
+        CLEANUP(facts_done) Facts facts = facts_copy(runbook_facts(cluster->runbook));
+        bool failed_over = is_failover(cluster);
+        forget_run(cluster);
+        if (failed_over)
+                background_begin(cluster, &facts, run);
+}
+
 static void on_done(Runbook *runbook, RunOutcome outcome, const char *why, void *userdata)
 {
         Cluster *cluster = userdata;
@@ -353,7 +363,7 @@ static void on_done(Runbook *runbook, RunOutcome outcome, const char *why, void 
                 cluster->n_aborted = 0;
                 log_event(EVENT_RUN_COMPLETED, &fields, "%s: the run is complete: %s", name,
                           json_get_string(json_get(cluster->state.root, "last_run"), "summary"));
-                forget_run(cluster);
+                leave_behind(cluster, run);
                 cluster_transition(cluster, CLUSTER_RUN_COMPLETED, why);
                 break;
         case RUN_ABORTED:
@@ -384,6 +394,7 @@ static int begin(Cluster *cluster, const Procedure *procedure, const Json *optio
 {
         const char *old = cluster_primary_name(cluster);
         LogFields fields = cluster_fields(cluster, old);
+        background_stop(cluster, "another run begins");
         Facts facts = runs_facts(cluster, old, options, procedure->name);
         cluster->runbook = runbook_new(cluster->context.loop, cluster->exec, cluster->journal, procedure, on_event,
                                        on_done, cluster);

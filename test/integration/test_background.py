@@ -1,0 +1,49 @@
+"""Replicas that a failover cannot wait for are attached afterwards, while the cluster is watched as ever."""
+
+from labkit import Writer, compare
+from labkit.process import until
+from manager import PATIENCE, Manager, states
+
+
+def left_behind(lab, manager, writer):
+    """db3 cannot be asked while db1 dies: it is not waited for."""
+    lab["db3"].freeze()
+    manager.wait(lambda status: manager.server("db3")["evidence"] != "alive", "db3 not alive")
+    lab["db1"].kill()
+    report = manager.wait_run()
+    writer.wait_elsewhere(PATIENCE)
+    assert states(report)["db3"] in ("not attached", "left out"), report["text"]
+    assert manager.status()["background"]["procedure"] == "attach"
+    return report
+
+
+def attached(lab, manager, report):
+    lab["db3"].thaw()
+    until(lambda: "afterwards" in manager.report(report["run"]), PATIENCE, "the report brought up to date", 0.2)
+    after = manager.report(report["run"])
+    assert {one["verdict"] for one in after["afterwards"]} == {"met"}, after["text"]
+    assert "Afterwards" in after["text"]
+    until(lambda: "background" not in manager.status(), PATIENCE, "nothing left to be done", 0.2)
+    assert manager.status()["primary"] == report["new_primary"]
+
+
+def test_late_replica(lab):
+    manager = Manager.start(lab)
+    with Writer(lab) as writer:
+        report = left_behind(lab, manager, writer)
+        assert manager.wait_state("steady")["primary"] == report["new_primary"]
+        attached(lab, manager, report)
+    until(lambda: lab["db3"].status()["executed"] == lab[report["new_primary"]].position(), PATIENCE, "db3 level")
+    compare([lab[report["new_primary"]], lab["db3"]])
+
+
+def test_restart_meanwhile(lab):
+    """What is left to be done survives the daemon; another run ends it."""
+    manager = Manager.start(lab)
+    with Writer(lab) as writer:
+        report = left_behind(lab, manager, writer)
+        lab.kill_mhad()
+        lab.start_mhad()
+        manager.wait_state("steady")
+        assert manager.status()["background"]["run"] == report["run"]
+        attached(lab, manager, report)
