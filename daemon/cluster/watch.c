@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "json.h"
 #include "log.h"
 #include "sql.h"
 #include "text.h"
@@ -28,6 +29,7 @@ typedef enum Question {
         ASK_HEARTBEAT,
         ASK_BINLOG,
         ASK_SEMI_SYNC,
+        ASK_EVENTS,
         _ASK_MAX,
 } Question;
 
@@ -51,6 +53,7 @@ struct Watch {
         usec_t wanted_after; /* hurry: an attempt that began since then is news, whatever it brings */
         bool primary;
         bool ping_table_made;
+        bool events_asked; /* since it is the primary */
         bool write_hung;  /* the last ping: insert did; what else is answered proves nothing until one goes through */
         unsigned round;   /* counts, to ask slow things seldom */
         unsigned pending; /* bit mask of Question */
@@ -240,6 +243,8 @@ static char *statement_for(const Watch *watch, Question question)
                 return alloc_string(dialect->show_binlog);
         case ASK_SEMI_SYNC:
                 return alloc_string(dialect_semi_sync_status());
+        case ASK_EVENTS:
+                return alloc_string(dialect_events());
         case _ASK_MAX:
                 break;
         }
@@ -277,6 +282,10 @@ static void read_answer(Watch *watch, Question question, const Reply *reply)
                 break;
         case ASK_SEMI_SYNC:
                 r = observation_read_semi_sync(watch->view, reply, &failure);
+                break;
+        case ASK_EVENTS:
+                json_free(watch->view->events);
+                watch->view->events = observation_events(reply);
                 break;
         case _ASK_MAX:
                 break;
@@ -377,6 +386,11 @@ static unsigned questions(Watch *watch)
                 ask |= 1u << ASK_BINLOG;
         if (view->semi_sync_installed && (slow || (watch->primary && view->semi_sync_source_enabled)))
                 ask |= 1u << ASK_SEMI_SYNC;
+        /* A dead primary cannot be asked which of them ran. */
+        if (watch->primary && (slow || !watch->events_asked)) {
+                ask |= 1u << ASK_EVENTS;
+                watch->events_asked = true;
+        }
         if (watch->primary && watch->config->detection.ping == DETECTION_PING_INSERT)
                 ask |= watch->ping_table_made ? 1u << ASK_INSERT : 1u << ASK_PING_SCHEMA | 1u << ASK_PING_TABLE;
         return ask;
@@ -521,6 +535,8 @@ void watch_relax(Watch *watch)
 
 void watch_set_primary(Watch *watch, bool primary)
 {
+        if (primary && !watch->primary)
+                watch->events_asked = false;
         watch->primary = primary;
 }
 

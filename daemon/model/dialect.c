@@ -2,6 +2,7 @@
 #include "dialect.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "enum.h"
 
@@ -84,7 +85,7 @@ static const char *const mariadb_columns[_REPLICA_COLUMN_MAX] = {
         .start_replica = "START SLAVE", .stop_replica = "STOP SLAVE", .start_receiver = "START SLAVE IO_THREAD",       \
         .stop_receiver = "STOP SLAVE IO_THREAD", .start_applier = "START SLAVE SQL_THREAD",                            \
         .stop_applier = "STOP SLAVE SQL_THREAD", .reset_replica = "RESET SLAVE ALL",                                   \
-        .change_source = "CHANGE MASTER TO", .source_word = "MASTER"
+        .change_source = "CHANGE MASTER TO", .source_word = "MASTER", .rest_event = "DISABLE ON SLAVE"
 
 #define REPLICA_WORDS                                                                                                  \
         .columns = mysql_replica_columns, .show_replica = "SHOW REPLICA STATUS", .start_replica = "START REPLICA",     \
@@ -167,6 +168,7 @@ static const Dialect dialects[] = {
                 OLD_SEMI_SYNC,
                 .show_binlog = "SHOW MASTER STATUS",
                 .position_wait = "MASTER_POS_WAIT",
+                .rest_event = "DISABLE ON SLAVE",
                 .public_key = true,
                 .change_keeps_relay_logs = true,
         },
@@ -179,6 +181,7 @@ static const Dialect dialects[] = {
                 NEW_SEMI_SYNC,
                 .show_binlog = "SHOW MASTER STATUS",
                 .position_wait = "SOURCE_POS_WAIT",
+                .rest_event = "DISABLE ON SLAVE",
                 .public_key = true,
                 .change_keeps_relay_logs = true,
         },
@@ -191,6 +194,7 @@ static const Dialect dialects[] = {
                 NEW_SEMI_SYNC,
                 .show_binlog = "SHOW BINARY LOG STATUS",
                 .position_wait = "SOURCE_POS_WAIT",
+                .rest_event = "DISABLE ON REPLICA",
                 .public_key = true,
                 .change_keeps_relay_logs = true,
         },
@@ -334,6 +338,82 @@ void dialect_read_only(const Dialect *dialect, Script *script, bool on)
                 script_sql(script, "SET GLOBAL super_read_only = ON");
         else
                 script_sql(script, "SET GLOBAL read_only = %s", on ? "ON" : "OFF");
+}
+
+/* execute_at is told in the event's own time zone. */
+static const char events[] =
+        "SELECT @@GLOBAL.event_scheduler AS scheduler, one.may_see, e.event_schema AS `schema`, e.event_name AS name, "
+        "e.definer AS definer, e.character_set_client AS client, e.collation_connection AS collation, "
+        "e.status AS status, e.event_type = 'ONE TIME' AS once, "
+        "e.execute_at <= CONVERT_TZ(UTC_TIMESTAMP(), '+00:00', e.time_zone) AS due "
+        "FROM (SELECT COUNT(*) AS may_see FROM information_schema.user_privileges WHERE privilege_type = 'EVENT') AS "
+        "one LEFT JOIN information_schema.events AS e ON TRUE";
+
+const char *dialect_events(void)
+{
+        return events;
+}
+
+bool dialect_event_rests(const char *status)
+{
+        return text_equal(status, "SLAVESIDE_DISABLED") || text_equal(status, "REPLICA_SIDE_DISABLED");
+}
+
+static bool is_ascii(const char *text)
+{
+        for (; text && *text; text++)
+                if ((unsigned char) *text >= 0x80)
+                        return false;
+        return true;
+}
+
+bool dialect_event_is_plain(const EventSpec *spec)
+{
+        const char *texts[] = { spec->schema, spec->name, spec->definer };
+        for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
+                bool readable = is_ascii(texts[i]) || text_starts_with(spec->client, "utf8");
+                if (!texts[i] || !readable || strstr(texts[i], "${")) /* which scripts read as a placeholder */
+                        return false;
+        }
+        return spec->client && spec->collation;
+}
+
+static void add_name(Text *text, const char *name, size_t length)
+{
+        text_add(text, "`");
+        for (size_t i = 0; i < length; i++)
+                text_add_n(text, name[i] == '`' ? "``" : name + i, name[i] == '`' ? 2 : 1);
+        text_add(text, "`");
+}
+
+void dialect_event(const Dialect *dialect, Script *script, const EventSpec *spec, bool run)
+{
+        CLEANUP(text_done) Text text = { 0 };
+        const char *at = strrchr(spec->definer, '@');
+        size_t user = at ? (size_t) (at - spec->definer) : strlen(spec->definer);
+        CLEANUP(mem_free) char *client = text_quote_sql(spec->client);
+        CLEANUP(mem_free) char *collation = text_quote_sql(spec->collation);
+        /* It takes these from the session, and the definer unless it is named. */
+        script_try_sql(script, "SET SESSION character_set_client = %s, collation_connection = %s", client, collation);
+        text_add(&text, "ALTER DEFINER = ");
+        add_name(&text, spec->definer, user);
+        if (at) {
+                text_add(&text, "@");
+                add_name(&text, at + 1, strlen(at + 1));
+        }
+        text_add(&text, " EVENT ");
+        add_name(&text, spec->schema, strlen(spec->schema));
+        text_add(&text, ".");
+        add_name(&text, spec->name, strlen(spec->name));
+        text_addf(&text, " %s", run ? "ENABLE" : dialect->rest_event);
+        script_try_sql(script, "%s", text.data);
+}
+
+void dialect_unlogged(Script *script, bool on)
+{
+        script_sql(script, "SET SESSION sql_log_bin = %d", !on);
+        if (!on)
+                script_sql(script, "SET NAMES utf8mb4");
 }
 
 /* To these functions 0 means for ever. */

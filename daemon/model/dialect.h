@@ -85,6 +85,7 @@ typedef struct Dialect {
         const char *semi_sync_replica; /* the same of the replica's */
         const char *change_source;     /* "CHANGE MASTER TO" */
         const char *source_word;       /* prefix of its options: "MASTER" */
+        const char *rest_event;        /* what ALTER EVENT says of one that runs on another server */
 } Dialect;
 
 /* The dialect of a version, never NULL: an unknown newer version speaks as the newest known one, an older one as the
@@ -146,5 +147,25 @@ void dialect_read_only(const Dialect *dialect, Script *script, bool on);
  * does not run or the server gave up. */
 void dialect_wait_position(const Dialect *dialect, Script *script, const Position *position, usec_t timeout);
 void dialect_wait_gtid(const Dialect *dialect, Script *script, const char *gtid_set, usec_t timeout);
+
+/* All scheduled events that the account may see, and whether they are run at all: rows of scheduler, may_see (0: the account
+ * lacks the privilege), schema, name (NULL in the only row when there are none), definer, client, collation, status, once
+ * (1: a single time), due (1: which has come; NULL: not known). */
+const char *dialect_events(void);
+/* Whether a status says that it runs on another server. */
+bool dialect_event_rests(const char *status);
+
+typedef struct EventSpec {
+        const char *schema, *name;
+        const char *definer;            /* as dialect_events() gives it */
+        const char *client, *collation; /* the character set that its body is kept in */
+} EventSpec;
+
+/* Whether it can be altered without spoiling it: its name must be readable in the character set of its body. */
+bool dialect_event_is_plain(const EventSpec *spec);
+/* Makes it run here, or rest, with all else in it as it was; may fail. Between dialect_unlogged(true) and (false): it is this
+ * server's alone. */
+void dialect_event(const Dialect *dialect, Script *script, const EventSpec *spec, bool run);
+void dialect_unlogged(Script *script, bool on);
 /* Turns one role of semi-sync on or off; harmless where the plugin is not installed. */
 void dialect_semi_sync(const Dialect *dialect, Script *script, bool source, bool on);

@@ -228,6 +228,7 @@ void server_view_done(ServerView *view)
         channels_free(view->channels, view->n_channels);
         free(view->binlog_do_db);
         free(view->binlog_ignore_db);
+        json_free(view->events);
         *view = (ServerView){ 0 };
 }
 
@@ -652,6 +653,28 @@ int observation_read_semi_sync(ServerView *view, const Reply *reply, Failure *re
         return 0;
 }
 
+Json *observation_events(const Reply *reply)
+{
+        static const char *const texts[] = { "schema", "name", "definer", "client", "collation", "status" };
+        if (check_reply(reply, "scheduler", "its events", NULL) < 0 || reply->n_rows == 0)
+                return NULL;
+        Json *json = json_object();
+        Json *events = json_ensure_array(json, "events");
+        json_set_string(json, "event_scheduler", reply_get(reply, 0, "scheduler"));
+        json_set_bool(json, "events_hidden", text_equal(reply_get(reply, 0, "may_see"), "0"));
+        for (size_t i = 0; i < reply->n_rows; i++) {
+                if (!reply_get(reply, i, "name"))
+                        continue;
+                Json *event = json_object();
+                for (size_t k = 0; k < ARRAY_LENGTH(texts); k++)
+                        json_set_string(event, texts[k], reply_get(reply, i, texts[k]));
+                json_set_bool(event, "once", text_equal(reply_get(reply, i, "once"), "1"));
+                json_set_bool(event, "due", !text_equal(reply_get(reply, i, "due"), "0"));
+                json_append(events, event);
+        }
+        return json;
+}
+
 /* JSON. */
 
 static void set_position(Json *json, const char *name, const Position *position)
@@ -847,6 +870,8 @@ Json *server_view_to_json(const ServerView *view)
         for (size_t i = 0; i < view->n_channels; i++)
                 json_append(channels, channel_to_json(&view->channels[i]));
         json_set(json, "channels", channels);
+        if (view->events)
+                json_merge(json, view->events);
         return json;
 }
 

@@ -133,6 +133,10 @@ typedef struct ServerView {
         bool semi_sync_active;      /* as a primary */
         unsigned semi_sync_clients; /* replicas that acknowledge */
         unsigned semi_sync_waiting; /* sessions that wait for one */
+
+        /* Scheduled events: observation_events(); NULL: not read. In JSON its members stand beside the others, and they are
+         * not read back from it. */
+        Json *events;
 } ServerView;
 
 ServerView *server_view_new(void);
@@ -159,6 +163,9 @@ int observation_read_replica(ServerView *view, const Reply *reply, usec_t now, F
 int observation_read_heartbeat(ServerView *view, const Reply *reply, usec_t now, Failure *reterr);
 int observation_read_binlog(ServerView *view, const Reply *reply, Failure *reterr);
 int observation_read_semi_sync(ServerView *view, const Reply *reply, Failure *reterr);
+/* {"event_scheduler": "ON|OFF|DISABLED", "events_hidden": the account may not see them, "events": [{"schema", "name",
+ * "definer", "client", "collation", "status", "once", "due"}]}, which the caller frees; NULL when it is not the answer. */
+Json *observation_events(const Reply *reply);
 /* It answered, or an attempt failed. True when the evidence is another than before. When it is alive again, what it said
  * before (tick, replication, binary log) counts no more until it was read again. */
 bool observation_note_alive(ServerView *view, usec_t now);

@@ -60,10 +60,9 @@ void judge_replica_fit(const Facts *facts, const char *server, const Replies *re
 
 const char *check_is_client(void)
 {
-        return "id <> CONNECTION_ID() AND user NOT IN ('system user', 'event_scheduler') AND "
+        return "id <> CONNECTION_ID() AND user NOT IN ('system user', 'event_scheduler', 'unauthenticated user') AND "
                "user <> SUBSTRING_INDEX(USER(), '@', 1) AND "
-               "command NOT IN ('Binlog Dump', 'Binlog Dump GTID', 'Connect', 'Daemon', 'Slave_IO', 'Slave_SQL', "
-               "'Slave_worker')";
+               "command NOT IN ('Binlog Dump', 'Binlog Dump GTID', 'Daemon', 'Slave_IO', 'Slave_SQL', 'Slave_worker')";
 }
 
 enum { PRIMARY_STATEMENTS = _STATUS_MAX, PRIMARY_TRANSACTIONS };

@@ -1,5 +1,6 @@
 /* The runbook of a failover: the table, nothing else. */
 #include "virtual_address.h"
+#include "events.h"
 #include "failover.h"
 #include "fed.h"
 #include "fence.h"
@@ -81,6 +82,9 @@ static const Step steps[] = {
           .judge = judge_address_present, .act = act_address_add, .parallel_with_next = true },
         { "start-hook", "the start hook has sent the clients to the new primary", ON_DAEMON, NEED_EVERY, THEN_CONTINUE,
           .skip = skip_start_hook, .ask = ask_start_hook, .judge = judge_hook, .parallel_with_next = true },
+        { "start-events", "the events that ran on the old primary run on the new one", ON_CANDIDATE, NEED_EVERY,
+          THEN_CONTINUE, 10 * SEC, .ask = ask_events, .judge = judge_events_run, .act = act_events_run,
+          .parallel_with_next = true },
 
         /* The others: none waits for another. */
         { "repoint-replicas", "every other replica follows the new primary", ON_OTHERS, NEED_NONE, THEN_CONTINUE,

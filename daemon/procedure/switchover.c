@@ -4,6 +4,7 @@
 
 #include "block.h"
 #include "check.h"
+#include "events.h"
 #include "gather.h"
 #include "handover.h"
 #include "hooks.h"
@@ -24,6 +25,8 @@ static const Step steps[] = {
         { "check-primary", "the primary takes writes, and nothing long runs on it", ON_OLD_PRIMARY, NEED_EVERY,
           THEN_ABORT, 5 * SEC, .check = true, .ask = ask_primary_fit, .judge = judge_primary_fit,
           .parallel_with_next = true },
+        { "check-events", "which events run on the primary is on record", ON_OLD_PRIMARY, NEED_EVERY, THEN_ABORT,
+          5 * SEC, .check = true, .ask = ask_events, .judge = judge_events_known, .parallel_with_next = true },
         { "check-address", "the primary's host has the address", ON_OLD_PRIMARY, NEED_EVERY, THEN_ABORT, 5 * SEC,
           .check = true, .skip = address_skip, .ask = ask_address, .judge = judge_address_in_place },
         { "choose-candidate", "one replica is chosen, and why is on record", ON_DAEMON, NEED_EVERY, THEN_ABORT,
@@ -32,6 +35,9 @@ static const Step steps[] = {
           .check = true, .ask = ask_candidate_fit, .judge = judge_candidate_fit, .parallel_with_next = true },
         { "check-candidate-host", "the candidate's host can be given the address", ON_CANDIDATE, NEED_EVERY, THEN_ABORT,
           5 * SEC, .check = true, .skip = address_skip, .ask = ask_address, .judge = judge_address_elsewhere,
+          .parallel_with_next = true },
+        { "check-candidate-events", "the events of the primary can run on the candidate", ON_CANDIDATE, NEED_EVERY,
+          THEN_ABORT, 5 * SEC, .check = true, .ask = ask_events, .judge = judge_events_possible,
           .parallel_with_next = true },
         { "check-errant", "no replica has what the primary lacks", ON_OLD_PRIMARY, NEED_EVERY, THEN_ABORT, 5 * SEC,
           .check = true, .skip = skip_errant, .ask = ask_errant, .judge = judge_errant },
@@ -50,6 +56,8 @@ static const Step steps[] = {
           .ask = ask_sample, .judge = judge_sample },
         { "catch-up", "the candidate has applied that much", ON_CANDIDATE, NEED_EVERY, THEN_ABORT, .ask = ask_caught_up,
           .judge = judge_caught_up },
+        { "stop-events", "no event runs on the old primary", ON_OLD_PRIMARY, NEED_EVERY, THEN_ABORT, 10 * SEC,
+          .ask = ask_events, .judge = judge_events_rest, .act = act_events_rest },
         { "stop-hook", "the stop hook has taken the clients off the old primary", ON_DAEMON, NEED_EVERY, THEN_ABORT,
           .skip = skip_stop_hook, .ask = ask_stop_hook, .judge = judge_hook },
         { "sample-again", "where the primary is now is on record", ON_OLD_PRIMARY, NEED_EVERY, THEN_ABORT, 5 * SEC,
@@ -92,6 +100,8 @@ static const Step steps[] = {
           .skip = skip_start_hook, .ask = ask_start_hook, .judge = judge_hook },
         { "unlock", "no lock is held on the old primary", ON_OLD_PRIMARY, NEED_EVERY, THEN_CONTINUE, 10 * SEC,
           .skip = skip_unlock, .ask = ask_waiting, .judge = judge_unlocked, .act = act_unlock },
+        { "start-events", "the events that ran on the old primary run on the new one", ON_CANDIDATE, NEED_EVERY,
+          THEN_CONTINUE, 10 * SEC, .ask = ask_events, .judge = judge_events_run, .act = act_events_run },
         { "repoint-replicas", "every other replica follows the new primary", ON_OTHERS, NEED_NONE, THEN_CONTINUE,
           .ask = ask_follow_on, .judge = judge_follows_on, .act = act_follow_on },
         { "semi-sync", "the new primary waits for acknowledgements as the old one did", ON_CANDIDATE, NEED_EVERY,
@@ -103,6 +113,9 @@ static const Step steps[] = {
           .skip = skip_read_only, .ask = ask_read_only, .judge = judge_read_only, .act = act_read_only },
         { "verify-replication", "every other replica has what the new primary had when it was opened", ON_OTHERS,
           NEED_NONE, THEN_CONTINUE, .ask = ask_status, .judge = judge_level },
+        { "hand-scheduler", "the old primary's event scheduler is as the new one's was", ON_OLD_PRIMARY, NEED_NONE,
+          THEN_CONTINUE, 10 * SEC, .skip = skip_scheduler, .ask = ask_events, .judge = judge_scheduler,
+          .act = act_scheduler },
         { "verify-demoted", "the old primary has what the new one had when it was opened", ON_OLD_PRIMARY, NEED_NONE,
           THEN_CONTINUE, 60 * SEC, .skip = skip_demote, .ask = ask_status, .judge = judge_level },
         { "slow-down", "how often the new primary would tell its position is as it was", ON_CANDIDATE, NEED_EVERY,
@@ -123,6 +136,8 @@ static const Step undo[] = {
         { "keep-address", "the old primary's host has the address, and the network knows it", ON_OLD_PRIMARY,
           NEED_EVERY, THEN_CONTINUE, 10 * SEC, .skip = skip_undo_address, .act_first = true, .act_shows = true,
           .ask = ask_address, .judge = judge_address_present, .act = act_address_keep },
+        { "restart-events", "the events of the old primary run as before", ON_OLD_PRIMARY, NEED_EVERY, THEN_CONTINUE,
+          10 * SEC, .skip = skip_undo, .ask = ask_events, .judge = judge_events_back, .act = act_events_back },
         { "slow-down-again", "how often the candidate tells its position is as it was", ON_CANDIDATE, NEED_EVERY,
           THEN_CONTINUE, 5 * SEC, .skip = skip_pace_back, .ask = ask_pace, .judge = judge_pace_back,
           .act = act_pace_back },

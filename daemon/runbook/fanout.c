@@ -157,6 +157,15 @@ static bool target_is_shown(Target *target, const Replies *replies)
         return true;
 }
 
+/* Of a script that ended well, what was allowed to fail: when the goal is not reached, that may be why. */
+static const char *what_failed(const Replies *replies)
+{
+        const Failure *failure = &replies->failure;
+        for (size_t i = 0; failure->kind == FAILURE_NONE && i < replies->n_items; i++)
+                failure = &replies->items[i].failure;
+        return failure->kind == FAILURE_NONE ? NULL : failure->text;
+}
+
 static void on_acted(Replies *replies, void *userdata)
 {
         Target *target = userdata;
@@ -168,9 +177,9 @@ static void on_acted(Replies *replies, void *userdata)
                 return;
         }
         const Failure *failure = &replies->failure;
+        free(target->act_failure);
+        target->act_failure = alloc_string(what_failed(replies));
         if (failure->kind != FAILURE_NONE) {
-                free(target->act_failure);
-                target->act_failure = alloc_string(failure->text);
                 /* Unless the server itself refused it, it may still be at work. */
                 bool refused = failure->kind == FAILURE_SQL && (failure->code < 2000 || failure->code > 2999);
                 if (target->sql && !refused && failure->kind != FAILURE_EXIT)

@@ -211,6 +211,23 @@ static void answer_identity(Database *database, Reply *reply)
                         reply_add_row(reply, rows[i]);
 }
 
+static void answer_events(const Database *database, Reply *reply)
+{
+        static const char *const names[] = { "scheduler", "may_see", "schema",    "name",  "definer",
+                                             "client",    "once",    "collation", "status" };
+        bool mysql9 = strstr(database->dialect->rest_event, "REPLICA") != NULL;
+        const char *status = database->event == EVENT_RUNS ? "ENABLED"
+                             : mysql9                      ? "REPLICA_SIDE_DISABLED"
+                                                           : "SLAVESIDE_DISABLED";
+        const char *scheduler = database->scheduler_off ? "OFF" : "ON";
+        if (database->event == EVENT_NONE)
+                answer(reply, 3, names, (const char *const[]){ scheduler, "1", NULL });
+        else
+                answer(reply, 9, names,
+                       (const char *const[]){ scheduler, "1", "app", "tick", "app@%", "utf8mb4", "0",
+                                              "utf8mb4_general_ci", status });
+}
+
 /* Changes */
 
 static void refuse(Reply *reply, int code, const char *text)
@@ -230,9 +247,29 @@ static void note_writable(Database *opened)
         }
 }
 
+static void alter_event(Database *database, const char *text, Reply *reply)
+{
+        bool run = strstr(text, "ENABLE") != NULL;
+        if (database->super_read_only || database->locked) {
+                refuse(reply, 1290, "the server is read-only or locked");
+                return;
+        }
+        database->event = run ? EVENT_RUNS : EVENT_RESTS;
+        for (size_t i = 0; run && i < database->sim->n_servers; i++) {
+                const Database *other = database_of(&database->sim->servers[i]);
+                if (other != database && !other->server->dead && other->event == EVENT_RUNS)
+                        snprintf(database->sim->violation, sizeof database->sim->violation,
+                                 "the event runs on %s and %s at once", other->server->name, database->server->name);
+        }
+}
+
 static void set_global(Database *database, const char *text)
 {
         bool on = strstr(text, "= ON") != NULL;
+        if (strstr(text, "event_scheduler")) {
+                database->scheduler_off = !on;
+                return;
+        }
         if (strstr(text, "semi_sync") || strstr(text, "gtid_slave_pos"))
                 return;
         bool super = strstr(text, "super_read_only") != NULL;
@@ -390,6 +427,8 @@ static void execute_sql(Database *database, const char *text, Reply *reply)
                 answer_identity(database, reply);
         else if (strstr(text, "_WAIT('") || strstr(text, "_SET('") || strstr(text, "_GTIDS('"))
                 answer_wait(database, text, reply);
+        else if (strcmp(text, dialect_events()) == 0)
+                answer_events(database, reply);
         else if (text_starts_with(text, "SELECT @mhad"))
                 execute_in_session(database, text, reply);
         else if (strstr(text, "information_schema") || strstr(text, "checkpoint_period") ||
@@ -403,6 +442,10 @@ static void execute_sql(Database *database, const char *text, Reply *reply)
                 execute_in_session(database, text, reply);
         else if (text_starts_with(text, "SET GLOBAL"))
                 set_global(database, text);
+        else if (text_starts_with(text, "ALTER DEFINER = `app`@`%` EVENT `app`.`tick` "))
+                alter_event(database, text, reply);
+        else if (text_starts_with(text, "SET SESSION") || text_starts_with(text, "SET NAMES"))
+                reply->affected_rows = 0;
         else if (text_starts_with(text, dialect->change_source))
                 change_source(database, text, reply);
         else if (strcmp(text, dialect->reset_replica) == 0)

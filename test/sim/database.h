@@ -7,6 +7,8 @@
 #include "observation.h"
 #include "sim.h"
 
+typedef enum EventState { EVENT_NONE, EVENT_RESTS, EVENT_RUNS } EventState;
+
 typedef struct Database {
         Sim *sim;
         SimServer *server;
@@ -36,9 +38,13 @@ typedef struct Database {
         bool no_address; /* its host cannot be given one */
         bool marked;     /* its host was told that the run was taken back */
         bool rewritten;  /* clients wrote to it before it had everything */
+        /* Its only scheduled event. */
+        EventState event;
+        bool scheduler_off;
 } Database;
 
-/* All before the first statement. Two servers that can be written to at once are the world's violation. */
+/* All before the first statement. Two servers that can be written to at once are the world's violation, and two on which
+ * the event runs. */
 Database *database_add(Sim *sim, const char *name, const char *version, bool gtid);
 Database *database_of(const SimServer *server);
 void database_follow(Database *replica, Database *source, uint64_t received, uint64_t applied);

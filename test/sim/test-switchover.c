@@ -62,6 +62,8 @@ static void build_world(Sim *sim)
                 Database *database = database_add(sim, name, flavour->version, flavour->gtid);
                 database->written = true;
                 database->privileged = trouble == TROUBLE_PRIVILEGED;
+                database->event = i == 0 ? EVENT_RUNS : EVENT_RESTS;
+                database->scheduler_off = i == 1;
         }
         Database *primary = database_of(&sim->servers[0]);
         primary->read_only = false;
@@ -176,6 +178,11 @@ static void check_role(Trial *trial, const Database *primary)
                         trial_violate(trial, "%s is read-only: %d", name, database->read_only);
                 if (database->locked)
                         trial_violate(trial, "%s is locked", name);
+                if (database->event != (database == primary ? EVENT_RUNS : EVENT_RESTS))
+                        trial_violate(trial, "%s: the event %s", name,
+                                      database->event == EVENT_RUNS ? "runs" : "does not run");
+                if (database == primary && database->scheduler_off)
+                        trial_violate(trial, "%s: its event scheduler is off", name);
                 if (database->holed || database->applier_errno || database->rewritten)
                         trial_violate(trial, "%s is spoilt: hole %d, error %d, written to %d", name, database->holed,
                                       database->applier_errno, database->rewritten);
@@ -300,7 +307,7 @@ static void test_procedure_is_well_formed(void **state)
 /* The same eyes must see what a table without one of its steps does. */
 static void test_table_without(Trouble how, const char *name)
 {
-        Step steps[50];
+        Step steps[60];
         Procedure without = switchover;
         Tally tally = { .quiet = true };
         without.steps = steps;
@@ -328,6 +335,8 @@ static void test_tables_with_a_hole(void **state)
         test_table_without(TROUBLE_NONE, "unlock");
         test_table_without(TROUBLE_NONE, "repoint-replicas");
         test_table_without(TROUBLE_NONE, "demote");
+        test_table_without(TROUBLE_NONE, "stop-events");
+        test_table_without(TROUBLE_NONE, "start-events");
         test_table_without(TROUBLE_LOCK_LOST, "still-blocked");
 }
 

@@ -10,6 +10,7 @@
 
 #include "block.h"
 #include "check.h"
+#include "events.h"
 #include "handover.h"
 #include "status.h"
 #include "switchover.h"
@@ -325,6 +326,94 @@ static void test_demote(void **state)
         assert_true(skip_demote(&facts));
 }
 
+#define EVENT(name, status, once, due)                                                                                 \
+        "scheduler=ON|may_see=1|schema=app|name=" name                                                                 \
+        "|definer=o`x@10.%|client=latin1|collation=latin1_german2_ci|status=" status "|once=" once "|due=" due
+#define NO_EVENT(scheduler) "scheduler=" scheduler "|may_see=1|name=NULL"
+
+static void take(Facts *facts, step_judge_fn fn, const char *server, Replies *replies)
+{
+        Judgement judgement = { 0 };
+        fn(facts, server, replies, &judgement);
+        assert_int_equal(judgement.verdict, VERDICT_MET);
+        facts_learn(facts, server, judgement.learned);
+        json_free(judgement.learned);
+        replies_free(replies);
+}
+
+static void test_events(void **state)
+{
+        CLEANUP(facts_done) Facts facts = fixture(MARIADB, "position");
+        take(&facts, judge_events_known, "db1", REPLIES(EVENT("tick", "ENABLED", "0", "NULL")));
+        take(&facts, judge_events_possible, "db2", REPLIES(NO_EVENT("OFF")));
+        expect(&facts, judge_events_possible, "db2", REPLIES(NO_EVENT("DISABLED")), VERDICT_HOPELESS, "DISABLED");
+        expect(&facts, judge_events_rest, "db1", REPLIES(EVENT("tick", "ENABLED", "0", "NULL")), VERDICT_UNMET,
+               "app.tick");
+        expect_act(&facts, act_events_rest, "db1", REPLIES(EVENT("tick", "ENABLED", "0", "NULL")),
+                   "ALTER DEFINER = `o``x`@`10.%` EVENT `app`.`tick` DISABLE ON SLAVE", NULL);
+        expect_act(&facts, act_events_rest, "db1", REPLIES(EVENT("tick", "ENABLED", "0", "NULL")),
+                   "SET SESSION character_set_client = 'latin1', collation_connection = 'latin1_german2_ci'", NULL);
+        expect_act(&facts, act_events_rest, "db1", REPLIES(EVENT("tick", "DISABLED", "0", "NULL")), NULL, NULL);
+        /* A name that is not readable in the body's character set, or that would be a placeholder. */
+        expect_act(&facts, act_events_rest, "db1", REPLIES(EVENT("t\303\244t", "ENABLED", "0", "NULL")), "sql_log_bin",
+                   "ALTER");
+        expect_act(&facts, act_events_rest, "db1", REPLIES(EVENT("${replication_password}", "ENABLED", "0", "NULL")),
+                   "sql_log_bin", "ALTER");
+        expect(&facts, judge_events_back, "db1", REPLIES(EVENT("tick", "SLAVESIDE_DISABLED", "0", "NULL")),
+               VERDICT_UNMET, "app.tick");
+        expect_act(&facts, act_events_back, "db1", REPLIES(EVENT("tick", "SLAVESIDE_DISABLED", "0", "NULL")),
+                   "`tick` ENABLE", NULL);
+        take(&facts, judge_events_rest, "db1", REPLIES(EVENT("tick", "SLAVESIDE_DISABLED", "0", "NULL")));
+
+        expect(&facts, judge_events_run, "db2", REPLIES(EVENT("tick", "SLAVESIDE_DISABLED", "0", "NULL")),
+               VERDICT_UNMET, "app.tick");
+        expect_act(&facts, act_events_run, "db2", REPLIES(EVENT("tick", "SLAVESIDE_DISABLED", "0", "NULL")),
+                   "`tick` ENABLE", NULL);
+        expect_act(&facts, act_events_run, "db2", REPLIES(EVENT("other", "SLAVESIDE_DISABLED", "0", "NULL")), NULL,
+                   NULL);
+        expect(&facts, judge_events_run, "db2", REPLIES(NO_EVENT("ON")), VERDICT_HOPELESS, "does not have");
+        expect(&facts, judge_events_run, "db2", REPLIES(NO_EVENT("OFF")), VERDICT_UNMET, "scheduler is OFF");
+        expect_act(&facts, act_events_run, "db2", REPLIES(NO_EVENT("OFF")), "event_scheduler = ON", NULL);
+        expect(&facts, judge_events_run, "db2", REPLIES(EVENT("tick", "ENABLED", "0", "NULL")), VERDICT_MET, "1 event");
+        assert_false(skip_scheduler(&facts));
+        expect_act(&facts, act_scheduler, "db1", REPLIES(NO_EVENT("ON")), "event_scheduler = OFF", NULL);
+        expect(&facts, judge_scheduler, "db1", REPLIES(NO_EVENT("OFF")), VERDICT_MET, "OFF");
+}
+
+static void test_events_that_rested(void **state)
+{
+        CLEANUP(facts_done) Facts facts = fixture(MYSQL84, "mysql_gtid");
+        take(&facts, judge_events_known, "db1", REPLIES(EVENT("tick", "REPLICA_SIDE_DISABLED", "0", "NULL")));
+        take(&facts, judge_events_rest, "db1", REPLIES(EVENT("tick", "REPLICA_SIDE_DISABLED", "0", "NULL")));
+        expect(&facts, judge_events_back, "db1", REPLIES(EVENT("tick", "REPLICA_SIDE_DISABLED", "0", "NULL")),
+               VERDICT_MET, "as they were");
+        expect_act(&facts, act_events_run, "db2", REPLIES(EVENT("tick", "REPLICA_SIDE_DISABLED", "0", "NULL")), NULL,
+                   NULL);
+        expect_act(&facts, act_events_rest, "db1", REPLIES(EVENT("tick", "ENABLED", "0", "NULL")), "DISABLE ON REPLICA",
+                   NULL);
+}
+
+/* After a failover only what the daemon has seen of the dead primary is known. */
+static void test_events_of_the_dead(void **state)
+{
+        CLEANUP(facts_done) Facts facts = fixture(MARIADB, "position");
+        step_judge_fn fn = judge_events_run;
+        const char *resting = EVENT("tick", "SLAVESIDE_DISABLED", "0", "NULL");
+        expect(&facts, fn, "db2", REPLIES(resting), VERDICT_HOPELESS, "left disabled: app.tick");
+        expect_act(&facts, act_events_run, "db2", REPLIES(resting), NULL, NULL);
+        expect(&facts, fn, "db2", REPLIES(NO_EVENT("OFF")), VERDICT_MET, "0 events");
+        learn(&facts, "db1",
+              "{\"event_scheduler\":\"ON\",\"events\":[{\"schema\":\"app\",\"name\":\"tick\",\"status\":\"ENABLED\"},"
+              "{\"schema\":\"app\",\"name\":\"off\",\"status\":\"DISABLED\"}]}");
+        expect_act(&facts, act_events_run, "db2", REPLIES(resting), "`tick` ENABLE", NULL);
+        expect_act(&facts, act_events_run, "db2", REPLIES(EVENT("off", "SLAVESIDE_DISABLED", "0", "NULL")), NULL, NULL);
+        const char *past = EVENT("tick", "SLAVESIDE_DISABLED", "1", "1");
+        expect_act(&facts, act_events_run, "db2", REPLIES(past), NULL, NULL);
+        expect(&facts, fn, "db2", REPLIES(past), VERDICT_HOPELESS, "left disabled: app.tick");
+        expect_act(&facts, act_events_run, "db2", REPLIES(EVENT("tick", "SLAVESIDE_DISABLED", "1", "0")),
+                   "`tick` ENABLE", NULL);
+}
+
 static void test_everybody(void **state)
 {
         CLEANUP(facts_done) Facts facts = fixture(MARIADB, "position");
@@ -353,6 +442,9 @@ int main(void)
                 cmocka_unit_test(test_premove),
                 cmocka_unit_test(test_follow_on),
                 cmocka_unit_test(test_demote),
+                cmocka_unit_test(test_events),
+                cmocka_unit_test(test_events_that_rested),
+                cmocka_unit_test(test_events_of_the_dead),
                 cmocka_unit_test(test_everybody),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

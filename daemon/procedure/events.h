@@ -1,0 +1,21 @@
+/* Scheduled events follow the role: those that ran on the old primary run on the new one, and nowhere else. */
+#pragma once
+
+#include "step.h"
+
+/* Checks of a switchover: which there are is put on record, on both sides. */
+void ask_events(const Facts *facts, const char *server, Script *script);
+void judge_events_known(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
+void judge_events_possible(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
+/* Ahead of the block, and its undoing. */
+void judge_events_rest(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
+void act_events_rest(const Facts *facts, const char *server, const Replies *seen, Script *script);
+void judge_events_back(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
+void act_events_back(const Facts *facts, const char *server, const Replies *seen, Script *script);
+/* The new primary, after a failover too: then what the daemon saw on the old one while it lived is what counts. */
+void judge_events_run(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
+void act_events_run(const Facts *facts, const char *server, const Replies *seen, Script *script);
+/* The old primary's scheduler becomes what the new one's was. */
+bool skip_scheduler(const Facts *facts);
+void judge_scheduler(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
+void act_scheduler(const Facts *facts, const char *server, const Replies *seen, Script *script);

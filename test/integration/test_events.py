@@ -1,0 +1,107 @@
+"""Scheduled events run on the primary and nowhere else, whoever it is."""
+
+import time
+
+import pytest
+from labkit import Writer
+from labkit.process import until
+from manager import PATIENCE, Manager
+from test_switchover import hook, start, switch, undone, well
+
+EVERY = "ON SCHEDULE EVERY 1 SECOND"
+LIST = """SELECT event_name AS name, definer AS definer, status AS status, sql_mode AS sql_mode, time_zone AS time_zone,
+    character_set_client AS client, collation_connection AS collation, event_definition AS body
+    FROM information_schema.events ORDER BY 1"""
+
+
+def make(lab):
+    """A few on the primary, one of them of an account with all rights, one switched off, one with a character set of its
+    own; only the primary's scheduler is on."""
+    db1 = lab["db1"]
+    for server in lab.servers:
+        server.sql(f"SET GLOBAL event_scheduler = {'ON' if server is db1 else 'OFF'}")
+    db1.sql("CREATE TABLE app.ticks (id BIGINT AUTO_INCREMENT PRIMARY KEY, server INT, event VARCHAR(20), word VARCHAR(20))",
+            f"CREATE DEFINER = 'app'@'%' EVENT app.tick {EVERY} DO "
+            "INSERT INTO app.ticks (server, event) VALUES (@@server_id, 'tick')",
+            f"CREATE EVENT app.`super``tick` {EVERY} DO INSERT INTO app.ticks (server, event) VALUES (@@server_id, 'super')",
+            f"CREATE EVENT app.off {EVERY} DISABLE DO INSERT INTO app.ticks (server, event) VALUES (@@server_id, 'off')",
+            "SET character_set_client = latin1, collation_connection = latin1_german2_ci, sql_mode = 'ANSI_QUOTES', "
+            "time_zone = '+03:00'",
+            f"CREATE DEFINER = 'app'@'%' EVENT app.latin {EVERY} DO "
+            "INSERT INTO app.ticks (server, event, word) VALUES (@@server_id, 'latin', 'wort')")
+    until(lambda: ran(lab["db2"], 1) == {"tick", "super", "latin"}, PATIENCE, "the events run and are replicated")
+
+
+def ran(where, by, since=0):
+    return {row["event"] for row in where.sql(f"SELECT event FROM app.ticks WHERE server = {by} AND id > {since}")}
+
+
+def last(where):
+    return where.value("SELECT COALESCE(MAX(id), 0) FROM app.ticks")
+
+
+def enabled(server):
+    return {row["name"] for row in server.sql(LIST) if row["status"] == "ENABLED"}
+
+
+def check(lab, primary, before):
+    """All that ran runs there and only there, and is what it was."""
+    number = int(primary.removeprefix("db"))
+    server = lab[primary]
+    since = last(server)
+    until(lambda: ran(server, number, since) == {"tick", "super", "latin"}, PATIENCE, f"the events run on {primary}")
+    assert {row["server"] for row in server.sql(f"SELECT server FROM app.ticks WHERE id > {since}")} == {number}
+    for other in lab.servers:
+        if other.running():
+            assert enabled(other) == ({"tick", "super`tick", "latin"} if other is server else set()), other.name
+            after = {row["name"]: {**row, "status": None} for row in other.sql(LIST)}
+            assert after == {row["name"]: {**row, "status": None} for row in before}, other.name
+
+
+def test_switched(lab):
+    make(lab)
+    before = lab["db1"].sql(LIST)
+    manager = start(lab)
+    with Writer(lab) as writer:
+        for there in ("db2", "db1"):
+            switch(manager, "--to", there)
+            check(lab, there, before)
+            assert [server.value("SELECT @@global.event_scheduler") for server in lab.servers] == [
+                "ON" if server.name == there else "OFF" for server in lab.servers]
+            manager.wait_health("ok")
+        well(manager, "db1", [writer])
+
+
+def test_undone(lab):
+    make(lab)
+    before = lab["db1"].sql(LIST)
+    manager = start(lab, hooks={"stop": [hook(lab, "exit 1\n")]})
+    switch(manager, "--to", "db2", status=1)
+    undone(manager)
+    check(lab, "db1", before)
+    assert [server.value("SELECT @@global.event_scheduler") for server in lab.servers] == ["ON", "OFF", "OFF"]
+
+
+@pytest.mark.flavours("mariadb", "mysql9")
+@pytest.mark.modes("gtid")
+def test_long_event(lab):
+    """One that is at work is a client like any other: the check refuses, and one that came later is ended."""
+    make(lab)
+    manager = Manager.start(lab, switchover={"running_updates_limit": "1s"})
+    lab["db1"].sql(f"CREATE EVENT app.slow {EVERY.replace('1', '40')} DO UPDATE app.ticks SET word = 'x' WHERE SLEEP(1) = 1")
+    time.sleep(3)
+    done = switch(manager, "--to", "db2", status=1)
+    assert "longer than switchover.running_updates_limit" in done.stdout, done.stdout
+
+
+@pytest.mark.flavours("mariadb", "mysql56", "mysql9")
+@pytest.mark.modes("position")
+def test_failed_over(lab):
+    make(lab)
+    before = lab["db1"].sql(LIST)
+    manager = Manager.start(lab)
+    time.sleep(3)  # a moment in which mhad looks at what runs on the primary
+    lab["db1"].kill()
+    report = manager.wait_run("completed")
+    check(lab, report["new_primary"], before)
+    assert lab[report["new_primary"]].value("SELECT @@global.event_scheduler") == "ON"
