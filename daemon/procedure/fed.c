@@ -239,10 +239,136 @@ void act_rescue(const Facts *facts, const char *server, const Replies *seen, Scr
                 script_sql(script, "%s", dialect->start_replica);
 }
 
-void fed_end(const Facts *facts, const char *server, Script *script)
+/* Any replica. */
+
+void fed_ask(const Facts *facts, const char *server, Script *script)
 {
-        if (!json_has(facts_server(facts, server), "former"))
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
+        Json *input = json_object();
+        tail_question(facts, server, view, json_ensure_array(input, "questions"));
+        script_rescue(script, "look", input);
+        script->items[script->n_items - 1].may_fail = true;
+}
+
+bool fed_follows(const char *server, const ServerView *view, const Reply *reply)
+{
+        CLEANUP(json_free) Json *looked = NULL;
+        const ReplicaChannel *channel = server_view_channel(view);
+        const Json *feed = feed_in(reply, server, &looked);
+        return feed && channel && follows_feed(feed, channel);
+}
+
+static FedStage stage_as(FedStage stage, char **ret_why, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static FedStage stage_as(FedStage stage, char **ret_why, const char *format, ...)
+{
+        va_list arguments;
+        va_start(arguments, format);
+        *ret_why = text_vformat(format, arguments);
+        va_end(arguments);
+        return stage;
+}
+
+/* Pointed at its feed. */
+static FedStage stage_fed(const ReplicaChannel *channel, const Json *feed, char **ret_why)
+{
+        CLEANUP(mem_free) char *applied = position_format(&channel->applied);
+        if (channel->applier_errno && !channel->applier_running)
+                return stage_as(FED_HOPELESS, ret_why, "its applier stopped with error %d: %s", channel->applier_errno,
+                                channel->applier_error ? channel->applier_error : "");
+        if (channel->receiver == RECEIVER_STOPPED && channel->receiver_errno &&
+            !evidence_errno_is_lost(channel->receiver_errno))
+                return stage_as(FED_HOPELESS, ret_why, "it does not take what it is fed: error %d: %s",
+                                channel->receiver_errno, channel->receiver_error ? channel->receiver_error : "");
+        return stage_as(channel->receiver == RECEIVER_STOPPED || !channel->applier_running ? FED_STOPPED : FED_GOING,
+                        ret_why, "it is fed what it lacks, and has applied up to %s of %s", applied,
+                        json_get_string(feed, "end"));
+}
+
+/* Whether it is all saved. */
+static FedStage stage_unsaved(const Facts *facts, const ReplicaChannel *channel, const Json *looked, const Json *answer,
+                              char **ret_why)
+{
+        const char *old = facts_string(facts, "old_primary");
+        const Json *source = json_get(json_get(looked, "sources"), old);
+        const char *state = json_get_string(source, "state"), *failure = json_get_string(source, "failure");
+        const char *hole = json_string(json_at(json_get(answer, "holes"), 0));
+        uint64_t wanted = tail_bytes(facts, &channel->applied);
+        if (text_equal(state, "copying") || text_equal(state, "indexing") || (state && !answer))
+                return stage_as(FED_WAITING, ret_why, "what it lacks is being copied: %" PRId64 " of %" PRId64 " bytes",
+                                json_get_int(source, "bytes", 0), json_get_int(source, "total", 0));
+        if (text_equal(state, "failed"))
+                return stage_as(FED_HOPELESS, ret_why, "what it lacks could not be copied: %s",
+                                failure ? failure : "?");
+        if (wanted > 0 && (uint64_t) json_get_int(source, "total", 0) < wanted)
+                return stage_as(FED_UNSAVED, ret_why, "what it lacks is to be copied: %" PRIu64 " bytes", wanted);
+        return stage_as(FED_HOPELESS, ret_why, "what it lacks is not saved%s%s", hole ? ": " : "", hole ? hole : "");
+}
+
+FedStage fed_stage(const Facts *facts, const char *server, const ServerView *view, const Reply *reply, const char *end,
+                   char **ret_why)
+{
+        CLEANUP(json_free) Json *looked = NULL;
+        const ReplicaChannel *channel = server_view_channel(view);
+        const Json *feed = feed_in(reply, server, &looked);
+        const Json *answer = json_get(json_get(looked, "answers"), server);
+        const char *failure = json_get_string(feed, "failure");
+        Position wanted = { 0 }, saved = { 0 };
+        if (!looked || !channel || position_parse(end, &wanted, NULL) < 0)
+                return stage_as(FED_HOPELESS, ret_why, "nothing can be fed to it%s%s", looked ? "" : ": ",
+                                looked ? "" : reply->failure.text);
+        if (feed && text_equal(state_of(feed), "failed"))
+                return stage_as(FED_HOPELESS, ret_why, "it cannot be fed: %s", failure ? failure : "?");
+        if (feed && follows_feed(feed, channel))
+                return stage_fed(channel, feed, ret_why);
+        if (feed && json_get_int(feed, "port", 0) == 0)
+                return stage_as(FED_WAITING, ret_why, "the way to it is being opened%s%s", failure ? ": " : "",
+                                failure ? failure : "");
+        if (feed)
+                return stage_as(FED_UNPOINTED, ret_why, "a feed waits for it");
+        (void) position_parse(json_get_string(answer, "end"), &saved, NULL);
+        if (json_get_bool(answer, "complete", false) && position_comparable(&saved, &wanted) &&
+            position_compare(&saved, &wanted) >= 0)
+                return stage_as(FED_UNORDERED, ret_why, "what it lacks is saved");
+        return stage_unsaved(facts, channel, looked, answer, ret_why);
+}
+
+void fed_act(const Facts *facts, const char *server, const ServerView *view, const Reply *reply, const char *end,
+             Script *script)
+{
+        CLEANUP(json_free) Json *looked = NULL;
+        CLEANUP(mem_free) char *why = NULL;
+        const ReplicaChannel *channel = server_view_channel(view);
+        const Json *feed = feed_in(reply, server, &looked);
+        switch (fed_stage(facts, server, view, reply, end, &why)) {
+        case FED_UNSAVED: {
+                Json *order = tail_order(facts, &channel->applied, 0);
+                if (order)
+                        script_rescue(script, "collect", order);
                 return;
+        }
+        case FED_UNORDERED:
+                order_feed(facts, server, view, end, script);
+                return;
+        case FED_UNPOINTED:
+                change_to_feed(facts, server, view, feed, script);
+                return;
+        case FED_STOPPED:
+                script_sql(script, "%s", server_view_dialect(view)->start_replica);
+                return;
+        case FED_HOPELESS:
+        case FED_WAITING:
+        case FED_GOING:
+                return;
+        }
+}
+
+bool fed_was(const Facts *facts, const char *server)
+{
+        return json_has(facts_server(facts, server), "former");
+}
+
+void fed_end(const char *server, Script *script)
+{
         Json *input = json_object();
         json_set_string(input, "server", server);
         script_rescue(script, "unfeed", input);

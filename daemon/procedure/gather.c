@@ -345,7 +345,8 @@ void act_restore_receiver(const Facts *facts, const char *server, const Replies 
                 const ReplicaChannel *at = is ? is : was;
                 if (at)
                         source_change(facts, server, view, old, status_is_gtid(facts) ? NULL : &at->applied, script);
-                fed_end(facts, server, script);
+                if (fed_was(facts, server))
+                        fed_end(server, script);
                 return;
         }
         if (is->receiver == RECEIVER_STOPPED)

@@ -30,7 +30,8 @@ void act_detach(const Facts *facts, const char *server, const Replies *seen, Scr
         const Dialect *dialect = server_view_dialect(view);
         script_sql(script, "%s", dialect->stop_replica);
         script_sql(script, "%s", dialect->reset_replica);
-        fed_end(facts, server, script);
+        if (fed_was(facts, server))
+                fed_end(server, script);
 }
 
 void ask_read_only(const Facts *facts, const char *server, Script *script)

@@ -5,14 +5,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fed.h"
 #include "promote.h"
 #include "source.h"
 #include "status.h"
+#include "tail.h"
 #include "text.h"
 
 typedef enum Stage {
         STAGE_BROKEN,   /* cannot be attached; why says so */
         STAGE_APPLYING, /* by position: not yet at the end of what it received */
+        STAGE_FED,      /* by position: it is given what it lacks out of the saved logs */
         STAGE_READY,    /* can be attached now */
         STAGE_STARTING, /* attached, its threads are not both running yet */
         STAGE_FOLLOWS,
@@ -29,6 +32,9 @@ typedef struct Progress {
                 snprintf(progress.why, sizeof progress.why, __VA_ARGS__);                                              \
                 progress;                                                                                              \
         })
+
+/* Replies: the replication status, a pause, ask_status()'s, and, of who can be fed, what the saved logs say. */
+enum { AFTER_PAUSE = 2, LOOK = AFTER_PAUSE + _STATUS_MAX };
 
 static Progress progress_attached(const ReplicaChannel *channel, const char *candidate)
 {
@@ -73,13 +79,38 @@ static bool stands_still(const ReplicaChannel *channel)
                strstr(channel->applier_text, "has read all relay log");
 }
 
-static Progress progress_position(const Facts *facts, const ReplicaChannel *channel, const ReplicaChannel *before)
+/* Where the candidate stood when it was detached, in the old primary's log: where the others by position have to come. */
+static const char *end_of(const Facts *facts)
 {
-        const char *candidate = facts_string(facts, "candidate");
-        const char *end = facts_server_string(facts, candidate, "drained_at");
+        const char *end = facts_server_string(facts, facts_string(facts, "candidate"), "drained_at");
+        return end ? end : "";
+}
+
+/* Whether a replica may be fed at all: where it stands must be known from when it was frozen, for it is that from which the
+ * saved logs must have no hole. */
+static bool can_be_fed(const Facts *facts, const char *server)
+{
+        return rescue_is_on(facts) && !status_is_gtid(facts) && facts_server_bool(facts, server, "frozen", false);
+}
+
+static Progress progress_fed(const Facts *facts, const char *server, const ServerView *view, const Reply *look)
+{
+        CLEANUP(mem_free) char *why = NULL;
+        FedStage stage = fed_stage(facts, server, view, look, end_of(facts), &why);
+        return PROGRESS(stage == FED_HOPELESS ? STAGE_BROKEN : STAGE_FED, "%s", why);
+}
+
+static Progress progress_position(const Facts *facts, const char *server, const ServerView *view,
+                                  const ReplicaChannel *before, const Reply *look)
+{
+        const char *candidate = facts_string(facts, "candidate"), *end = end_of(facts);
+        const ReplicaChannel *channel = server_view_channel(view);
         CLEANUP(mem_free) char *applied = position_format(&channel->applied);
+        Position wanted = { 0 };
         if (text_equal(applied, end))
                 return PROGRESS(STAGE_READY, "it has applied everything that %s has", candidate);
+        if (can_be_fed(facts, server) && fed_follows(server, view, look))
+                return progress_fed(facts, server, view, look);
         bool level = position_equal(&channel->applied, &channel->received);
         bool unfinished = stands_still(channel) && before && position_equal(&before->applied, &channel->applied);
         if (channel->applier_errno && !channel->applier_running)
@@ -87,10 +118,21 @@ static Progress progress_position(const Facts *facts, const ReplicaChannel *chan
                                 channel->applier_error ? channel->applier_error : "");
         if (!level && !unfinished)
                 return PROGRESS(STAGE_APPLYING, "it applies what it received, up to %s so far", applied);
+        if (position_parse(end, &wanted, NULL) >= 0 && position_compare(&channel->applied, &wanted) > 0)
+                return PROGRESS(
+                        STAGE_BROKEN,
+                        "it has what lies between %s and %s in the old primary's binary log, and %s lacks it: it "
+                        "is left as it is",
+                        end, applied, candidate);
+        Progress fed = { 0 };
+        if (can_be_fed(facts, server))
+                fed = progress_fed(facts, server, view, look);
+        if (fed.stage == STAGE_FED)
+                return fed;
         return PROGRESS(STAGE_BROKEN,
                         "it lacks what lies between %s and %s in the old primary's binary log: it is left stopped and "
-                        "not attached, since that would skip these transactions",
-                        applied, end ? end : "?");
+                        "not attached, since that would skip these transactions%s%.200s",
+                        applied, *end ? end : "?", *fed.why ? "; " : "", fed.why);
 }
 
 static bool followed_old_primary(const Facts *facts, const ReplicaChannel *channel)
@@ -112,18 +154,17 @@ static Progress progress_of(const Facts *facts, const char *server, const Replie
         if (!facts_server_bool(facts, server, "frozen", false) && !followed_old_primary(facts, channel))
                 return PROGRESS(STAGE_BROKEN, "it follows %s:%u, not the old primary: it is left as it is",
                                 channel->source_host ? channel->source_host : "?", channel->source_port);
-        if (channel->receiver != RECEIVER_STOPPED)
+        const Reply *look = replies_at(replies, LOOK);
+        bool fed = can_be_fed(facts, server) && fed_follows(server, view, look);
+        if (channel->receiver != RECEIVER_STOPPED && !fed)
                 return PROGRESS(STAGE_APPLYING, "its receiver is %s", receiver_state_to_string(channel->receiver));
         if (status_is_gtid(facts))
                 return progress_gtid(facts, server, view);
         CLEANUP(server_view_free) ServerView *before = status_known(facts, server);
         if (observation_read_replica(before, replies_at(replies, 0), 0, NULL) < 0)
                 return PROGRESS(STAGE_APPLYING, "its replication status cannot be read");
-        return progress_position(facts, channel, server_view_channel(before));
+        return progress_position(facts, server, view, server_view_channel(before), look);
 }
-
-/* Replies: the replication status, a pause, and then ask_status()'s. */
-enum { AFTER_PAUSE = 2 };
 
 void ask_repoint(const Facts *facts, const char *server, Script *script)
 {
@@ -131,6 +172,24 @@ void ask_repoint(const Facts *facts, const char *server, Script *script)
         script_sql(script, "%s", server_view_dialect(view)->show_replica);
         script_sql(script, "SELECT SLEEP(%.2f)", status_is_gtid(facts) ? 0 : status_pause(facts, server));
         ask_status(facts, server, script);
+        if (can_be_fed(facts, server) && !json_get_bool(facts->root, "planning", false))
+                fed_ask(facts, server, script);
+}
+
+/* Who lacks something may need longer than the others. */
+bool repoint_takes_longer(const Facts *facts)
+{
+        Position end = { 0 };
+        if (status_is_gtid(facts) || !rescue_is_on(facts) || position_parse(end_of(facts), &end, NULL) < 0)
+                return false;
+        JSON_FOREACH(name, json_get(facts->root, "replicas"))
+        {
+                CLEANUP(server_view_free) ServerView *view = status_known(facts, json_string(name));
+                const ReplicaChannel *channel = server_view_channel(view);
+                if (channel && position_compare(&channel->received, &end) < 0)
+                        return true;
+        }
+        return false;
 }
 
 void judge_follows_candidate(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
@@ -164,6 +223,10 @@ void act_follow_candidate(const Facts *facts, const char *server, const Replies 
                 if (!skip_semi_sync(facts))
                         dialect_semi_sync(dialect, script, false, true);
                 source_change(facts, server, view, candidate, gtid ? NULL : &open, script);
+                if (can_be_fed(facts, server) && fed_follows(server, view, replies_at(seen, LOOK)))
+                        fed_end(server, script);
+        } else if (progress.stage == STAGE_FED) {
+                fed_act(facts, server, view, replies_at(seen, LOOK), end_of(facts), script);
         } else if (progress.stage == STAGE_APPLYING && channel->receiver != RECEIVER_STOPPED) {
                 script_sql(script, "%s", dialect->stop_receiver);
         } else if (progress.stage == STAGE_APPLYING && !channel->applier_running && !channel->applier_errno) {

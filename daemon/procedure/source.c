@@ -18,15 +18,16 @@ SourceMode source_mode(const Facts *facts, const char *server, const ServerView 
 }
 
 /* A feed takes no TLS: who was fed is given back what it had. */
-static SourceTls tls_of(const Facts *facts, const char *server)
+static SourceTls tls_of(const Facts *facts, const char *server, const ServerView *view)
 {
         const char *tls = facts_config_string(facts, "replication.tls");
         const Json *former = json_get(facts_server(facts, server), "former");
+        CLEANUP(server_view_free) ServerView *known = status_known(facts, server);
+        const ReplicaChannel *was = server_view_channel(known), *is = server_view_channel(view);
         if (text_equal(tls, "on") || text_equal(tls, "off"))
                 return text_equal(tls, "on") ? SOURCE_TLS_ON : SOURCE_TLS_OFF;
-        if (!former)
-                return SOURCE_TLS_KEEP;
-        return json_get_bool(former, "tls", false) ? SOURCE_TLS_ON : SOURCE_TLS_OFF;
+        bool had = json_get_bool(former, "tls", was && was->tls);
+        return had && is && !is->tls ? SOURCE_TLS_ON : SOURCE_TLS_KEEP;
 }
 
 void source_change(const Facts *facts, const char *server, const ServerView *view, const char *source,
@@ -42,7 +43,7 @@ void source_change(const Facts *facts, const char *server, const ServerView *vie
                 .mode = position ? SOURCE_POSITION : source_mode(facts, server, view),
                 .heartbeat = (usec_t) facts_config_int(facts, "replication.heartbeat_ms", 0) * USEC_MSEC,
                 .connect_retry = (usec_t) facts_config_int(facts, "replication.connect_retry_ms", 0) * USEC_MSEC,
-                .tls = tls_of(facts, server),
+                .tls = tls_of(facts, server, view),
         };
         if (position)
                 spec.position = *position;

@@ -211,6 +211,11 @@ static uint64_t bytes_behind(const Json *files, const Position *from)
         return bytes;
 }
 
+uint64_t tail_bytes(const Facts *facts, const Position *from)
+{
+        return bytes_behind(json_get(tail_of(facts), "files"), from);
+}
+
 static Json *order_files(const Json *files, const Position *from, size_t last_files)
 {
         Json *wanted = json_array();

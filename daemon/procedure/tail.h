@@ -17,6 +17,8 @@ void tail_question(const Facts *facts, const char *server, const ServerView *vie
 /* The order that copies the old primary's logs from a position on; NULL when none of them is needed. last_files counts from
  * the end of the log when the position is unset. */
 Json *tail_order(const Facts *facts, const Position *from, size_t last_files);
+/* How many bytes of the old primary's log lie behind a position. */
+uint64_t tail_bytes(const Facts *facts, const Position *from);
 /* The rescue's answer in a reply; NULL when it is none. The caller frees it. */
 Json *rescue_answer(const Reply *reply);
 /* What the candidate lacks and the logs hold; NULL when that is nothing, or not known. */

@@ -741,6 +741,62 @@ static void test_feeding(void **state)
         facts_done(&h.facts);
 }
 
+/* As ask_repoint() brings it for one that can be fed. */
+static Replies *fed_of(const Fixture *f, const Replica *replica, const char *look)
+{
+        Replies *replies = replies_new(_STATUS_MAX + 3);
+        set_replica(f, &replies->items[0], replica);
+        set_status(f, replies, 2, replica);
+        replies->items[2 + _STATUS_MAX].run = true;
+        replies->items[2 + _STATUS_MAX].out = alloc_string(look);
+        return replies;
+}
+
+/* By position the others are fed what they lack, and attached only then. */
+static void test_repoint_fed(void **state)
+{
+        Fixture f = rescue_fixture(false);
+        Judgement judgement = judge(&f, judge_tail_found, "db1", ssh_reply(0, listing));
+        facts_learn(&f.facts, "db1", judgement.learned);
+        json_free(judgement.learned);
+        learn(&f, "db2", "{\"drained_at\": \"binlog.000004:500\", \"open_position\": \"binlog.000007:777\"}");
+        assert_true(repoint_takes_longer(&f.facts));
+        Replica behind = idle, fed = idle, ended = idle, ahead = idle;
+        behind.received = behind.applied = "600";
+        fed.source = ended.source = "127.0.0.1";
+        fed.receiver = ended.receiver = "Yes";
+        ended.received_file = ended.applied_file = ahead.received_file = ahead.applied_file = "binlog.000004";
+        ended.received = ended.applied = "500";
+        ahead.received = ahead.applied = "700";
+        const char *nothing = "{\"sources\": {}, \"feeds\": {}}";
+        const char *hole_there =
+                "{\"sources\": {\"db1\": {\"state\": \"done\", \"total\": 9000}}, \"feeds\": {}, \"answers\": "
+                "{\"db3\": {\"complete\": false, \"holes\": [\"a hole\"]}}}";
+        const char *saved = "{\"sources\": {\"db1\": {\"state\": \"done\"}}, \"feeds\": {}, \"answers\": {\"db3\": "
+                            "{\"complete\": true, \"end\": \"binlog.000004:500\"}}}";
+        const char *waits =
+                "{\"feeds\": {\"db3\": {\"state\": \"waiting\", \"host\": \"127.0.0.1\", \"port\": 4711, \"end\": "
+                "\"binlog.000004:500\"}}}";
+        const char *sends =
+                "{\"feeds\": {\"db3\": {\"state\": \"sending\", \"host\": \"127.0.0.1\", \"port\": 3306, \"end\": "
+                "\"binlog.000004:500\"}}}";
+        expect(&f, judge_follows_candidate, "db3", fed_of(&f, &behind, nothing), VERDICT_UNMET, "to be copied: 1900");
+        expect_act(&f, act_follow_candidate, "db3", fed_of(&f, &behind, nothing), "\"from\":600");
+        expect(&f, judge_follows_candidate, "db3", fed_of(&f, &behind, hole_there), VERDICT_HOPELESS, "a hole");
+        expect(&f, judge_follows_candidate, "db3", fed_of(&f, &behind, saved), VERDICT_UNMET, "is saved");
+        expect_act(&f, act_follow_candidate, "db3", fed_of(&f, &behind, saved), "\"end\":\"binlog.000004:500\"");
+        expect_act(&f, act_follow_candidate, "db3", fed_of(&f, &behind, waits), "MASTER_LOG_POS = 600");
+        expect(&f, judge_follows_candidate, "db3", fed_of(&f, &fed, sends), VERDICT_UNMET, "is fed");
+        expect_act(&f, act_follow_candidate, "db3", fed_of(&f, &fed, sends), NULL);
+        expect_act(&f, act_follow_candidate, "db3", fed_of(&f, &ended, sends), "MASTER_LOG_FILE = 'binlog.000007'");
+        expect_act(&f, act_follow_candidate, "db3", fed_of(&f, &ended, sends), "\"unfeed\"");
+        expect(&f, judge_follows_candidate, "db3", fed_of(&f, &ahead, nothing), VERDICT_HOPELESS, "left as it is");
+        /* Where it stood when nobody could ask it is not known. */
+        learn(&f, "db3", "{\"frozen\": null}");
+        expect(&f, judge_follows_candidate, "db3", fed_of(&f, &behind, saved), VERDICT_HOPELESS, "skip");
+        facts_done(&f.facts);
+}
+
 static void expect_loss(const Fixture *f, const char *verdict, const char *proof)
 {
         Judgement judgement = { 0 };
@@ -811,6 +867,7 @@ int main(void)
                 cmocka_unit_test(test_tail_is_collected),
                 cmocka_unit_test(test_weighing),
                 cmocka_unit_test(test_feeding),
+                cmocka_unit_test(test_repoint_fed),
                 cmocka_unit_test(test_proof),
                 cmocka_unit_test(test_hooks),
         };
