@@ -7,6 +7,7 @@
 
 static const struct {
         const char *name, *letter, *value, *doc;
+        const char *alias; /* a second long name */
 } options[_OPTION_MAX] = {
         [OPTION_SOCKET] = { "--socket", NULL, "PATH",
                             "where mhad listens (else $MHAD_SOCKET, else /run/mhad/control)" },
@@ -23,7 +24,7 @@ static const struct {
                                  "go on although this is lost (as the refusal names it)" },
         [OPTION_CHECK] = { "--check", NULL, NULL, "only check whether it could be done now" },
         [OPTION_NO_DEMOTE] = { "--no-demote", NULL, NULL, "leave the old primary read-only, following nobody" },
-        [OPTION_REASON] = { "--reason", NULL, "TEXT", "why, for the record" },
+        [OPTION_REASON] = { "--reason", NULL, "TEXT", "why, for the record (also: --why)", "--why" },
         [OPTION_FOR] = { "--for", NULL, "TIME", "how long: 30m, 1h, 2d (until resumed when it is not given)" },
         [OPTION_SERVER] = { "--server", NULL, "SERVER", "whose verdict is overridden" },
         [OPTION_GLOBAL] = { "--global", NULL, "FILE",
@@ -45,6 +46,9 @@ static int find_option(const char *word, size_t length)
                 if (!options[id].name)
                         continue;
                 if (strlen(options[id].name) == length && strncmp(word, options[id].name, length) == 0)
+                        return id;
+                if (options[id].alias && strlen(options[id].alias) == length &&
+                    strncmp(word, options[id].alias, length) == 0)
                         return id;
                 if (options[id].letter && text_equal(word, options[id].letter))
                         return id;

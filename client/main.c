@@ -48,13 +48,18 @@ static const Verb verbs[] = {
           "says of every parameter what became of it. Nothing that exists is overwritten.\n"
           "  mhactl import /etc/masterha/app1.cnf\n"
           "Exit status: 0 done, 1 the file has errors, or what was made wants to be completed.\n" },
-        { "server", "add|remove|set CLUSTER SERVER [KEY=VALUE...]", 1, ARGUMENTS_WORDS_MAX, OPTION_BIT(OPTION_CONFIG),
-          "change a server in its cluster's file", verb_server,
-          "Comments and order stay; all errors are listed before anything is changed; mhad takes the file over at once.\n"
+        { "server", "add|remove|set|down|up CLUSTER SERVER [KEY=VALUE...]", 1, ARGUMENTS_WORDS_MAX,
+          OPTION_BIT(OPTION_CONFIG) | OPTION_BIT(OPTION_FOR) | OPTION_BIT(OPTION_REASON),
+          "change a server in its cluster's file; take one out for a while", verb_server,
+          "add, set, remove: comments and order stay; all errors are listed before anything is changed; mhad takes the file over at once.\n"
           "The keys are those of servers in mhad.yaml(5); KEY= takes one out.\n"
           "  mhactl server add app1 db4 host=10.0.0.4 promotion=never\n"
           "  mhactl server set app1 db4 promotion=prefer ssh_port=\n"
-          "  mhactl server remove app1 db4\n" },
+          "  mhactl server remove app1 db4\n"
+          "down, up: while it is down, it is no candidate and raises no alarm, over a restart of mhad, too; without --for until\n"
+          "it is up. CLUSTER may be left out where only one has a server of that name.\n"
+          "  mhactl server down db3 --for 2h --why \"new disk\"\n"
+          "  mhactl server up db3\n" },
         { "version", "", 0, 0, 0, "the versions of mhactl and mhad", verb_version },
 };
 /* clang-format on */

@@ -193,10 +193,24 @@ static bool says(const Json *problems, const char *text)
         return false;
 }
 
+static void add_downtime(Tree *tree, const Json *downtime, const char *stem, const char *line)
+{
+        const char *reason = json_get_string(downtime, "reason");
+        int64_t until = json_get_int(downtime, "until", 0);
+        if (!downtime)
+                return;
+        CLEANUP(mem_free) char *end = until > 0 ? render_ago(tree->look, (usec_t) until) : NULL;
+        CLEANUP(mem_free)
+        char *text = text_format("  %s%staken out by %s%s%s%s%s", stem, line, render_or(downtime, "by", "somebody"),
+                                 end ? ", ends " : "", end ? end : "", reason ? ": " : "", reason ? reason : "");
+        columns_below(tree->columns, TONE_WARN, text);
+}
+
 static void add_problems(Tree *tree, const Json *server, const char *stem, bool has_children)
 {
         const char *line = !has_children ? "   " : tree->look->lines ? "│  " : "|  ";
         const char *evidence = json_get_string(server, "evidence_text");
+        add_downtime(tree, json_get(server, "downtime"), stem, line);
         if (evidence && !json_get_bool(server, "up", false) && !says(json_get(server, "problems"), evidence)) {
                 CLEANUP(mem_free) char *text = text_format("  %s%s%s", stem, line, evidence);
                 columns_below(tree->columns, TONE_FAINT, text);

@@ -57,12 +57,14 @@ int verb_server(const Context *context)
         while (verb_word(context, n))
                 n++;
         bool changes = text_equal(what, "add") || text_equal(what, "set"), removes = text_equal(what, "remove");
+        if ((text_equal(what, "down") || text_equal(what, "up")) && (n == 2 || n == 3))
+                return verb_server_period(context);
         if ((changes && n >= (text_equal(what, "set") ? 4 : 3)) || (removes && n == 3))
                 return edit(context);
-        fputs(changes || removes
-                      ? "mhactl: say which: mhactl server add|set CLUSTER SERVER KEY=VALUE..., or remove CLUSTER "
-                        "SERVER\n"
-                      : "mhactl: server add, remove or set\n",
+        fputs("mhactl: say one of these:\n"
+              "  mhactl server add|set CLUSTER SERVER KEY=VALUE...\n"
+              "  mhactl server remove CLUSTER SERVER\n"
+              "  mhactl server down|up [CLUSTER] SERVER\n",
               stderr);
         return STATUS_USAGE;
 }

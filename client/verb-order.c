@@ -16,20 +16,46 @@ static int order(const Context *context, ApiId id, Json *parameters, const char 
         return STATUS_OK;
 }
 
-int verb_pause(const Context *context)
+int verb_add_period(const Context *context, Json *parameters)
 {
-        Json *parameters = verb_cluster(verb_word(context, 0));
         const char *for_how_long = verb_option(context, OPTION_FOR);
         usec_t duration;
         if (for_how_long && (usec_parse(for_how_long, &duration) < 0 || duration < USEC_SEC)) {
                 fprintf(stderr, "mhactl: --for %s is no time: say 30m, 1h or 2d\n", for_how_long);
-                json_free(parameters);
                 return STATUS_USAGE;
         }
         if (for_how_long)
                 json_set_int(parameters, "for_ms", (int64_t) (duration / USEC_MSEC));
         json_set_string(parameters, "reason", verb_option(context, OPTION_REASON));
-        return order(context, API_PAUSE, parameters, "paused: there will be no automatic failover");
+        return STATUS_OK;
+}
+
+/* server down|up [CLUSTER] SERVER */
+int verb_server_period(const Context *context)
+{
+        bool down = text_equal(verb_word(context, 0), "down"), with_cluster = verb_word(context, 2);
+        CLEANUP(json_free) Json *parameters = verb_cluster(with_cluster ? verb_word(context, 1) : NULL);
+        const char *server = verb_word(context, with_cluster ? 2 : 1);
+        json_set_string(parameters, "server", server);
+        if (!down && (verb_option(context, OPTION_FOR) || verb_option(context, OPTION_REASON))) {
+                fputs("mhactl: --for and --why go with server down\n", stderr);
+                return STATUS_USAGE;
+        }
+        int status = down ? verb_add_period(context, parameters) : STATUS_OK;
+        if (status != STATUS_OK)
+                return status;
+        CLEANUP(mem_free)
+        char *done = text_format(down ? "%s is taken out: no candidate, no alarm" : "%s counts again", server);
+        return order(context, down ? API_SERVER_DOWN : API_SERVER_UP, TAKE(parameters), done);
+}
+
+int verb_pause(const Context *context)
+{
+        CLEANUP(json_free) Json *parameters = verb_cluster(verb_word(context, 0));
+        int status = verb_add_period(context, parameters);
+        return status != STATUS_OK
+                       ? status
+                       : order(context, API_PAUSE, TAKE(parameters), "paused: there will be no automatic failover");
 }
 
 int verb_resume(const Context *context)

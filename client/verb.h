@@ -50,6 +50,9 @@ int verb_failover(const Context *context);
 int verb_switch(const Context *context);
 int verb_pause(const Context *context);
 int verb_resume(const Context *context);
+/* --for as "for_ms" and --why as "reason" among parameters; STATUS_USAGE with a sentence when it is no time. */
+int verb_add_period(const Context *context, Json *parameters);
+int verb_server_period(const Context *context);
 int verb_acknowledge(const Context *context);
 int verb_run(const Context *context);
 int verb_reload(const Context *context);

@@ -19,6 +19,8 @@ typedef enum ApiId {
         API_RESUME,
         API_ACKNOWLEDGE,
         API_RUN,
+        API_SERVER_DOWN,
+        API_SERVER_UP,
         API_EVENTS,
         API_REPORT,
         API_HISTORY,

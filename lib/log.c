@@ -51,6 +51,8 @@ static const struct {
         [EVENT_PAUSED] = { "paused", "850f30acc0ee42bfa60bbcb562e9c424", LOG_NOTICE },
         [EVENT_RESUMED] = { "resumed", "6a66d8ddd8994484ab1ffa8d7c0ce02f", LOG_NOTICE },
         [EVENT_ACKNOWLEDGED] = { "acknowledged", "670b8a3a138f4201a32689a05e3fb519", LOG_NOTICE },
+        [EVENT_DOWNTIME] = { "downtime", "5d6f3a1c0b7e4f6f9a54c8f2b1e0d937", LOG_NOTICE },
+        [EVENT_DOWNTIME_OVER] = { "downtime-over", "8c1b2e7f64d94a0db3f58a9e7c2d4610", LOG_NOTICE },
         [EVENT_STALL] = { "stall", "dc28dd822d98465f9a2961639d7959d4", LOG_WARNING },
         [EVENT_REPORT] = { "report", "29df038343714d5da5dc804dc6f08209", LOG_INFO },
         [EVENT_WARNING] = { "warning", "161eb3f950a4483e856dacf5d9d16b2b", LOG_WARNING },

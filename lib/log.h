@@ -33,6 +33,8 @@ typedef enum EventId {
         EVENT_PAUSED,
         EVENT_RESUMED,
         EVENT_ACKNOWLEDGED,
+        EVENT_DOWNTIME,      /* a server was taken out by an operator or by policy */
+        EVENT_DOWNTIME_OVER, /* it counts again */
         EVENT_STALL,  /* the process or the clock jumped: observe, do not act */
         EVENT_REPORT, /* a report was written */
         EVENT_WARNING,

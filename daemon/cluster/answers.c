@@ -106,6 +106,7 @@ static Json *server_status(const Cluster *cluster, size_t i)
         if (!text_is_empty(view->gtid_executed))
                 json_set_string(json, "gtid", view->gtid_executed);
         add_problems(cluster, i, json);
+        json_set(json, "downtime", downtime_json(cluster, server->name));
         return json;
 }
 
@@ -280,6 +281,10 @@ static int check_target(Cluster *cluster, const char *to, const char *primary, F
                 return failure_set(reterr, FAILURE_INVALID, 0, "%s: %s cannot become the primary, it is %s%s%s", name,
                                    to, view->evidence == EVIDENCE_REFUSED ? "down" : evidence_to_string(view->evidence),
                                    view->evidence_text ? ": " : "", view->evidence_text ? view->evidence_text : "");
+        CLEANUP(mem_free) char *downtime = downtime_why(cluster, to);
+        if (downtime)
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: %s is taken out (%s): mhactl server up %s %s first",
+                                   name, to, downtime, name, to);
         if (cluster->topology.entries[i].source != cluster->topology.primary)
                 return failure_set(reterr, FAILURE_INVALID, 0, "%s: %s does not replicate from the primary %s", name,
                                    to, primary);

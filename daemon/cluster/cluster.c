@@ -136,6 +136,7 @@ static void read_topology(Cluster *cluster)
                 servers[i].server = &config->servers[i];
                 servers[i].view = watch_view(cluster->watches[i]);
                 servers[i].addresses = watch_addresses(cluster->watches[i], &servers[i].n_addresses);
+                servers[i].excused = downtime_holds(cluster, config->servers[i].name);
         }
         topology_done(&cluster->topology);
         cluster->topology =
@@ -184,6 +185,7 @@ static void evaluate(void *userdata)
                 runs_resume(cluster);
                 return;
         }
+        downtime_watch(cluster);
         read_topology(cluster);
         fenced_watch(cluster);
         if (cluster->now == CLUSTER_RUNNING || cluster->now == CLUSTER_HALTED) {

@@ -50,4 +50,7 @@ int cluster_switch(Cluster *cluster, const Json *options, const char *by, Json *
 int cluster_pause(Cluster *cluster, const char *reason, usec_t for_how_long, const char *by, Failure *reterr);
 int cluster_resume(Cluster *cluster, const char *by, Failure *reterr);
 int cluster_acknowledge(Cluster *cluster, const char *by, Failure *reterr);
+int cluster_server_down(Cluster *cluster, const char *server, const char *reason, usec_t for_how_long, const char *by,
+                        Failure *reterr);
+int cluster_server_up(Cluster *cluster, const char *server, const char *by, Failure *reterr);
 int cluster_run(Cluster *cluster, const char *what, const Json *options, const char *by, Failure *reterr);

@@ -99,6 +99,13 @@ void background_done(Cluster *cluster);
 /* answers.c */
 void answers_done(Cluster *cluster);
 
+/* downtime.c */
+bool downtime_holds(const Cluster *cluster, const char *server);
+Json *downtime_json(const Cluster *cluster, const char *server); /* NULL when it counts; the caller frees it */
+char *downtime_why(const Cluster *cluster, const char *server);  /* the same in words */
+void downtime_watch(Cluster *cluster);                           /* ends what is over */
+void downtime_remove_dead(Cluster *cluster, const char *server, const char *run); /* does not save */
+
 /* fenced.c */
 void fenced_add(Cluster *cluster, const char *server);
 void fenced_remove(Cluster *cluster, const char *server); /* and saves the state, in any case */

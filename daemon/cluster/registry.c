@@ -593,6 +593,44 @@ int registry_acknowledge(Registry *registry, const char *cluster, const Asker *a
         return r < 0 ? r : done(cluster_acknowledge(one, asker->who, reterr), ret);
 }
 
+static int get_of_server(const Registry *registry, const char *name, const char *server, Cluster **ret, Failure *reterr)
+{
+        Text names = { 0 };
+        size_t n = 0;
+        if (name)
+                return get(registry, name, ret, reterr);
+        for (size_t i = 0; i < registry->n_clusters; i++) {
+                if (!cluster_config_find_server(cluster_config(registry->clusters[i]), server))
+                        continue;
+                *ret = registry->clusters[i];
+                text_separate(&names, ", ");
+                text_add(&names, cluster_name(registry->clusters[i]));
+                n++;
+        }
+        CLEANUP(mem_free) char *list = text_take(&names);
+        if (n == 0)
+                return failure_set(reterr, FAILURE_INVALID, 0, "no cluster has a server \"%s\"", server);
+        return n == 1 ? 0
+                      : failure_set(reterr, FAILURE_INVALID, 0, "%s have a server \"%s\": name the cluster, too", list,
+                                    server);
+}
+
+int registry_server_down(Registry *registry, const char *cluster, const char *server, const char *reason,
+                         usec_t for_how_long, const Asker *asker, Json **ret, Failure *reterr)
+{
+        Cluster *one = NULL;
+        int r = get_of_server(registry, cluster, server, &one, reterr);
+        return r < 0 ? r : done(cluster_server_down(one, server, reason, for_how_long, asker->who, reterr), ret);
+}
+
+int registry_server_up(Registry *registry, const char *cluster, const char *server, const Asker *asker, Json **ret,
+                       Failure *reterr)
+{
+        Cluster *one = NULL;
+        int r = get_of_server(registry, cluster, server, &one, reterr);
+        return r < 0 ? r : done(cluster_server_up(one, server, asker->who, reterr), ret);
+}
+
 int registry_run(Registry *registry, const char *cluster, const char *what, const Json *options, const Asker *asker,
                  Json **ret, Failure *reterr)
 {

@@ -53,6 +53,11 @@ int registry_pause(Registry *registry, const char *cluster, const char *reason, 
                    Json **ret, Failure *reterr);
 int registry_resume(Registry *registry, const char *cluster, const Asker *asker, Json **ret, Failure *reterr);
 int registry_acknowledge(Registry *registry, const char *cluster, const Asker *asker, Json **ret, Failure *reterr);
+/* Takes a server out for a while, or has it count again. Without a cluster, the one that has a server of that name. */
+int registry_server_down(Registry *registry, const char *cluster, const char *server, const char *reason,
+                         usec_t for_how_long, const Asker *asker, Json **ret, Failure *reterr);
+int registry_server_up(Registry *registry, const char *cluster, const char *server, const Asker *asker, Json **ret,
+                       Failure *reterr);
 /* After a halt, or before the point of no return: what is "retry", "override", "abandon" or "cancel"; options hold
  * "server", "verdict" and "reason" where it needs them. */
 int registry_run(Registry *registry, const char *cluster, const char *what, const Json *options, const Asker *asker,

@@ -93,9 +93,13 @@ static Json *server_result(const Json *run, const Facts *facts, const char *name
         if (text_equal(name, old)) {
                 bool gone = json_has(json_get(facts_server(facts, old), "fence"), "process");
                 json_set_string(result, "state", gone ? "fenced" : "dead");
-                json_set_string(result, "text",
-                                gone ? "no database process; made read-only when it answers again"
-                                     : "could not be reached; made read-only when it answers again");
+                bool removed = facts_config_bool(facts, "failover.remove_dead_primary", false) &&
+                               text_equal(json_get_string(run, "outcome"), "completed");
+                CLEANUP(mem_free)
+                char *text = text_format("%s; made read-only when it answers again%s",
+                                         gone ? "no database process" : "could not be reached",
+                                         removed ? "; taken out of the cluster (failover.remove_dead_primary)" : "");
+                json_set_string(result, "text", text);
                 return result;
         }
         const Json *target = json_get(json_get(find_step(run, "repoint-replicas"), "targets"), name);

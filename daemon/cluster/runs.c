@@ -118,6 +118,8 @@ static Json *server_facts(const Cluster *cluster, size_t i)
         const char *const *addresses = watch_addresses(cluster->watches[i], &n);
         if (n)
                 json_set_string(json, "address", addresses[0]);
+        CLEANUP(mem_free) char *downtime = downtime_why(cluster, cluster->config->servers[i].name);
+        json_set_string(json, "downtime", downtime);
         return json;
 }
 
@@ -324,6 +326,8 @@ static void remember(Cluster *cluster, RunOutcome outcome)
 {
         if (is_failover(cluster) && (outcome != RUN_ABORTED || cluster->run_opened))
                 note_failover(cluster, runbook_facts(cluster->runbook), run_outcome_to_string(outcome));
+        if (is_failover(cluster) && outcome == RUN_COMPLETED && cluster->config->failover.remove_dead_primary)
+                downtime_remove_dead(cluster, cluster->run_old, runbook_id(cluster->runbook));
         cluster_save(cluster);
 }
 

@@ -141,6 +141,7 @@ typedef struct FailoverConfig {
         bool set_read_only;
         usec_t repoint_timeout;
         unsigned keep_runs;
+        bool remove_dead_primary;
 } FailoverConfig;
 
 typedef enum RescueTail {

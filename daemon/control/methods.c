@@ -64,13 +64,29 @@ static int switch_over(const Request *request, Json **ret, Failure *reterr)
                                &request->asker, ret, reterr);
 }
 
-static int pause_cluster(const Request *request, Json **ret, Failure *reterr)
+static usec_t for_how_long(const Request *request)
 {
         int64_t milliseconds = json_get_int(request->parameters, "for_ms", -1);
         bool endless = milliseconds < 0 || (usec_t) milliseconds > USEC_INFINITY / USEC_MSEC;
-        return registry_pause(request->registry, request->cluster, parameter(request, "reason"),
-                              endless ? USEC_INFINITY : (usec_t) milliseconds * USEC_MSEC, &request->asker, ret,
-                              reterr);
+        return endless ? USEC_INFINITY : (usec_t) milliseconds * USEC_MSEC;
+}
+
+static int pause_cluster(const Request *request, Json **ret, Failure *reterr)
+{
+        return registry_pause(request->registry, request->cluster, parameter(request, "reason"), for_how_long(request),
+                              &request->asker, ret, reterr);
+}
+
+static int server_down(const Request *request, Json **ret, Failure *reterr)
+{
+        return registry_server_down(request->registry, request->cluster, parameter(request, "server"),
+                                    parameter(request, "reason"), for_how_long(request), &request->asker, ret, reterr);
+}
+
+static int server_up(const Request *request, Json **ret, Failure *reterr)
+{
+        return registry_server_up(request->registry, request->cluster, parameter(request, "server"), &request->asker,
+                                  ret, reterr);
 }
 
 static int resume(const Request *request, Json **ret, Failure *reterr)
@@ -115,10 +131,12 @@ static int version(const Request *request, Json **ret, Failure *reterr)
 
 /* Two have errors of their own and are answered by themselves below: the interface's text and the reload. */
 static const method_fn handlers[_API_MAX] = {
-        [API_GET_INFO] = get_info, [API_STATUS] = status,       [API_CHECK] = check,   [API_PLAN] = plan,
-        [API_FAILOVER] = failover, [API_PAUSE] = pause_cluster, [API_RESUME] = resume, [API_ACKNOWLEDGE] = acknowledge,
-        [API_RUN] = run,           [API_EVENTS] = events,       [API_REPORT] = report, [API_HISTORY] = history,
-        [API_VERSION] = version,   [API_SWITCH] = switch_over,
+        [API_GET_INFO] = get_info,   [API_STATUS] = status,           [API_CHECK] = check,
+        [API_PLAN] = plan,           [API_FAILOVER] = failover,       [API_PAUSE] = pause_cluster,
+        [API_RESUME] = resume,       [API_ACKNOWLEDGE] = acknowledge, [API_RUN] = run,
+        [API_EVENTS] = events,       [API_REPORT] = report,           [API_HISTORY] = history,
+        [API_VERSION] = version,     [API_SWITCH] = switch_over,      [API_SERVER_DOWN] = server_down,
+        [API_SERVER_UP] = server_up,
 };
 
 static Answer answer_error(const char *error, const char *name, const char *value)

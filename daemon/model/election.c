@@ -99,6 +99,8 @@ static void exclude_unfit(const Contest *contest, Assessment *assessment)
                 exclude(assessment, "it cannot be reached");
         else if (!candidate->replicates)
                 exclude(assessment, "it does not replicate");
+        else if (candidate->downtime)
+                exclude(assessment, "an operator has taken it out: %s", candidate->downtime);
         else if (candidate->promotion == PROMOTION_NEVER)
                 exclude(assessment, "the configuration says promotion: never");
         else if (!candidate->log_bin)
@@ -573,6 +575,7 @@ static Candidate candidate_from_view(const char *name, const Json *json, const S
         Promotion promotion = promotion_from_string(json_get_string(json, "promotion"));
         Candidate candidate = {
                 .name = alloc_string(name),
+                .downtime = alloc_string(json_get_string(json, "downtime")),
                 .promotion = (int) promotion < 0 ? PROMOTION_ALLOW : promotion,
                 .reachable = json_get_bool(json, "frozen", false) || view->evidence == EVIDENCE_ALIVE,
                 .log_bin = view->log_bin,
@@ -710,6 +713,7 @@ void election_input_done(ElectionInput *input)
         for (size_t i = 0; i < input->n_candidates; i++) {
                 Candidate *candidate = &input->candidates[i];
                 free(candidate->name);
+                free(candidate->downtime);
                 free(candidate->applier_error);
                 free(candidate->filters);
                 free(candidate->server_uuid);

@@ -3,8 +3,8 @@
  *
  * Told by the operator: that one or none. Else, of the eligible ones, in this order: loses nothing; has its log of use to
  * the others; has no errant transactions; is preferred; received most; has least left to apply; stands first in the
- * configuration. Never eligible: promotion never, not reachable, not replicating, no binary log, delayed, applier broken,
- * filters of its own, more unapplied than allowed; by position also replicas of replicas, and, unless logs are saved and fed,
+ * configuration. Never eligible: promotion never, taken out by an operator, not reachable, not replicating, no binary log,
+ * delayed, applier broken, filters of its own, more unapplied than allowed; by position also replicas of replicas, and, unless logs are saved and fed,
  * whoever lacks what another received. Not eligible as long as another one is: newer than a living replica; log_slave_updates off (GTID). */
 #pragma once
 
@@ -26,6 +26,7 @@ typedef enum ElectionMode {
 
 typedef struct Candidate {
         char *name;
+        char *downtime; /* why an operator has taken it out for a while; NULL: nobody has */
         Promotion promotion;
         bool reachable;
         bool log_bin, log_slave_updates;

@@ -59,12 +59,21 @@ static const char *name_of(const Picture *picture, ssize_t i)
         return picture->servers[i].server->name;
 }
 
+/* Whether it harms nobody but the server itself. */
+static bool is_own_business(ProblemId id)
+{
+        return id != PROBLEM_ALL_READ_ONLY && id != PROBLEM_AMBIGUOUS_PRIMARY && id != PROBLEM_DUPLICATE_ID &&
+               id != PROBLEM_MIXED_FLAVOURS;
+}
+
 static void add_problem(const Picture *picture, ProblemId id, ssize_t server, bool blocks, const char *format, ...)
         __attribute__((format(printf, 5, 6)));
 static void add_problem(const Picture *picture, ProblemId id, ssize_t server, bool blocks, const char *format, ...)
 {
         Topology *topology = picture->topology;
         va_list arguments;
+        if (server >= 0 && picture->servers[server].excused && is_own_business(id))
+                return;
         va_start(arguments, format);
         ALLOC_GROW(topology->problems, topology->n_problems);
         topology->problems[topology->n_problems++] =

@@ -55,6 +55,7 @@ typedef struct TopologyServer {
         const ServerView *view;       /* NULL for an observer */
         const char *const *addresses; /* what server->host resolves to */
         size_t n_addresses;
+        bool excused; /* an operator works on it: what is wrong with it alone is no problem */
 } TopologyServer;
 
 typedef struct Problem {

@@ -275,6 +275,8 @@ void decide_everybody_is_there(const Facts *facts, Judgement *judgement)
         Text text = { 0 };
         JSON_FOREACH(name, json_get(facts->root, "left_out"))
         {
+                if (facts_server_string(facts, json_string(name), "downtime"))
+                        continue;
                 text_separate(&text, ", ");
                 text_add(&text, json_string(name));
         }

@@ -182,6 +182,20 @@ int registry_acknowledge(Registry *registry, const char *cluster, const Asker *a
         return 0;
 }
 
+int registry_server_down(Registry *registry, const char *cluster, const char *server, const char *reason,
+                         usec_t for_how_long, const Asker *asker, Json **ret, Failure *reterr)
+{
+        CLEANUP(mem_free) char *text = text_format("%s for %llu", server, (unsigned long long) for_how_long);
+        *ret = say("down", text);
+        return 0;
+}
+
+int registry_server_up(Registry *registry, const char *cluster, const char *server, const Asker *asker, Json **ret,
+                       Failure *reterr)
+{
+        return failure_set(reterr, FAILURE_INVALID, 0, "it was not taken out");
+}
+
 int registry_run(Registry *registry, const char *cluster, const char *what, const Json *options, const Asker *asker,
                  Json **ret, Failure *reterr)
 {
@@ -686,7 +700,9 @@ static void changes_by(const char *expected)
                 CLEANUP(mem_free) char *name = api_full_name(id);
                 CLEANUP(mem_free)
                 char *call = text_format("{\"method\":\"%s\",\"parameters\":{\"cluster\":\"shop\"%s}}", name,
-                                         id == API_RUN ? ",\"what\":\"retry\"" : "");
+                                         id == API_RUN                                  ? ",\"what\":\"retry\""
+                                         : id == API_SERVER_DOWN || id == API_SERVER_UP ? ",\"server\":\"db1\""
+                                                                                        : "");
                 if (id == API_RELOAD)
                         call[strlen(call) - strlen("{\"cluster\":\"shop\"}}")] = '\0', strcat(call, "{}}");
                 if (api_method(id)->access == API_READS)

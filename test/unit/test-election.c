@@ -174,6 +174,10 @@ static void filtered(Candidate *candidate)
         free(candidate->filters);
         candidate->filters = alloc_string("do_db=a");
 }
+static void taken_out(Candidate *candidate)
+{
+        candidate->downtime = alloc_string("a new disk");
+}
 static void far_behind(Candidate *candidate)
 {
         candidate->unapplied = 1001;
@@ -201,6 +205,7 @@ static const struct {
         { delayed, "3600 s behind on purpose", false, false },
         { broken, "stopped with error 1062", false, false },
         { filtered, "filters differ from those of db1", false, false },
+        { taken_out, "taken it out: a new disk", false, false },
         { far_behind, "1001 bytes left to apply", false, false },
         { newer, "its version is newer", true, false },
         { no_updates, "log_slave_updates is off", true, true },

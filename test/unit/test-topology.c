@@ -17,6 +17,7 @@ typedef struct Lab {
         Server servers[MAX];
         ServerView views[MAX];
         TopologyServer list[MAX];
+        bool excused[MAX];
         size_t n;
         Topology topology;
 } Lab;
@@ -73,7 +74,8 @@ static Topology *read_lab(Lab *lab, const char *known)
 {
         for (size_t i = 0; i < lab->n; i++)
                 lab->list[i] = (TopologyServer){ .server = &lab->servers[i],
-                                                 .view = lab->servers[i].observer ? NULL : &lab->views[i] };
+                                                 .view = lab->servers[i].observer ? NULL : &lab->views[i],
+                                                 .excused = lab->excused[i] };
         topology_done(&lab->topology);
         lab->topology = topology_read(lab->list, lab->n, known, 10);
         return &lab->topology;
@@ -365,6 +367,19 @@ static void test_names(void **state)
                 assert_int_equal(problem_from_string(problem_to_string((ProblemId) i)), i);
 }
 
+/* What is wrong with it alone is no problem; what endangers the others is one. */
+static void test_excused(void **state)
+{
+        LAB("W R0 D W1 Rx");
+        for (size_t i = 1; i < lab_.n; i++)
+                lab_.excused[i] = true;
+        lab_.views[1].channels[0].applier_running = false;
+        assert_problems(read_lab(&lab_, NULL), "");
+        assert_int_equal(lab_.topology.primary, 0);
+        lab_.views[1].server_id = 1;
+        assert_problems(read_lab(&lab_, NULL), "duplicate_id!");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -381,6 +396,7 @@ int main(void)
                 cmocka_unit_test(test_replica_problems),
                 cmocka_unit_test(test_receivers_of_a_dead_primary),
                 cmocka_unit_test(test_match),
+                cmocka_unit_test(test_excused),
                 cmocka_unit_test(test_queries),
                 cmocka_unit_test(test_names),
         };
