@@ -69,8 +69,8 @@ void cluster_transition(Cluster *cluster, ClusterEvent event, const char *detail
         cluster->now = (ClusterState) next;
         cluster->since_real = loop_now_real(cluster->context.loop);
         log_event(EVENT_CLUSTER_STATE, &fields, "%s: %s -> %s: %s%s%s", cluster->config->name,
-                  cluster_state_to_string(from), cluster_state_to_string(cluster->now), why, detail ? ": " : "",
-                  detail ? detail : "");
+                  cluster_state_to_string(from), cluster_state_to_string(cluster->now), why,
+                  text_is_empty(detail) ? "" : ": ", detail ? detail : "");
         bool was_suspect = from == CLUSTER_SUSPECT || from == CLUSTER_HELD;
         bool is_suspect = cluster->now == CLUSTER_SUSPECT || cluster->now == CLUSTER_HELD;
         if (cluster->now == CLUSTER_SUSPECT && !was_suspect)
