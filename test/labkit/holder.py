@@ -17,7 +17,7 @@ import sys
 NEWNS, NEWUTS, NEWIPC, NEWPID, NEWNET = 0x00020000, 0x04000000, 0x08000000, 0x20000000, 0x40000000
 NEWCGROUP = 0x02000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
-MS_BIND, MS_REC, MS_PRIVATE = 1 << 12, 1 << 14, 1 << 18
+MS_BIND, MS_REC, MS_PRIVATE, MS_SHARED = 1 << 12, 1 << 14, 1 << 18, 1 << 20
 MNT_DETACH, PR_CAPBSET_DROP = 2, 24
 HIDDEN = ("/run", "/tmp", "/srv", "/var/log")
 MACHINE = "/.machine"  # where its root is until all that is wanted of it is mounted
@@ -50,6 +50,7 @@ def make_devices():
     mount("lab", "/dev", "tmpfs", MS_NOSUID, "mode=755")
     for name, (major, minor) in DEVICES.items():
         os.mknod(f"/dev/{name}", 0o666 | stat.S_IFCHR, os.makedev(major, minor))
+        os.chmod(f"/dev/{name}", 0o666)
     for name in ("pts", "shm"):
         os.mkdir(f"/dev/{name}")
     mount("lab", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620")
@@ -72,6 +73,7 @@ def leave_machine():
     check(libc.umount2(MACHINE.encode(), MNT_DETACH), "umount")
     os.rmdir(MACHINE)
     mount("lab", "/sys/fs/cgroup", "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    mount("none", "/", None, MS_REC | MS_SHARED)  # as services expect it; with nobody outside
 
 
 def make_root(spec):

@@ -113,6 +113,10 @@ class Switch:
                          f"netns {host.holder.process().pid}\n"
                          f"link set {host.name} master br0 up\n" for host in hosts))
 
+    def unplug(self, name):
+        """The port of a host that died; the kernel would remove it, but some time later."""
+        run(self.holder.command([folder.program("ip"), "link", "delete", name], True), check=False)
+
     def cut(self, name, other=None, heal=False):
         verb = "delete" if heal else "add"
         if other:
@@ -197,6 +201,7 @@ class Host:
 
     def power_on(self):
         """Start the host again on its disk; its server is started, its virtual address is not."""
+        self.lab.switch.unplug(self.name)
         self.boot()
         self.lab.switch.plug([self])
         self.start_network()
@@ -269,8 +274,8 @@ class Host:
                 run(command([*tc, "add", "dev", interface, "root", "netem", "delay", f"{milliseconds / 2}ms"], True))
 
     def addresses(self):
-        listed = json.loads(self.run("ip", "-j", "-4", "addr", "show", "dev", "eth0").stdout)
-        return [address["local"] for link in listed for address in link.get("addr_info", [])]
+        listed = json.loads(self.run("ip", "-j", "-4", "addr", "show").stdout)
+        return [address["local"] for link in listed if link["ifname"] == "eth0" for address in link["addr_info"]]
 
     def add_address(self, ip):
         """Bring an address up here and tell the neighbours, as a manager would."""
