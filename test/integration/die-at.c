@@ -3,7 +3,7 @@
  *
  *   MHAD_DIE_AT="STEP KIND"   at the first record of that step and kind
  *   MHAD_DIE_AFTER=N          at its N-th record
- *   MHAD_DIE_BY=SIGNAL        a number; SIGKILL when absent */
+ *   MHAD_DIE_BY=SIGNAL        a number; SIGKILL when absent; "hang": it does not die, but does nothing any more */
 #include <dlfcn.h>
 #include <signal.h>
 #include <stdio.h>
@@ -49,7 +49,10 @@ ssize_t write(int fd, const void *bytes, size_t length)
         if (written <= 0 || length < 8 || memcmp(bytes, "{\"seq\":", 7) != 0)
                 return written;
         n_records += count_lines(bytes, length);
-        if ((at && is_at(bytes, length, at)) || (after && n_records >= (unsigned) atoi(after)))
+        if ((at && is_at(bytes, length, at)) || (after && n_records >= (unsigned) atoi(after))) {
+                while (by && strcmp(by, "hang") == 0)
+                        pause();
                 kill(getpid(), by ? atoi(by) : SIGKILL);
+        }
         return written;
 }
