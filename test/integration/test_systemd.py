@@ -1,6 +1,7 @@
 """mhad as the service of a booted systemd: started, watched over, restarted, fenced in, and heard in the journal."""
 
 import contextlib
+import glob
 import json
 import os
 import shutil
@@ -12,12 +13,12 @@ import pytest
 
 from conftest import LABS
 from labkit import Lab, Service, Unavailable, Writer
-from labkit.host import BUILD
-from labkit.process import until
+from labkit.host import BUILD, REPOSITORY
+from labkit.process import run, until
 from manager import PATIENCE, QUICK, Manager, rungs
 
-ALARMS = ("suspect", "dead", "held", "run-started", "run-resumed", "server-down", "topology-problem", "stall", "warning",
-          "error")
+ALARMS = ("suspect", "dead", "held", "run-started", "run-resumed", "server-down", "topology-problem", "stall",
+          "warning", "error")
 EXPOSURE_MOST = 1.5
 SILENCE = 60  # seconds
 NOT_FOUND = 3  # exit status of mhactl: mhad cannot be reached
@@ -88,8 +89,8 @@ def served(request):
     """served(...) makes a lab, runs mhad in it as a service, and gives the manager of its cluster."""
     with contextlib.ExitStack() as stack:
 
-        def make(systemd=("mgr",), lab=None, before=None, **sections):
-            service = stack.enter_context(booted(systemd, **(lab or {})))
+        def make(systemd=("mgr",), supervised=None, before=None, **sections):
+            service = stack.enter_context(booted(systemd, replicas=1, supervised=supervised))
             request.node.stash.setdefault(LABS, []).append(service.lab)
             service.install()
             service.configure(**{**QUICK, **sections})
@@ -304,7 +305,7 @@ def test_stopped_in_a_failover(served):
 
 def test_primary_restarted_by_systemd(served):
     """Within the grace, nothing is done; after it, the server is fenced that systemd brings back."""
-    manager = served(("mgr", "db1"), lab={"supervised": 200}, detection={"restart_grace": "20s"},
+    manager = served(("mgr", "db1"), supervised=200, detection={"restart_grace": "20s"},
                      fence={"command": None})
     lab, service, db1 = manager.lab, manager.service, manager.lab["db1"]
     with Writer(lab) as writer:
@@ -335,7 +336,7 @@ def test_primary_restarted_by_systemd(served):
 
 def test_journal(served):
     """One record an event, with its fields, and an explanation of each."""
-    manager = served(lab={"replicas": 1})
+    manager = served()
     lab, service = manager.lab, manager.service
     service.host.run("journalctl", "--update-catalog")
     lab["db1"].kill()
@@ -453,7 +454,8 @@ what=system; may touch /etc/mhad/a-hook
 what=setuid; may test "$(/usr/local/bin/id-of-root -u)" = 0
 what=ssh; may ssh -F /dev/null -i /etc/mhad/id_ed25519 -o BatchMode=yes -o UserKnownHostsFile=/etc/mhad/known_hosts \\
     root@$1 true
-what=perl; may perl -MSocket -e 'socket(S, PF_INET, SOCK_STREAM, 0) or die; connect(S, sockaddr_in(3306, inet_aton($ARGV[0]))) or die' $1
+what=perl; may perl -MSocket -e 'socket(S, PF_INET, SOCK_STREAM, 0) or die;
+    connect(S, sockaddr_in(3306, inet_aton($ARGV[0]))) or die' $1
 } >/var/lib/mhad/hook-may
 """
 
@@ -467,7 +469,7 @@ def test_what_hooks_may(served):
         shutil.copyfile("/usr/bin/id", program)
         os.chmod(program, 0o4755)
 
-    manager = served(before=before, lab={"replicas": 1})
+    manager = served(before=before)
     lab, service = manager.lab, manager.service
     service.configure(**QUICK, hooks={"report": ["/usr/local/lib/what-hooks-may", lab["db2"].ip]})
     service.ctl("reload", "mhad")
@@ -527,7 +529,7 @@ def test_no_secret_anywhere(served):
     lab["db1"].sql(f"ALTER USER 'mhad'@'%' IDENTIFIED BY '{SECRETS['sql']}'",
                    f"CREATE USER 'repl2'@'%' IDENTIFIED BY '{SECRETS['repl']}'",
                    "GRANT REPLICATION SLAVE ON *.* TO 'repl2'@'%'")
-    add_program(service, "note-all", "#!/bin/sh\n{ cat; env; tr '\\0' ' ' </proc/$PPID/cmdline || true; } >>/var/lib/mhad/noted\n")
+    add_program(service, "note-all", "#!/bin/sh\n{ cat; env; } >>/var/lib/mhad/noted\n")
     told = []
 
     def ask(*words):
@@ -563,7 +565,8 @@ def test_no_secret_anywhere(served):
         ask_all()
         service.write("clusters.d/app9.yaml", "cluster: app9\nservers:\n  - { name: a, host: 127.0.0.1 }\n"
                       f"sql:\n  user: [{SECRETS['inline']}]\n  password: [\"{SECRETS['inline']}\"]\n"
-                      f"replication: {{ user: x, password: {{ a: {SECRETS['inline']} }}, pasword: {SECRETS['inline']} }}\n")
+                      f"replication: {{ user: x, password: {{ a: {SECRETS['inline']} }}, "
+                      f"pasword: {SECRETS['inline']} }}\n")
         assert service.ctl("reload", "mhad", check=False).returncode != 0
         ask_all()
         checked = service.host.run("mhad", "--check-config", check=False)
@@ -586,3 +589,54 @@ def test_no_secret_anywhere(served):
         for secret in (*SECRETS.values(), "OPENSSH PRIVATE KEY"):
             at = text.find(secret)
             assert at < 0, f"{secret} in {place}: {text[max(0, at - 200):at + 100]}"
+
+
+# Packages
+
+
+def lint(packages):
+    """No error by lintian, which nobody but CI must have."""
+    if not shutil.which("lintian"):
+        assert os.environ.get("CI") != "true", "lintian is not installed"
+        return
+    done = run(["lintian", "--allow-root", "--fail-on", "error", *packages], check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_package():
+    """Installed it does what it is for; installed again it loses nothing; purged it leaves only what it has found out."""
+    with booted(replicas=1) as service:
+        lab, host = service.lab, service.host
+        run([f"{REPOSITORY}/units/package", BUILD, f"{lab.folder}/packages"], timeout=120)
+        packages = sorted(glob.glob(f"{lab.folder}/packages/*.deb"))
+        assert [os.path.basename(path).split("_")[0] for path in packages] == ["mhactl", "mhad"]
+        lint(packages)
+
+        def dpkg(*arguments):
+            host.run("dpkg", "--no-triggers", *arguments, timeout=PATIENCE)
+
+        dpkg("--install", *packages)
+        assert host.run("systemctl", "is-enabled", "mhad", check=False).stdout == "disabled\n"
+        assert service.state() == "inactive"
+        assert host.run("stat", "-c", "%a %U %G", "/etc/mhad").stdout == "750 root mhad\n"
+        service.configure(**QUICK)
+        service.ctl("enable", "--now", "mhad")
+        manager = Served(service)
+        manager.wait_health("ok")
+        mine = service.read("/etc/mhad/mhad.yaml")
+        pid = service.pid()
+        service.mark = time.time()
+        dpkg("--install", *packages)
+        until(lambda: service.state() == "active" and service.pid() != pid, PATIENCE, "the restart")
+        manager.wait_health("ok")
+        no_alarm(service)
+        assert service.read("/etc/mhad/mhad.yaml") == mine
+        with Writer(lab) as writer:
+            lab["db1"].kill()
+            manager.wait_run()
+            writer.wait_elsewhere(PATIENCE)
+            manager.well([writer])
+        dpkg("--purge", "mhad", "mhactl")
+        assert not host.processes("mhad") and os.path.exists(f"{lab.mhad_state}/app1/journal")
+        assert not os.path.exists(f"{service.root()}/etc/mhad/mhad.yaml")
+        assert host.run("systemctl", "cat", "mhad", check=False).returncode != 0

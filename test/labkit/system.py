@@ -15,7 +15,7 @@ UNITS = "/lib/systemd/system"
 WANTED = {"systemd-journald.service", "systemd-journald.socket", "systemd-journald-dev-log.socket",
           "systemd-journal-flush.service"}
 # The machine may have these; a host begins without.
-ABSENT = ("etc/mhad", "var/lib/mhad")
+ABSENT = ("etc/mhad", "usr/sbin/policy-rc.d", "var/lib/mhad")
 
 MARIADB = """\
 [Unit]
