@@ -1,6 +1,5 @@
 /* Logs copied from a server's host, one file after another. Owns the list of what was ordered, one fetch at a time for each
  * source, and the note on disk of what is whole. Must never call a file copied that is not on the disk. */
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,8 +9,6 @@
 #include "rescue-inside.h"
 #include "text.h"
 
-#define NOTE "saved.json"
-#define NOTE_MAX ((size_t) 16 * 1024 * 1024)
 #define HEAD_SIZE 1024 /* of a file: its format description and more */
 #define LINK_TIMEOUT (10 * USEC_SEC)
 #define TRY_AGAIN (500 * USEC_MSEC)
@@ -72,6 +69,7 @@ static Json *describe_file(const SavedFile *file)
         json_set_bool(json, "head_copied", file->head_copied);
         json_set_bool(json, "copied", file->copied);
         json_set_bool(json, "verified", file->verified);
+        json_set_string(json, "sha256", text_is_empty(file->sha256) ? NULL : file->sha256);
         return json;
 }
 
@@ -79,6 +77,7 @@ int source_save_all(Rescue *rescue, Failure *reterr)
 {
         CLEANUP(json_free) Json *note = json_object();
         Json *sources = json_ensure_array(note, "sources"), *borders = json_ensure_array(note, "borders");
+        json_set_string(note, "why", rescue->why);
         for (size_t i = 0; i < rescue->n_borders; i++) {
                 CLEANUP(mem_free) char *border = position_format(&rescue->borders[i]);
                 json_append_string(borders, border);
@@ -90,13 +89,15 @@ int source_save_all(Rescue *rescue, Failure *reterr)
                 json_set_string(json, "kind", source->relay ? "relay" : "binlog");
                 json_set_int(json, "own_id", source->own_id);
                 json_set_string(json, "start", start);
+                if (source_state(source) == SOURCE_FAILED)
+                        json_set_string(json, "failure", source->failure.text);
                 Json *files = json_ensure_array(json, "files");
                 for (size_t i = 0; i < source->n_files; i++)
                         json_append(files, describe_file(&source->files[i]));
                 json_append(sources, json);
         }
         CLEANUP(mem_free) char *text = json_print_pretty(note);
-        CLEANUP(mem_free) char *path = text_format("%s/%s", rescue->directory, NOTE);
+        CLEANUP(mem_free) char *path = text_format("%s/%s", rescue->directory, SAVED_NOTE);
         return file_replace(path, text, strlen(text), 0600, reterr);
 }
 
@@ -114,6 +115,7 @@ static void stop_copying(SavedSource *source)
 {
         source->claim = pool_abandon(source->claim);
         source->fetch = fetch_abandon(source->fetch);
+        source->link = ssh_link_free(source->link);
         source->again = timer_free(source->again);
         source->fetching = NULL;
 }
@@ -164,20 +166,14 @@ static SavedFile *add_file(SavedSource *source, const char *name, const char *pa
         source->n_files++;
         *file = (SavedFile){ .file = alloc_string(name), .path = alloc_string(path), .from = from };
         const char *directory = source->rescue->directory;
-        file->local = from ? text_format("%s/%s/%s@%" PRIu64, directory, source->server, name, from)
-                           : text_format("%s/%s/%s", directory, source->server, name);
+        CLEANUP(mem_free) char *copy = saved_copy_name(name, from);
+        file->local = text_format("%s/%s/%s", directory, source->server, copy);
         if (!source->relay && from > 0)
                 file->head = text_format("%s/%s/%s.head", directory, source->server, name);
         /* In relay logs what comes later is understood by what comes before. */
         for (size_t i = 0; source->relay && i < source->n_files; i++)
                 source->files[i].indexed = false;
         return file;
-}
-
-/* A file name of the host becomes one of ours. */
-static bool is_plain_name(const char *name)
-{
-        return !text_is_empty(name) && strlen(name) < POSITION_FILE_MAX - 32 && !strchr(name, '/') && name[0] != '.';
 }
 
 static SavedFile *find_file(SavedSource *source, const char *name, uint64_t from)
@@ -205,7 +201,7 @@ static int order_file(SavedSource *source, const Json *json, Failure *reterr)
 {
         const char *name = json_get_string(json, "file"), *path = json_get_string(json, "path");
         int64_t from = json_get_int(json, "from", 0), to = json_get_int(json, "to", 0);
-        if (!is_plain_name(name) || text_is_empty(path) || from < 0 || to < 0 || (to && to < from))
+        if (!saved_is_plain_name(name) || text_is_empty(path) || from < 0 || to < 0 || (to && to < from))
                 return failure_set(reterr, FAILURE_INVALID, 0, "'%.80s' is no file to be copied from %s",
                                    name ? name : "", source->server);
         SavedFile *file = add_file(source, name, path, (uint64_t) from);
@@ -253,7 +249,7 @@ int source_order(Rescue *rescue, const Json *input, Failure *reterr)
 {
         const char *server = json_get_string(input, "server"), *start = json_get_string(input, "start");
         bool relay = text_equal(json_get_string(input, "kind"), "relay");
-        if (!is_plain_name(server))
+        if (!saved_is_plain_name(server))
                 return failure_set(reterr, FAILURE_INVALID, 0, "no server to copy from is named");
         SavedSource *source = source_find(rescue, server);
         if (!source)
@@ -264,6 +260,11 @@ int source_order(Rescue *rescue, const Json *input, Failure *reterr)
         if (source->n_files && is_known(source, json_get(input, "files")) && source_state(source) != SOURCE_FAILED)
                 return 0;
         stop_copying(source);
+        source->apart = json_get_bool(input, "apart", source->apart);
+        if (json_has(input, "why")) {
+                free(rescue->why);
+                rescue->why = alloc_string(json_get_string(input, "why"));
+        }
         source->own_id = (uint32_t) json_get_int(input, "own_id", source->own_id);
         Position at = { 0 };
         if (!text_is_empty(start) && position_parse(start, &at, reterr) < 0)
@@ -286,11 +287,17 @@ int source_order(Rescue *rescue, const Json *input, Failure *reterr)
         return 0;
 }
 
+static uint64_t number_of(const Json *json, const char *name)
+{
+        int64_t number = json_get_int(json, name, 0);
+        return number < 0 ? 0 : (uint64_t) number;
+}
+
 /* What another process has left. */
 static void load_source(Rescue *rescue, const Json *json)
 {
         const char *server = json_get_string(json, "server");
-        if (!is_plain_name(server) || source_find(rescue, server))
+        if (!saved_is_plain_name(server) || source_find(rescue, server))
                 return;
         SavedSource *source = source_new(rescue, server, text_equal(json_get_string(json, "kind"), "relay"));
         source->own_id = (uint32_t) json_get_int(json, "own_id", 0);
@@ -299,32 +306,41 @@ static void load_source(Rescue *rescue, const Json *json)
         JSON_FOREACH(entry, json_get(json, "files"))
         {
                 const char *name = json_get_string(entry, "file");
-                if (!is_plain_name(name))
+                if (!saved_is_plain_name(name))
                         continue;
-                SavedFile *file = add_file(source, name, json_get_string(entry, "path"),
-                                           (uint64_t) json_get_int(entry, "from", 0));
-                file->to = (uint64_t) json_get_int(entry, "to", 0);
-                file->size = (uint64_t) json_get_int(entry, "size", 0);
+                SavedFile *file = add_file(source, name, json_get_string(entry, "path"), number_of(entry, "from"));
+                const char *sha256 = json_get_string(entry, "sha256");
+                file->to = number_of(entry, "to");
+                file->size = number_of(entry, "size");
                 file->head_copied = json_get_bool(entry, "head_copied", false);
                 file->copied = json_get_bool(entry, "copied", false);
                 file->verified = json_get_bool(entry, "verified", false);
+                if (sha256 && strlen(sha256) == sizeof file->sha256 - 1)
+                        memcpy(file->sha256, sha256, sizeof file->sha256);
         }
 }
 
 void source_load_all(Rescue *rescue)
 {
-        CLEANUP(mem_free) char *path = text_format("%s/%s", rescue->directory, NOTE);
+        CLEANUP(mem_free) char *path = text_format("%s/%s", rescue->directory, SAVED_NOTE);
         CLEANUP(mem_free) char *text = NULL;
         CLEANUP(json_free) Json *note = NULL;
         size_t length = 0;
         /* Without the note everything is copied again. */
-        if (file_read(path, NOTE_MAX, &text, &length, NULL) < 0 || json_parse(text, length, &note, NULL) < 0)
+        if (file_read(path, SAVED_NOTE_MAX, &text, &length, NULL) < 0 || json_parse(text, length, &note, NULL) < 0)
                 return;
         (void) add_borders(rescue, json_get(note, "borders"), NULL);
+        rescue->why = alloc_string(json_get_string(note, "why"));
         JSON_FOREACH(json, json_get(note, "sources"))
         {
                 load_source(rescue, json);
         }
+}
+
+void source_go_on(Rescue *rescue)
+{
+        for (SavedSource *source = rescue->sources; source; source = source->next)
+                copy_next(source);
 }
 
 /* Copies. */
@@ -340,8 +356,12 @@ static void copy_failed(SavedSource *source, FetchEnd end, const Failure *failur
 {
         source->end = end;
         source->failure = *failure;
-        if (end != FETCH_LOST || ++source->n_tries >= TRIES_MAX)
+        source->link = ssh_link_free(source->link);
+        if (end != FETCH_LOST || ++source->n_tries >= TRIES_MAX) {
+                (void) source_save_all(source->rescue, NULL); /* the failure is told in any case */
+                indexing_start(source->rescue);
                 return;
+        }
         source->again = timer_new(source->rescue->loop, 10 * USEC_MSEC, on_again, source);
         timer_set_in(source->again, TRY_AGAIN);
 }
@@ -362,6 +382,7 @@ static void note_copied(SavedSource *source, const FetchResult *result)
         file->copied = true;
         file->verified = result->verified;
         file->size = result->size;
+        memcpy(file->sha256, result->sha256, sizeof file->sha256);
         if (!source->bad)
                 source->failure = (Failure){ 0 };
         source->n_tries = 0;
@@ -386,15 +407,9 @@ static void on_fetched(const FetchResult *result, void *userdata)
         copy_failed(source, result->end, &failure);
 }
 
-static void on_link(Sql *sql, SshLink *link, const Failure *failure, void *userdata)
+static void start_fetch(SavedSource *source, SshLink *link)
 {
-        SavedSource *source = userdata;
         const SavedFile *file = source->fetching;
-        source->claim = NULL;
-        if (failure) {
-                copy_failed(source, FETCH_LOST, failure);
-                return;
-        }
         FetchParams params = { .remote = file->path,
                                .local = source->fetching_head ? file->head : file->local,
                                .from = source->fetching_head ? 0 : file->from,
@@ -403,6 +418,24 @@ static void on_link(Sql *sql, SshLink *link, const Failure *failure, void *userd
                                .use_sudo = source->rescue->settings->use_sudo };
         source->fetched = 0;
         source->fetch = fetch_start(source->rescue->loop, link, &params, on_progress, on_fetched, source);
+}
+
+static void on_link(Sql *sql, SshLink *link, const Failure *failure, void *userdata)
+{
+        SavedSource *source = userdata;
+        source->claim = NULL;
+        if (failure) {
+                copy_failed(source, FETCH_LOST, failure);
+                return;
+        }
+        if (source->apart)
+                source->link = link;
+        start_fetch(source, link);
+}
+
+/* What goes through it fails by itself. */
+static void on_link_end(SshLink *link, const Failure *failure, void *userdata)
+{
 }
 
 static SavedFile *first_missing(SavedSource *source)
@@ -420,8 +453,10 @@ static void copy_next(SavedSource *source)
         if (source->claim || source->fetch || source->again)
                 return;
         source->fetching = first_missing(source);
-        if (!source->fetching)
+        if (!source->fetching) {
+                source->link = ssh_link_free(source->link);
                 return;
+        }
         source->fetching_head = source->fetching->head && !source->fetching->head_copied;
         Pool *pool = rescue->pool(source->server, rescue->userdata);
         if (!pool) {
@@ -429,7 +464,13 @@ static void copy_next(SavedSource *source)
                 copy_failed(source, FETCH_FAILED, &failure);
                 return;
         }
-        source->claim = pool_claim_ssh(pool, usec_add(loop_now(rescue->loop), LINK_TIMEOUT), on_link, source);
+        usec_t deadline = usec_add(loop_now(rescue->loop), LINK_TIMEOUT);
+        if (source->link)
+                start_fetch(source, source->link);
+        else if (source->apart)
+                source->claim = pool_claim_own_ssh(pool, deadline, on_link_end, on_link, source);
+        else
+                source->claim = pool_claim_ssh(pool, deadline, on_link, source);
 }
 
 /* For people. */

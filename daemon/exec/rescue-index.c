@@ -1,13 +1,16 @@
-/* What the copies hold, found out in a thread. Owns one thread at a time, which has the index while it works; must never
- * take what cannot be read for the end of a log. */
+/* What the copies hold, found out in a thread, and that on the disk, so that another process need not find it out again.
+ * Owns one thread at a time, which has the index while it works, and one that writes; must never take what cannot be read
+ * for the end of a log, nor an index of other copies for that of these. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "alloc.h"
+#include "file.h"
 #include "logreader.h"
 #include "relaylog.h"
 #include "rescue-inside.h"
@@ -18,13 +21,17 @@
 
 /* One copy, with all that the thread needs to know of it. */
 typedef struct Copy {
-        char *file, *path, *head;
+        char *server, *file, *path, *head;
         uint64_t from, size;
         char *next; /* what follows in the log, if more is known to */
 } Copy;
 
 /* In the hands of the thread or of the loop, never of both. */
 typedef struct Work {
+        char *load; /* the index is read from this file; else NULL */
+        bool print; /* afterwards, as text */
+        Json *covers;
+        char *text;
         Ranges *ranges;
         Position *borders;
         size_t n_borders;
@@ -43,7 +50,19 @@ struct Indexing {
         Rescue *rescue;
         Worker *worker;
         Work *work;
-        char *server;
+        char *server; /* whose copies are read; NULL when none are */
+};
+
+/* The thread has all of it; the loop waits for its end. */
+typedef struct Writing {
+        char *path, *text;
+        Failure failure;
+} Writing;
+
+struct IndexWriter {
+        Rescue *rescue;
+        Worker *worker;
+        Writing *writing;
 };
 
 static Work *work_free(Work *work)
@@ -51,12 +70,16 @@ static Work *work_free(Work *work)
         if (!work)
                 return NULL;
         for (size_t i = 0; i < work->n_copies; i++) {
+                free(work->copies[i].server);
                 free(work->copies[i].file);
                 free(work->copies[i].path);
                 free(work->copies[i].head);
                 free(work->copies[i].next);
         }
         free(work->copies);
+        free(work->load);
+        json_free(work->covers);
+        free(work->text);
         free(work->borders);
         relaylog_free(work->relay_log);
         ranges_free(work->ranges);
@@ -209,24 +232,133 @@ static int index_copy(Work *work, const Copy *copy)
         return r < 0 ? r : 0;
 }
 
-static void work_index(void *data)
+/* What a reader says is about a file whose name it does not know. */
+static void name_file(Work *work)
 {
-        Work *work = data;
+        Failure failure = work->failure;
+        if (failure.kind != FAILURE_SYSTEM)
+                failure_set(&work->failure, failure.kind, failure.code, "%s of %s: %.300s", work->at->file,
+                            work->at->server, failure.text);
+}
+
+static void index_copies(Work *work)
+{
         for (size_t i = 0; i < work->n_borders; i++)
                 ranges_add_border(work->ranges, &work->borders[i]);
         if (work->relay)
                 work->relay_log = relaylog_new(work->own_id, &work->start);
         for (size_t i = 0; i < work->n_copies; i++)
-                if (index_copy(work, &work->copies[i]) < 0)
+                if (index_copy(work, &work->copies[i]) < 0) {
+                        name_file(work);
                         break;
+                }
         ranges_pause(work->ranges, work->source);
+}
+
+static bool was_indexed(const Work *work, const Copy *copy)
+{
+        return work->failure.kind == FAILURE_NONE || (!work->relay && copy < work->at);
+}
+
+/* file: one of that server's, or NULL for any. */
+static const Copy *find_copy(const Work *work, const char *server, const Json *file)
+{
+        for (size_t i = 0; i < work->n_copies; i++) {
+                const Copy *copy = &work->copies[i];
+                if (!text_equal(copy->server, server))
+                        continue;
+                if (!file)
+                        return copy;
+                if (text_equal(copy->file, json_get_string(file, "file")) &&
+                    copy->from == (uint64_t) json_get_int(file, "from", 0) &&
+                    copy->size == (uint64_t) json_get_int(file, "size", 0))
+                        return copy;
+        }
+        return NULL;
+}
+
+/* What could not be read is to be read again by the next process, too. */
+static Json *covers_in_the_end(const Work *work)
+{
+        Json *covers = json_object(), *sources = json_ensure_array(covers, "sources");
+        json_set_int(covers, "borders", json_get_int(work->covers, "borders", 0));
+        JSON_FOREACH(source, json_get(work->covers, "sources"))
+        {
+                Json *kept = json_object(), *files = json_ensure_array(kept, "files");
+                const char *server = json_get_string(source, "server");
+                json_set_string(kept, "server", server);
+                JSON_FOREACH(file, json_get(source, "files"))
+                {
+                        const Copy *copy = find_copy(work, server, file);
+                        if (!copy || was_indexed(work, copy))
+                                json_append(files, json_copy(file));
+                }
+                json_append(sources, kept);
+        }
+        return covers;
+}
+
+/* Whether the copies that an index is about are still what they were. */
+static bool is_of_these(const Work *work, const Json *covers)
+{
+        JSON_FOREACH(source, json_get(covers, "sources"))
+        {
+                const char *server = json_get_string(source, "server");
+                if (!find_copy(work, server, NULL))
+                        return false;
+                JSON_FOREACH(file, json_get(source, "files"))
+                {
+                        struct stat status;
+                        const Copy *copy = find_copy(work, server, file);
+                        if (!copy || (copy->size > 0 &&
+                                      (stat(copy->path, &status) < 0 || (uint64_t) status.st_size != copy->size)))
+                                return false;
+                }
+        }
+        return true;
+}
+
+/* Without an index that can be used everything is indexed again: nothing is lost but time. */
+static void load_index(Work *work)
+{
+        CLEANUP(mem_free) char *text = NULL;
+        CLEANUP(ranges_free) Ranges *ranges = NULL;
+        CLEANUP(json_free) Json *covers = NULL;
+        size_t length = 0;
+        if (file_read(work->load, SAVED_INDEX_MAX, &text, &length, NULL) < 0 ||
+            saved_index_parse(text, length, &ranges, &covers, NULL) < 0 || !is_of_these(work, covers))
+                return;
+        ranges_free(work->ranges);
+        work->ranges = TAKE(ranges);
+        work->covers = TAKE(covers);
+}
+
+static void work_do(void *data)
+{
+        Work *work = data;
+        if (work->load) {
+                load_index(work);
+                return;
+        }
+        if (work->n_copies > 0)
+                index_copies(work);
+        if (!work->print)
+                return;
+        CLEANUP(json_free) Json *covers = covers_in_the_end(work);
+        work->text = saved_index_print(work->ranges, covers);
+}
+
+static void write_index(void *data)
+{
+        Writing *writing = data;
+        (void) file_replace(writing->path, writing->text, strlen(writing->text), 0600, &writing->failure);
 }
 
 /* The loop. */
 
 static void note_indexed(SavedSource *source, const Work *work, const Copy *copy)
 {
-        if (work->failure.kind != FAILURE_NONE && (work->relay || copy >= work->at))
+        if (!was_indexed(work, copy))
                 return;
         for (size_t i = 0; i < source->n_files; i++) {
                 SavedFile *file = &source->files[i];
@@ -237,26 +369,104 @@ static void note_indexed(SavedSource *source, const Work *work, const Copy *copy
         }
 }
 
+static void writing_drop(void *data)
+{
+        Writing *writing = data;
+        free(writing->path);
+        free(writing->text);
+        free(writing);
+}
+
+static void on_written(void *userdata)
+{
+        IndexWriter *writer = userdata;
+        Rescue *rescue = writer->rescue;
+        writer->worker = worker_release(writer->worker, NULL);
+        rescue->writer = NULL;
+        rescue->index_failure = writer->writing->failure;
+        writing_drop(writer->writing);
+        free(writer);
+        indexing_start(rescue);
+}
+
+static void writer_start(Rescue *rescue, char *text)
+{
+        IndexWriter *writer = ALLOC(IndexWriter);
+        *writer = (IndexWriter){ .rescue = rescue, .writing = ALLOC(Writing) };
+        writer->writing->path = text_format("%s/%s", rescue->directory, SAVED_INDEX);
+        writer->writing->text = text;
+        writer->worker = worker_start(rescue->loop, write_index, writer->writing, on_written, writer);
+        if (writer->worker) {
+                rescue->writer = writer;
+                return;
+        }
+        failure_errno(&rescue->index_failure, errno, "cannot start a thread");
+        writing_drop(writer->writing);
+        free(writer);
+}
+
+/* What was read back. */
+static void adopt(Rescue *rescue, const Work *work)
+{
+        size_t number = 0;
+        JSON_FOREACH(covered, json_get(work->covers, "sources"))
+        {
+                SavedSource *source = source_find(rescue, json_get_string(covered, "server"));
+                if (source) {
+                        source->number = number;
+                        source->in_index = true;
+                }
+                number++;
+                for (size_t i = 0; source && i < source->n_files; i++)
+                        JSON_FOREACH(file, json_get(covered, "files"))
+                        {
+                                SavedFile *ours = &source->files[i];
+                                if (ours->from == (uint64_t) json_get_int(file, "from", 0) &&
+                                    text_equal(ours->file, json_get_string(file, "file")))
+                                        ours->indexed = true;
+                        }
+        }
+        size_t n_told = (size_t) json_get_int(work->covers, "borders", 0);
+        rescue->n_told = n_told < rescue->n_borders ? n_told : rescue->n_borders;
+}
+
+static void end_indexing(Rescue *rescue)
+{
+        Indexing *indexing = TAKE(rescue->indexing);
+        if (indexing->worker)
+                worker_release(indexing->worker, work_drop);
+        else
+                work_free(indexing->work);
+        free(indexing->server);
+        free(indexing);
+}
+
 static void on_indexed(void *userdata)
 {
         Indexing *indexing = userdata;
         Rescue *rescue = indexing->rescue;
         Work *work = indexing->work;
-        SavedSource *source = source_find(rescue, indexing->server);
+        SavedSource *source = indexing->server ? source_find(rescue, indexing->server) : NULL;
         indexing->worker = worker_release(indexing->worker, NULL);
-        rescue->indexing = NULL;
         rescue->ranges = TAKE(work->ranges);
+        if (work->load && work->covers)
+                adopt(rescue, work);
         /* What was ordered in the meantime is indexed in the next round. */
-        for (size_t i = 0; i < work->n_copies; i++)
+        for (size_t i = 0; source && i < work->n_copies; i++)
                 note_indexed(source, work, &work->copies[i]);
-        if (work->failure.kind != FAILURE_NONE) {
+        if (source && work->failure.kind != FAILURE_NONE) {
                 source->failure = work->failure;
                 source->end = FETCH_FAILED;
                 source->bad = true;
+                (void) source_save_all(rescue, NULL); /* the failure is told in any case */
         }
-        work_free(work);
-        free(indexing->server);
-        free(indexing);
+        if (source)
+                rescue->unwritten = true;
+        if (work->text) {
+                rescue->unwritten = false;
+                writer_start(rescue, TAKE(work->text));
+        }
+        end_indexing(rescue);
         indexing_start(rescue);
 }
 
@@ -275,7 +485,8 @@ static void add_copy(Work *work, const SavedSource *source, size_t i)
         const SavedFile *file = &source->files[i];
         const char *next = i + 1 < source->n_files ? source->files[i + 1].file : NULL;
         ALLOC_GROW(work->copies, work->n_copies);
-        work->copies[work->n_copies++] = (Copy){ .file = alloc_string(file->file),
+        work->copies[work->n_copies++] = (Copy){ .server = alloc_string(source->server),
+                                                 .file = alloc_string(file->file),
                                                  .path = alloc_string(file->local),
                                                  .head = alloc_string(file->head),
                                                  .from = file->from,
@@ -283,13 +494,68 @@ static void add_copy(Work *work, const SavedSource *source, size_t i)
                                                  .next = text_equal(next, file->file) ? NULL : alloc_string(next) };
 }
 
-void indexing_start(Rescue *rescue)
+static SavedSource *source_numbered(const Rescue *rescue, size_t number)
 {
         SavedSource *source = rescue->sources;
-        while (source && !is_ready(source))
+        while (source && !(source->in_index && source->number == number))
                 source = source->next;
-        if (!source || rescue->indexing)
+        return source;
+}
+
+/* What the index is about when this round is over: now is the source that is read in it, or NULL. */
+static Json *covered(const Rescue *rescue, const SavedSource *now, size_t n_sources)
+{
+        Json *covers = json_object(), *sources = json_ensure_array(covers, "sources");
+        json_set_int(covers, "borders", (int64_t) rescue->n_told);
+        for (size_t number = 0; number < n_sources; number++) {
+                const SavedSource *source = source_numbered(rescue, number);
+                Json *json = json_object(), *files = json_ensure_array(json, "files");
+                json_set_string(json, "server", source->server);
+                for (size_t i = 0; i < source->n_files; i++) {
+                        const SavedFile *file = &source->files[i];
+                        if (!file->copied || !(file->indexed || source == now))
+                                continue;
+                        Json *entry = json_object();
+                        json_set_string(entry, "file", file->file);
+                        json_set_int(entry, "from", (int64_t) file->from);
+                        json_set_int(entry, "size", (int64_t) file->size);
+                        json_append(files, entry);
+                }
+                json_append(sources, json);
+        }
+        return covers;
+}
+
+static void run_work(Rescue *rescue, Work *work, const char *server)
+{
+        Indexing *indexing = ALLOC(Indexing);
+        *indexing = (Indexing){ .rescue = rescue, .work = work, .server = alloc_string(server) };
+        indexing->worker = worker_start(rescue->loop, work_do, work, on_indexed, indexing);
+        rescue->indexing = indexing;
+        if (indexing->worker)
                 return;
+        Failure failure;
+        failure_errno(&failure, errno, "cannot start a thread");
+        SavedSource *source = server ? source_find(rescue, server) : NULL;
+        if (source) {
+                source->failure = failure;
+                source->end = FETCH_LOCAL;
+        } else
+                rescue->index_failure = failure;
+        rescue->ranges = TAKE(work->ranges);
+        end_indexing(rescue);
+}
+
+static bool is_copying(const Rescue *rescue)
+{
+        for (const SavedSource *source = rescue->sources; source; source = source->next)
+                if (source_state(source) == SOURCE_COPYING)
+                        return true;
+        return false;
+}
+
+static void index_source(Rescue *rescue, SavedSource *source)
+{
         Work *work = ALLOC(Work);
         *work = (Work){ .ranges = TAKE(rescue->ranges),
                         .n_borders = rescue->n_borders - rescue->n_told,
@@ -306,27 +572,55 @@ void indexing_start(Rescue *rescue)
         for (size_t i = 0; i < source->n_files; i++)
                 if (source->relay || (source->files[i].copied && !source->files[i].indexed))
                         add_copy(work, source, i);
-        Indexing *indexing = ALLOC(Indexing);
-        *indexing = (Indexing){ .rescue = rescue, .work = work, .server = alloc_string(source->server) };
-        indexing->worker = worker_start(rescue->loop, work_index, work, on_indexed, indexing);
-        rescue->indexing = indexing;
-        if (indexing->worker)
+        work->print = !is_copying(rescue) && !rescue->writer;
+        if (work->print)
+                work->covers = covered(rescue, source, ranges_n_sources(work->ranges));
+        run_work(rescue, work, source->server);
+}
+
+void indexing_start(Rescue *rescue)
+{
+        SavedSource *source = rescue->sources;
+        while (source && !is_ready(source))
+                source = source->next;
+        if (rescue->indexing)
                 return;
-        failure_errno(&source->failure, errno, "cannot start a thread");
-        source->end = FETCH_LOCAL;
-        rescue->ranges = TAKE(work->ranges);
-        indexing_stop(rescue);
+        if (source) {
+                index_source(rescue, source);
+                return;
+        }
+        if (!rescue->unwritten || rescue->writer || is_copying(rescue))
+                return;
+        rescue->unwritten = false;
+        Work *work = ALLOC(Work);
+        *work = (Work){ .print = true, .covers = covered(rescue, NULL, ranges_n_sources(rescue->ranges)) };
+        work->ranges = TAKE(rescue->ranges);
+        run_work(rescue, work, NULL);
+}
+
+void indexing_load(Rescue *rescue)
+{
+        Work *work = ALLOC(Work);
+        work->load = text_format("%s/%s", rescue->directory, SAVED_INDEX);
+        for (const SavedSource *source = rescue->sources; source; source = source->next)
+                for (size_t i = 0; i < source->n_files; i++)
+                        if (source->files[i].copied)
+                                add_copy(work, source, i);
+        if (work->n_copies == 0) {
+                work_free(work);
+                return;
+        }
+        work->ranges = TAKE(rescue->ranges);
+        run_work(rescue, work, NULL);
 }
 
 void indexing_stop(Rescue *rescue)
 {
-        Indexing *indexing = TAKE(rescue->indexing);
-        if (!indexing)
-                return;
-        if (indexing->worker)
-                worker_release(indexing->worker, work_drop);
-        else
-                work_free(indexing->work);
-        free(indexing->server);
-        free(indexing);
+        IndexWriter *writer = TAKE(rescue->writer);
+        if (writer) {
+                worker_release(writer->worker, writing_drop);
+                free(writer);
+        }
+        if (rescue->indexing)
+                end_indexing(rescue);
 }

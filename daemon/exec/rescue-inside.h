@@ -7,6 +7,7 @@
 #include "pool.h"
 #include "ranges.h"
 #include "rescue.h"
+#include "saved.h"
 
 /* Copying. */
 
@@ -17,6 +18,7 @@ typedef struct SavedFile {
         char *head;        /* a copy of the head of a file that is not there from its beginning; else NULL */
         bool head_copied, copied, indexed, verified;
         uint64_t size; /* of the copy */
+        char sha256[65];
 } SavedFile;
 
 typedef enum SourceState {
@@ -39,9 +41,11 @@ struct SavedSource {
         size_t n_files;
         size_t number; /* in the index, when in_index */
         bool in_index;
-        bool bad; /* a copy cannot be read: nothing more is indexed before it is ordered again */
+        bool apart; /* through a session of its own */
+        bool bad;   /* a copy cannot be read: nothing more is indexed before it is ordered again */
 
         PoolClaim *claim;
+        SshLink *link; /* when apart */
         Fetch *fetch;
         SavedFile *fetching;
         bool fetching_head;
@@ -64,11 +68,17 @@ Json *source_describe(const SavedSource *source);
 /* What is on disk, so that another process finds it; and that again. */
 int source_save_all(Rescue *rescue, Failure *reterr);
 void source_load_all(Rescue *rescue);
+/* With what is not copied yet. */
+void source_go_on(Rescue *rescue);
 
 /* Indexing: in a thread, which has the index meanwhile. */
 
 typedef struct Indexing Indexing;
-/* Begins with what is copied and not indexed, if there is anything and nothing is under way. */
+typedef struct IndexWriter IndexWriter;
+/* First of all: with the index that another process has left. */
+void indexing_load(Rescue *rescue);
+/* Begins with what is copied and not indexed, if there is anything and nothing is under way; when there is nothing left,
+ * the index goes to the disk. */
 void indexing_start(Rescue *rescue);
 void indexing_stop(Rescue *rescue);
 
@@ -88,6 +98,7 @@ struct Rescue {
         Loop *loop;
         const RescueSettings *settings;
         char *run, *directory;
+        char *why; /* it was ordered, for people; may be NULL */
         rescue_pool_fn pool;
         void *userdata;
 
@@ -96,6 +107,9 @@ struct Rescue {
         size_t n_borders, n_told; /* to the index */
         Ranges *ranges;           /* NULL while a thread has it */
         Indexing *indexing;
+        IndexWriter *writer;
+        bool unwritten;        /* what is on disk is not the whole index */
+        Failure index_failure; /* why it is not */
         Standin *standins;
         char uuid[37];
 };

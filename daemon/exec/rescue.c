@@ -11,8 +11,6 @@
 #include "rescue-inside.h"
 #include "text.h"
 
-#define OVERLAPS_TOLD 8
-
 /* MySQL wants to know whom it follows: a name that no server has (RFC 9562, version 4). */
 static void make_uuid(char ret[37])
 {
@@ -37,7 +35,8 @@ Rescue *rescue_new(Loop *loop, const RescueSettings *settings, const char *run, 
                             .ranges = ranges_new() };
         make_uuid(rescue->uuid);
         source_load_all(rescue);
-        indexing_start(rescue);
+        indexing_load(rescue);
+        source_go_on(rescue);
         return rescue;
 }
 
@@ -56,6 +55,7 @@ Rescue *rescue_free(Rescue *rescue)
         ranges_free(rescue->ranges);
         free(rescue->borders);
         free(rescue->run);
+        free(rescue->why);
         free(rescue->directory);
         free(rescue);
         return NULL;
@@ -73,37 +73,6 @@ const char *rescue_password(const Rescue *rescue, const char *server)
 }
 
 /* Answers. */
-
-static void set_position(Json *json, const char *name, const Position *position)
-{
-        CLEANUP(mem_free) char *text = position_format(position);
-        json_set_string(json, name, text);
-}
-
-static Json *describe_answer(const RangesAnswer *answer, const GtidSet *lacks, const GtidSet *missing)
-{
-        Json *json = json_object(), *holes = json_ensure_array(json, "holes");
-        for (size_t i = 0; i < answer->n_holes; i++)
-                json_append_string(holes, answer->holes[i].text);
-        json_set_bool(json, "complete", answer->n_holes == 0 && (!missing || gtid_is_empty(missing)));
-        set_position(json, "end", &answer->end);
-        set_position(json, "last", &answer->last);
-        set_position(json, "torn", &answer->torn);
-        json_set_int(json, "bytes", (int64_t) answer->bytes);
-        json_set_int(json, "n_transactions", (int64_t) answer->n_groups);
-        json_set_bool(json, "exact", answer->n_groups_exact);
-        if (answer->runs.n_runs > 0) {
-                CLEANUP(gtid_free)
-                GtidSet *set = transaction_runs_to_set(&answer->runs, answer->runs.runs[0].first.family);
-                CLEANUP(mem_free) char *gtids = gtid_describe(set);
-                json_set_string(json, "gtids", gtids);
-        }
-        CLEANUP(mem_free) char *lacks_text = lacks ? gtid_format(lacks) : NULL;
-        CLEANUP(mem_free) char *missing_text = missing ? gtid_format(missing) : NULL;
-        json_set_string(json, "lacks", lacks_text);
-        json_set_string(json, "missing", missing_text);
-        return json;
-}
 
 /* As ranges_ask_gtid(), where the place in the log is known. */
 static RangesAnswer ask_behind(const Rescue *rescue, const Position *from, GtidFamily family, const GtidSet *has,
@@ -126,7 +95,7 @@ static int answer_one(const Rescue *rescue, const Json *question, Json *answers,
                 return -EINVAL;
         if (!family_text) {
                 CLEANUP(ranges_answer_done) RangesAnswer answer = ranges_ask(rescue->ranges, &from);
-                json_set(answers, name, describe_answer(&answer, NULL, NULL));
+                json_set(answers, name, saved_describe_answer(&answer, NULL, NULL));
                 return 0;
         }
         GtidFamily family = text_equal(family_text, "mariadb") ? GTID_FAMILY_MARIADB : GTID_FAMILY_MYSQL;
@@ -142,34 +111,15 @@ static int answer_one(const Rescue *rescue, const Json *question, Json *answers,
         RangesAnswer answer = text_is_empty(from_text)
                                       ? ranges_ask_gtid(rescue->ranges, family, has, wanted, &lacks, &missing)
                                       : ask_behind(rescue, &from, family, has, wanted, &lacks, &missing);
-        json_set(answers, name, describe_answer(&answer, lacks, missing));
+        json_set(answers, name, saved_describe_answer(&answer, lacks, missing));
         return 0;
-}
-
-static void add_differences(const Rescue *rescue, Json *json)
-{
-        size_t n = 0, told = 0;
-        RangesOverlap *overlaps = ranges_compare(rescue->ranges, &n);
-        for (size_t i = 0; i < n && told < OVERLAPS_TOLD; i++) {
-                if (overlaps[i].verdict != RANGES_DIFFER)
-                        continue;
-                Position to = overlaps[i].from;
-                to.offset = overlaps[i].to;
-                CLEANUP(mem_free) char *range = position_format_range(&overlaps[i].from, &to);
-                CLEANUP(mem_free)
-                char *text = text_format("%s and %s differ: %s", ranges_source(rescue->ranges, overlaps[i].a),
-                                         ranges_source(rescue->ranges, overlaps[i].b), range);
-                json_append_string(json_ensure_array(json, "differ"), text);
-                told++;
-        }
-        free(overlaps);
 }
 
 static int answer_all(const Rescue *rescue, const Json *questions, Json *json, Failure *reterr)
 {
         if (!rescue->ranges)
                 return 0;
-        add_differences(rescue, json);
+        saved_add_differences(rescue->ranges, json);
         int r = 0;
         JSON_FOREACH(question, questions)
         {
@@ -183,6 +133,8 @@ static Json *describe(const Rescue *rescue)
         Json *json = json_object(), *sources = json_ensure_object(json, "sources"),
              *feeds = json_ensure_object(json, "feeds");
         json_set_string(json, "directory", rescue->directory);
+        if (rescue->index_failure.kind != FAILURE_NONE)
+                json_set_string(json, "failure", rescue->index_failure.text);
         for (const SavedSource *source = rescue->sources; source; source = source->next)
                 json_set(sources, source->server, source_describe(source));
         for (const Standin *standin = rescue->standins; standin; standin = standin_next(standin))

@@ -83,6 +83,11 @@ def listing(server, position=None):
              "to": os.path.getsize(f"{server.data}/{name}")} for i, name in enumerate(names)]
 
 
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
 def text(position):
     return f"{position[0]}:{position[1]}"
 
@@ -162,6 +167,24 @@ def test_from_the_old_primary(lab):
         wait_fed(drive, db2)
         db2.stop_io()
         assert "db2" not in drive.rescue("unfeed", server="db2")["feeds"]
+    index = f"{lab.mgr.folder}/rescue/run-1/index.json"
+    until(lambda: os.path.exists(index), PATIENCE, "index written")
+    # Not even read are the copies when nothing says that they are others.
+    copy = f"{lab.mgr.folder}/rescue/run-1/db1/{files[0]['file']}@{files[0]['from']}"
+    with open(copy, "r+b") as saved:
+        good = saved.read()
+        saved.seek(0)
+        saved.write(bytes(len(good)))
+    with Drive(lab) as drive:
+        assert drive.collected("db1", [question])["answers"]["db2"] == answer
+    damaged = json.loads(read(index))
+    damaged["ranges"]["spans"][0]["source"] = 7
+    folder.write(index, json.dumps(damaged))
+    with Drive(lab) as drive:
+        source = drive.collected("db1")["sources"]["db1"]
+        assert source["state"] == "failed" and f"{files[0]['file']} of db1: at " in source["failure"], source
+    with open(copy, "r+b") as saved:
+        saved.write(good)
     with Drive(lab) as drive:  # finds everything again, and copies nothing
         found = drive.collected("db1", [question]) if drive.rescue("look")["sources"] else {}
         assert found["answers"]["db2"] == answer, found
