@@ -93,11 +93,13 @@ static const char *const mariadb_columns[_REPLICA_COLUMN_MAX] = {
         .stop_receiver = "STOP REPLICA IO_THREAD", .start_applier = "START REPLICA SQL_THREAD",                        \
         .stop_applier = "STOP REPLICA SQL_THREAD", .reset_replica = "RESET REPLICA ALL",                               \
         .start_applier_until_no_gaps = "START REPLICA SQL_THREAD UNTIL SQL_AFTER_MTS_GAPS",                            \
-        .change_source = "CHANGE REPLICATION SOURCE TO", .source_word = "SOURCE"
+        .idle_worker = "Waiting for an event from Coordinator", .change_source = "CHANGE REPLICATION SOURCE TO",       \
+        .source_word = "SOURCE"
 
 #define MYSQL_SLAVE_WORDS                                                                                              \
         SLAVE_WORDS, .columns = mysql_slave_columns, .show_replica = "SHOW SLAVE STATUS",                              \
-                     .start_applier_until_no_gaps = "START SLAVE SQL_THREAD UNTIL SQL_AFTER_MTS_GAPS"
+                     .start_applier_until_no_gaps = "START SLAVE SQL_THREAD UNTIL SQL_AFTER_MTS_GAPS",                 \
+                     .idle_worker = "Waiting for an event from Coordinator"
 
 #define MYSQL_TICK                                                                                                     \
         "SELECT @@GLOBAL.read_only AS read_only, @@GLOBAL.super_read_only AS super_read_only, "                        \
@@ -212,6 +214,7 @@ static const Dialect dialects[] = {
                 .show_binlogs = "SHOW BINARY LOGS",
                 .position_wait = "MASTER_POS_WAIT",
                 .gtid_wait = "MASTER_GTID_WAIT",
+                .idle_worker = "Waiting for work from SQL thread",
                 .start_drops_relay_logs = true,
         },
 };

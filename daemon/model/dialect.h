@@ -70,6 +70,7 @@ typedef struct Dialect {
         const char *start_receiver, *stop_receiver;
         const char *start_applier, *stop_applier;
         const char *start_applier_until_no_gaps; /* NULL: its appliers leave none */
+        const char *idle_worker;                 /* the state of a parallel applier that has nothing to do */
         const char *reset_replica;               /* forgets the source altogether */
         const char *position_wait;   /* function of file, offset, seconds: NULL on an error, -1 on timeout */
         const char *gtid_wait;       /* function of set, seconds */

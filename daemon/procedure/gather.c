@@ -168,13 +168,6 @@ bool skip_without_donor(const Facts *facts)
         return text_is_empty(donor) || !status_is_gtid(facts) || is_saved(facts, donor);
 }
 
-static bool stands_still(const ReplicaChannel *before, const ReplicaChannel *after)
-{
-        return before->applier_running && after->applier_running && position_equal(&before->applied, &after->applied) &&
-               before->applier_text && strstr(before->applier_text, "has read all relay log") && after->applier_text &&
-               strstr(after->applier_text, "has read all relay log");
-}
-
 /* What is left and how much of it was done between two looks: transactions, or bytes of one binary log. False when that
  * cannot be told. */
 static bool measure(const ServerView *before, const ServerView *view, bool gtid, uint64_t *ret_left, uint64_t *ret_done)
@@ -244,7 +237,7 @@ void judge_drained(const Facts *facts, const char *server, const Replies *replie
         CLEANUP(mem_free) char *applied = position_format(&channel->applied);
         CLEANUP(mem_free) char *received = position_format(&channel->received);
         bool level = status_is_level(view, channel, status_is_gtid(facts));
-        bool unfinished = !level && stands_still(channel_before, channel);
+        bool unfinished = !level && status_stands_still(view, channel_before, replies_at(replies, _STATUS_MAX));
         CLEANUP(mem_free) char *dropped = dropped_of(facts, server, view);
         if (dropped) {
                 judge_as(judgement, VERDICT_HOPELESS, "it had received %s and has it no more", dropped);

@@ -34,7 +34,7 @@ typedef struct Progress {
         })
 
 /* Replies: the replication status, a pause, ask_status()'s, and, of who can be fed, what the saved logs say. */
-enum { AFTER_PAUSE = 2, LOOK = AFTER_PAUSE + _STATUS_MAX };
+enum { PAUSE = 1, AFTER_PAUSE, LOOK = AFTER_PAUSE + _STATUS_MAX };
 
 static Progress progress_attached(const ReplicaChannel *channel, const char *candidate)
 {
@@ -73,12 +73,6 @@ static Progress progress_gtid(const Facts *facts, const char *server, const Serv
         return PROGRESS(STAGE_READY, "it can follow %s", candidate);
 }
 
-static bool stands_still(const ReplicaChannel *channel)
-{
-        return channel->applier_running && channel->applier_text &&
-               strstr(channel->applier_text, "has read all relay log");
-}
-
 /* Where the candidate stood when it was detached, in the old primary's log: where the others by position have to come. */
 static const char *end_of(const Facts *facts)
 {
@@ -101,8 +95,9 @@ static Progress progress_fed(const Facts *facts, const char *server, const Serve
 }
 
 static Progress progress_position(const Facts *facts, const char *server, const ServerView *view,
-                                  const ReplicaChannel *before, const Reply *look)
+                                  const ReplicaChannel *before, const Replies *replies)
 {
+        const Reply *look = replies_at(replies, LOOK);
         const char *candidate = facts_string(facts, "candidate"), *end = end_of(facts);
         const ReplicaChannel *channel = server_view_channel(view);
         CLEANUP(mem_free) char *applied = position_format(&channel->applied);
@@ -112,7 +107,7 @@ static Progress progress_position(const Facts *facts, const char *server, const 
         if (can_be_fed(facts, server) && fed_follows(server, view, look))
                 return progress_fed(facts, server, view, look);
         bool level = position_equal(&channel->applied, &channel->received);
-        bool unfinished = stands_still(channel) && before && position_equal(&before->applied, &channel->applied);
+        bool unfinished = status_stands_still(view, before, replies_at(replies, PAUSE));
         if (channel->applier_errno && !channel->applier_running)
                 return PROGRESS(STAGE_BROKEN, "its applier stopped with error %d: %s", channel->applier_errno,
                                 channel->applier_error ? channel->applier_error : "");
@@ -163,14 +158,14 @@ static Progress progress_of(const Facts *facts, const char *server, const Replie
         CLEANUP(server_view_free) ServerView *before = status_known(facts, server);
         if (observation_read_replica(before, replies_at(replies, 0), 0, NULL) < 0)
                 return PROGRESS(STAGE_APPLYING, "its replication status cannot be read");
-        return progress_position(facts, server, view, server_view_channel(before), look);
+        return progress_position(facts, server, view, server_view_channel(before), replies);
 }
 
 void ask_repoint(const Facts *facts, const char *server, Script *script)
 {
         CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
         script_sql(script, "%s", server_view_dialect(view)->show_replica);
-        script_sql(script, "SELECT SLEEP(%.2f)", status_is_gtid(facts) ? 0 : status_pause(facts, server));
+        status_ask_pause(facts, server, !status_is_gtid(facts), script);
         ask_status(facts, server, script);
         if (can_be_fed(facts, server) && !json_get_bool(facts->root, "planning", false))
                 fed_ask(facts, server, script);

@@ -1,6 +1,9 @@
 /* Shared questions to a database and their reading. Pure. */
 #include "status.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "text.h"
 
 ServerView *status_known(const Facts *facts, const char *server)
@@ -26,18 +29,52 @@ bool status_is_level(const ServerView *view, const ReplicaChannel *channel, bool
         return gtid_contains(applied, received);
 }
 
+static bool may_have_been_fed(const Facts *facts, const char *server)
+{
+        return json_has(facts_server(facts, server), "former") ||
+               (text_equal(server, facts_string(facts, "candidate")) && !text_is_empty(facts_string(facts, "donor")));
+}
+
 double status_pause(const Facts *facts, const char *server)
 {
         CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
         const ReplicaChannel *channel = server_view_channel(view);
-        bool frozen = facts_server_bool(facts, server, "frozen", false);
+        bool frozen = facts_server_bool(facts, server, "frozen", false) && !may_have_been_fed(facts, server);
         return frozen && channel && status_is_level(view, channel, status_is_gtid(facts)) ? 0 : 0.35;
+}
+
+void status_ask_pause(const Facts *facts, const char *server, bool pause, Script *script)
+{
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
+        double seconds = pause ? status_pause(facts, server) : 0;
+        if (view->parallel_workers == 0)
+                script_sql(script, "SELECT SLEEP(%.2f)", seconds);
+        else
+                script_sql(script,
+                           "SELECT SLEEP(%.2f), (SELECT COUNT(*) FROM information_schema.processlist "
+                           "WHERE state = '%s') AS idle_workers",
+                           seconds, server_view_dialect(view)->idle_worker);
+}
+
+static bool has_read_all(const ReplicaChannel *channel)
+{
+        return channel->applier_running && channel->applier_text &&
+               strstr(channel->applier_text, "has read all relay log");
+}
+
+bool status_stands_still(const ServerView *view, const ReplicaChannel *before, const Reply *pause)
+{
+        const ReplicaChannel *after = server_view_channel(view);
+        const char *idle = reply_succeeded(pause) ? reply_get(pause, 0, "idle_workers") : NULL;
+        return before && after && has_read_all(before) && has_read_all(after) &&
+               position_equal(&before->applied, &after->applied) &&
+               (view->parallel_workers == 0 || (idle && strtoul(idle, NULL, 10) >= view->parallel_workers));
 }
 
 void ask_status_twice(const Facts *facts, const char *server, Script *script)
 {
         ask_status(facts, server, script);
-        script_sql(script, "SELECT SLEEP(%.2f)", status_pause(facts, server));
+        status_ask_pause(facts, server, true, script);
         ask_status(facts, server, script);
 }
 

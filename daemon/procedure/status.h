@@ -19,9 +19,15 @@ enum { STATUS_TICK, STATUS_REPLICA, STATUS_BINLOG, _STATUS_MAX };
 
 /* Whether everything that it received is applied. */
 bool status_is_level(const ServerView *view, const ReplicaChannel *channel, bool gtid);
-/* How long ask_status_twice() pauses for that server, in seconds: not at all when it was level when it was frozen. Else long
- * enough for parallel appliers, which tell their position at each checkpoint (every 300 ms by default), and to see a rate. */
+/* How long status_ask_pause() pauses for that server, in seconds: not at all when it was level when it was frozen and was fed
+ * nothing since. Else long enough for parallel appliers, which tell their position at each checkpoint (every 300 ms by
+ * default), and to see a rate. */
 double status_pause(const Facts *facts, const char *server);
+/* Between two looks at the replication status: a pause, and how many parallel appliers have nothing to do. One item. */
+void status_ask_pause(const Facts *facts, const char *server, bool pause, Script *script);
+/* Whether its applier has done all that it can between two such looks, the first of which showed before: it has read
+ * everything, and no parallel one is still at work on it. view is the second look, the reply that of the pause. */
+bool status_stands_still(const ServerView *view, const ReplicaChannel *before, const Reply *pause);
 /* Whether a channel points at that server of the facts. */
 bool status_follows(const Facts *facts, const ReplicaChannel *channel, const char *source);
 /* Whether the run's replicas use global transaction ids. */

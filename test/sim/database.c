@@ -431,11 +431,11 @@ static void execute_sql(Database *database, const char *text, Reply *reply)
                 answer_events(database, reply);
         else if (text_starts_with(text, "SELECT @mhad"))
                 execute_in_session(database, text, reply);
+        else if (text_starts_with(text, "SELECT SLEEP("))
+                database->sim->pause = (usec_t) (strtod(text + 13, NULL) * (double) USEC_SEC);
         else if (strstr(text, "information_schema") || strstr(text, "checkpoint_period") ||
                  strstr(text, "CONNECTION_ID"))
                 answer_nothing(reply);
-        else if (text_starts_with(text, "SELECT SLEEP("))
-                database->sim->pause = (usec_t) (strtod(text + 13, NULL) * (double) USEC_SEC);
         else if (sim_chance(database->sim, database->sim->refused))
                 refuse(reply, 1205, "lock wait timeout exceeded");
         else if (strstr(text, "@mhad") || text_starts_with(text, "FLUSH") || text_starts_with(text, "UNLOCK"))

@@ -267,6 +267,30 @@ static void test_drained(void **state)
         facts_done(&g.facts);
 }
 
+/* It has read all and stands still: it is done only when none of its parallel appliers is busy with a long transaction. */
+static Replies *statuses_with(const Fixture *f, const Replica *replica, const char *idle_workers)
+{
+        Replies *replies = statuses_of(f, replica, replica);
+        const char *const cells[][2] = { { "idle_workers", idle_workers } };
+        set_row(&replies->items[_STATUS_MAX], 1, cells);
+        return replies;
+}
+
+static void test_parallel_appliers(void **state)
+{
+        Fixture f = fixture(false);
+        Replica busy = idle;
+        busy.received = "950";
+        learn(&f, "db2", "{\"parallel_workers\": 4}");
+        expect(&f, judge_drained, "db2", statuses_with(&f, &busy, "3"), VERDICT_UNMET, "applied up to");
+        expect(&f, judge_drained, "db2", statuses_of(&f, &busy, &busy), VERDICT_UNMET, "applied up to");
+        expect(&f, judge_drained, "db2", statuses_with(&f, &busy, "4"), VERDICT_MET, "nobody sent");
+        CLEANUP(script_done) Script script = { 0 };
+        ask_status_twice(&f.facts, "db2", &script);
+        assert_non_null(strstr(script.items[_STATUS_MAX].text, "'Waiting for an event from Coordinator'"));
+        facts_done(&f.facts);
+}
+
 static void test_repoint_by_position(void **state)
 {
         Fixture f = fixture(false);
@@ -853,6 +877,7 @@ int main(void)
                 cmocka_unit_test(test_table_is_well_formed),
                 cmocka_unit_test(test_receiver),
                 cmocka_unit_test(test_drained),
+                cmocka_unit_test(test_parallel_appliers),
                 cmocka_unit_test(test_repoint_by_position),
                 cmocka_unit_test(test_repoint_by_gtid),
                 cmocka_unit_test(test_no_secret_is_said),
