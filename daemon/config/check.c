@@ -10,6 +10,8 @@
 
 static void check_required(const Draft *draft, Reading *reading)
 {
+        if (reading->offline && draft->config->hooks.mha.init_conf_load_script)
+                return; /* it may say what is missing */
         SCHEMA_FOREACH(row, SCHEMA_CLUSTER)
         if (row->required && !draft_mentions(draft, row->path))
                 draft_error(draft, reading, row->path, "%s is missing", row->path);
@@ -131,11 +133,48 @@ static void check_address(const Draft *draft, Reading *reading)
                 draft_error(draft, reading, "address", "address: it is moved over SSH, but ssh.enabled is false");
 }
 
+static bool has_stop_or_start(const HooksConfig *hooks)
+{
+        return hooks->stop || hooks->start;
+}
+
+static void check_scripts(const Draft *draft, Reading *reading)
+{
+        const ClusterConfig *config = draft->config;
+        const HooksConfig *hooks = &config->hooks;
+        const MhaScriptsConfig *mha = &hooks->mha;
+        const struct {
+                const char *path;
+                bool both;
+                const char *other;
+        } doubles[] = {
+                { "hooks.mha.master_ip_failover_script", mha->master_ip_failover_script && has_stop_or_start(hooks),
+                  "hooks.stop and hooks.start" },
+                { "hooks.mha.master_ip_online_change_script",
+                  mha->master_ip_online_change_script && has_stop_or_start(hooks), "hooks.stop and hooks.start" },
+                { "hooks.mha.shutdown_script", mha->shutdown_script && hooks->shutdown, "hooks.shutdown" },
+                { "hooks.mha.report_script", mha->report_script && hooks->report, "hooks.report" },
+        };
+        for (size_t i = 0; i < ARRAY_LENGTH(doubles); i++)
+                if (doubles[i].both)
+                        draft_error(draft, reading, doubles[i].path, "%s: it takes the place of %s: leave one out",
+                                    doubles[i].path, doubles[i].other);
+        bool failover = mha->master_ip_failover_script, online = mha->master_ip_online_change_script;
+        if (failover != online && !config->address.ip && !has_stop_or_start(hooks))
+                draft_warn(
+                        draft, reading,
+                        failover ? "hooks.mha.master_ip_failover_script" : "hooks.mha.master_ip_online_change_script",
+                        "%s is missing: in a %s nothing tells the applications who is primary",
+                        failover ? "hooks.mha.master_ip_online_change_script" : "hooks.mha.master_ip_failover_script",
+                        failover ? "switchover" : "failover");
+}
+
 static void check_fence(const Draft *draft, Reading *reading)
 {
         const ClusterConfig *config = draft->config;
         bool can_stop = config->ssh.enabled && config->fence.stop_process;
-        if (config->fence.policy == FENCE_POLICY_REQUIRED && !can_stop && !config->hooks.shutdown)
+        if (config->fence.policy == FENCE_POLICY_REQUIRED && !can_stop && !config->hooks.shutdown &&
+            !config->hooks.mha.shutdown_script)
                 draft_warn(draft, reading, "fence.policy",
                            "fence.policy: \"required\" can never be satisfied without stop_process over SSH or "
                            "hooks.shutdown");
@@ -154,4 +193,5 @@ void draft_check(const Draft *draft, Reading *reading)
         check_ssh(draft, reading);
         check_address(draft, reading);
         check_fence(draft, reading);
+        check_scripts(draft, reading);
 }

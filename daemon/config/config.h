@@ -108,10 +108,20 @@ typedef struct FenceConfig {
         usec_t timeout;
 } FenceConfig;
 
-/* Each is an argument list that ends with NULL, or NULL: no such hook. */
+/* Scripts written for MHA: shell commands that arguments are added to, or NULL. */
+typedef struct MhaScriptsConfig {
+        char *master_ip_failover_script, *master_ip_online_change_script, *shutdown_script, *report_script;
+        char *secondary_check_script;
+        char *init_conf_load_script;
+        usec_t secondary_check_timeout;
+} MhaScriptsConfig;
+
+/* Each hook is an argument list that ends with NULL, or NULL: no such hook. */
 typedef struct HooksConfig {
         char **prepare, **stop, **start, **report, **shutdown, **abort;
         usec_t timeout;
+        MhaScriptsConfig mha;
+        bool mha_password_arguments;
 } HooksConfig;
 
 typedef enum FailoverMode {

@@ -273,6 +273,7 @@ void draft_read_cluster(Draft *draft, Reading *reading, const Tree *tree)
                 .reading = reading, .scope = SCHEMA_CLUSTER, .object = config, .origins = draft->origins, .draft = draft
         };
         walk_map(&walk, "", tree);
+        draft_run_script(draft, reading);
         for (size_t i = 0; i < config->n_servers; i++)
                 complete_server(&config->servers[i], &config->ssh);
         for (size_t i = 0; i < config->n_observers; i++)

@@ -27,6 +27,9 @@ void draft_done(Draft *draft);
 void draft_read_cluster(Draft *draft, Reading *reading, const Tree *tree);
 void draft_read_main(Config *config, Draft *base, Reading *reading, const Tree *tree);
 
+/* Runs the cluster's init_conf_load_script, if there is one, and lays what it prints over the draft (load_script.c). */
+void draft_run_script(Draft *draft, Reading *reading);
+
 /* Notes an error (or a warning) where the value of a key was written, else where its section was, else at the top. */
 void draft_error(const Draft *draft, Reading *reading, const char *path, const char *format, ...)
         __attribute__((format(printf, 4, 5)));

@@ -38,6 +38,7 @@ typedef enum SchemaType {
         SCHEMA_NETWORK_ADDRESS,
         SCHEMA_DEVICE,
         SCHEMA_TABLE,
+        SCHEMA_COMMAND,   /* of a shell; as a hook, nobody else is told its words */
         SCHEMA_ARGUMENTS, /* char **: a program and its arguments */
         SCHEMA_SECRET,    /* char *; the rows below share its member */
         SCHEMA_SECRET_FILE,

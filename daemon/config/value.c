@@ -129,6 +129,7 @@ static const char *complain(const SchemaRow *row, const char *text)
         switch (row->type) {
         case SCHEMA_TEXT:
         case SCHEMA_GROUP:
+        case SCHEMA_COMMAND:
                 return complain_text(text);
         case SCHEMA_CLUSTER_NAME:
                 return complain_cluster_name(text);
@@ -288,6 +289,7 @@ static char *parse(const SchemaRow *row, const char *text, void *object)
         case SCHEMA_NETWORK_ADDRESS:
         case SCHEMA_DEVICE:
         case SCHEMA_TABLE:
+        case SCHEMA_COMMAND:
                 return parse_text(row, text, member);
         case SCHEMA_SECTION:
         case SCHEMA_DEFAULTS:
@@ -321,8 +323,19 @@ static int check_readable(const char *path, Failure *reterr)
         return access(path, R_OK) < 0 ? failure_errno(reterr, errno, "cannot read %s", path) : 0;
 }
 
+/* The first word of a shell command, when it is a path as such; anything else is for the shell to find. */
+static int check_command(const char *command, Failure *reterr)
+{
+        size_t length = strcspn(command, " \t\"'\\$`;&|<>()*?[#~=%");
+        CLEANUP(mem_free) char *program = alloc_string_n(command, length);
+        bool is_path = program[0] == '/' && (!command[length] || strchr(" \t", command[length]));
+        return is_path && access(program, X_OK) < 0 ? failure_errno(reterr, errno, "cannot run %s", program) : 0;
+}
+
 static int check_outside(const SchemaRow *row, const char *text, Failure *reterr)
 {
+        if (row->type == SCHEMA_COMMAND)
+                return check_command(text, reterr);
         if (row->type == SCHEMA_GROUP)
                 return check_group(text, reterr);
         if (row->type == SCHEMA_FILE)
@@ -606,7 +619,7 @@ void value_to_json(const SchemaRow *row, const void *object, Json *json)
                 duration_to_json(leaf, *(const usec_t *) member, json);
         else if (row->type == SCHEMA_CHOICE)
                 json_set_string(json, leaf, row->choices[*(const int *) member]);
-        else if (row->type == SCHEMA_ARGUMENTS)
+        else if (row->type == SCHEMA_ARGUMENTS || row->type == SCHEMA_COMMAND)
                 json_set_bool(json, leaf, true);
         else
                 json_set_string(json, leaf, *(const char *const *) member);

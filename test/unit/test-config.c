@@ -739,6 +739,84 @@ static void test_reload(void **state)
                     "\"daemon\":[\"daemon.socket\",\"daemon.log_level\"],\"restart\":[\"daemon.socket\"]}");
 }
 
+/* --- MHA's scripts -------------------------------------------------------------------------------------------------- */
+
+static void test_mha_scripts(void **state)
+{
+        put_after_good("hooks:\n  mha_password_arguments: yes\n  mha:\n"
+                       "    master_ip_failover_script: /bin/sh -c 'exit 0'\n    secondary_check_script: check -s a\n"
+                       "    master_ip_online_change_script: \"/bin/tru\\x65\"\n");
+        CLEANUP(config_free) Config *config = load();
+        const HooksConfig *hooks = &config->clusters[0].hooks;
+        assert_true(hooks->mha_password_arguments);
+        assert_string_equal(hooks->mha.master_ip_failover_script, "/bin/sh -c 'exit 0'");
+        assert_string_equal(hooks->mha.secondary_check_script, "check -s a");
+        CLEANUP(json_free) Json *json = cluster_config_to_json(&config->clusters[0]);
+        const Json *mha = json_get(json_get(json, "hooks"), "mha");
+        assert_true(json_get_bool(mha, "master_ip_failover_script", false)); /* the words may hold a secret */
+        assert_false(json_has(mha, "shutdown_script"));
+
+        put_after_good("hooks:\n  stop: [/bin/true]\n  report: [/bin/true]\n  mha:\n"
+                       "    master_ip_failover_script: /bin/true\n    report_script: /bin/true\n"
+                       "    shutdown_script: /nowhere/power -x\n");
+        assert_errors("clusters.d/a.yaml:18:22: hooks.mha.shutdown_script: cannot run /nowhere/power: No such file or "
+                      "directory\n"
+                      "clusters.d/a.yaml:16:32: hooks.mha.master_ip_failover_script: it takes the place of hooks.stop "
+                      "and hooks.start: leave one out\n"
+                      "clusters.d/a.yaml:17:20: hooks.mha.report_script: it takes the place of hooks.report: leave one "
+                      "out\n");
+        put_after_good("hooks: {mha: {master_ip_failover_script: /bin/true}}\n");
+        assert_warnings("clusters.d/a.yaml:12:42: hooks.mha.master_ip_online_change_script is missing: in a switchover "
+                        "nothing tells the applications who is primary\n");
+}
+
+#define WITH_SCRIPT(script)                                                                                            \
+        "cluster: app1\nservers: [{name: db1, host: 10.0.0.1}, {name: db2, host: 10.0.0.2}]\n"                         \
+        "replication: {user: repl, password_file: @/secret}\nssh: {known_hosts_file: @/known_hosts}\n"                 \
+        "hooks: {mha: {init_conf_load_script: \"" script "\"}}\n"
+
+/* Overrides what the file says, fills in what is required, and is told of what it cannot say. */
+static void test_load_script(void **state)
+{
+        put("clusters.d/a.yaml",
+            WITH_SCRIPT(
+                    "echo user=mha; echo 'password=a=s3cret '; echo \\\"repl_user='other'\\\"; echo ping_type=CONNECT; "
+                    "echo ping_interval=2; echo ssh_user=op; echo ssh_port=2222; echo 'report_script=/bin/true -v'"));
+        CLEANUP(config_free) Config *config = load();
+        const ClusterConfig *c = &config->clusters[0];
+        assert_string_equal(c->sql.user, "mha");
+        assert_string_equal(c->sql.password, "a=s3cret ");
+        assert_string_equal(c->replication.user, "other");
+        assert_int_equal(c->detection.ping, DETECTION_PING_CONNECT);
+        assert_int_equal(c->detection.ping_interval, 2 * USEC_SEC);
+        assert_string_equal(c->servers[0].ssh_user, "op");
+        assert_int_equal(c->servers[1].ssh_port, 2222);
+        assert_string_equal(c->hooks.mha.report_script, "/bin/true -v");
+
+        put("clusters.d/a.yaml",
+            WITH_SCRIPT("echo user=mha; echo password=s3cret; echo no_master=1; echo s3cret; exit 3"));
+        assert_warnings(
+                "clusters.d/a.yaml:5:38: hooks.mha.init_conf_load_script: its parameter \"no_master\" is ignored, "
+                "say it here instead\n"
+                "clusters.d/a.yaml:5:38: hooks.mha.init_conf_load_script: it printed a line that is not "
+                "name=value\n"
+                "clusters.d/a.yaml:5:38: hooks.mha.init_conf_load_script: it ended with status 3\n");
+        put("clusters.d/a.yaml", WITH_SCRIPT("echo user=mha; echo ping_interval=often"));
+        assert_errors("clusters.d/a.yaml:5:38: detection.ping_interval: \"oftens\" must be a duration with its unit, "
+                      "such as 500ms or 3s\n");
+        put("clusters.d/a.yaml", WITH_SCRIPT("echo user=mha; sleep 60"));
+        assert_errors("clusters.d/a.yaml:5:38: hooks.mha.init_conf_load_script: /bin/sh took too long and was ended\n"
+                      "clusters.d/a.yaml:1:1: sql.user is missing\n");
+
+        Config *offline = NULL;
+        CLEANUP(mem_free) char *errors = NULL;
+        CLEANUP(mem_free) char *warnings = NULL;
+        put("clusters.d/a.yaml", WITH_SCRIPT("exit 1"));
+        assert_int_equal(load_with(true, &offline, &errors, &warnings), 0);
+        config_free(offline);
+        assert_errors("clusters.d/a.yaml:1:1: sql.user is missing\n");
+}
+
 /* --- the table ------------------------------------------------------------------------------------------------------ */
 
 static bool ends_with_period(const char *text)
@@ -847,6 +925,8 @@ int main(void)
                 CASE(test_equal),
                 CASE(test_json),
                 CASE(test_reload),
+                CASE(test_mha_scripts),
+                CASE(test_load_script),
                 cmocka_unit_test(test_schema),
                 cmocka_unit_test(test_enums),
                 CASE(test_garbage),
