@@ -10,6 +10,7 @@
 #include "election.h"
 #include "failover.h"
 #include "file.h"
+#include "mha_scripts.h"
 #include "report.h"
 #include "run.h"
 #include "switchover.h"
@@ -103,7 +104,8 @@ static Json *frozen_config(const Cluster *cluster, ssize_t old, const Json *opti
         for (size_t i = 0; i < ARRAY_LENGTH(block); i++)
                 set_ms(timeouts, block[i], config->switchover.max_write_block);
         set_ms(timeouts, "end-late-sessions", usec_add(config->switchover.kill_grace, 10 * USEC_SEC));
-        static const char *const hooks[] = { "prepare-hook", "stop-hook", "shutdown-hook", "start-hook", "abort-hook" };
+        static const char *const hooks[] = { "prepare-hook", "stop-hook",       "shutdown-hook",
+                                             "start-hook",   "abort-stop-hook", "abort-prepare-hook" };
         for (size_t i = 0; i < ARRAY_LENGTH(hooks); i++)
                 set_ms(timeouts, hooks[i], usec_add(config->hooks.timeout, 5 * USEC_SEC));
         return json;
@@ -159,6 +161,8 @@ Facts runs_facts(Cluster *cluster, const char *old_primary, const Json *options,
                 else if (!alive)
                         json_append_string(left_out, name);
         }
+        if (old >= 0 && witnesses_ssh(cluster->witnesses, (size_t) old) == 1)
+                json_set_bool(json_get_mutable(servers, old_primary), "ssh_works", true);
         json_set_string(facts.root, "old_primary", old_primary);
         json_set_string(facts.root, "told_candidate", json_get_string(options, "to"));
         json_set_string(facts.root, "ordered_by", json_get_string(options, "by"));
@@ -288,14 +292,17 @@ static void on_report_hook(Replies *replies, void *userdata)
         replies_free(replies);
 }
 
-static void tell_report_hook(Cluster *cluster, const Json *report)
+static void tell_report_hook(Cluster *cluster, const Json *report, const Facts *facts)
 {
-        if (!cluster->config->hooks.report)
-                return;
         CLEANUP(script_done) Script script = { 0 };
-        Json *input = json_copy(report);
-        json_set_string(input, "hook", "report");
-        script_hook(&script, "report", input);
+        if (cluster->config->hooks.report) {
+                Json *input = json_copy(report);
+                json_set_string(input, "hook", "report");
+                script_hook(&script, "report", input);
+        }
+        mha_ask_report(facts, report, cluster->config->file, &script);
+        if (script_is_empty(&script))
+                return;
         exec_abandon(cluster->report_job);
         cluster->report_job = exec_run(cluster->exec, NULL, "report", &script,
                                        usec_add(loop_now(cluster->context.loop), cluster->config->hooks.timeout),
@@ -316,7 +323,7 @@ static void write_report(Cluster *cluster, Json *run, const Facts *facts, RunOut
         else
                 log_event(EVENT_REPORT, &fields, "%s: %s: mhactl report %s", cluster->config->name,
                           json_get_string(report, "summary"), cluster->config->name);
-        tell_report_hook(cluster, report);
+        tell_report_hook(cluster, report, facts);
         Json *last = json_ensure_object(cluster->state.root, "last_run");
         CLEANUP(json_free) Json *entry = report_to_history(report);
         json_merge(last, entry);

@@ -113,6 +113,7 @@ typedef struct MhaScriptsConfig {
         char *master_ip_failover_script, *master_ip_online_change_script, *shutdown_script, *report_script;
         char *secondary_check_script;
         char *init_conf_load_script;
+        char *ssh_options; /* for the scripts */
         usec_t secondary_check_timeout;
 } MhaScriptsConfig;
 

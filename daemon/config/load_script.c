@@ -28,6 +28,7 @@ static const struct {
         { "master_ip_online_change_script", "hooks.mha.master_ip_online_change_script" },
         { "shutdown_script", "hooks.mha.shutdown_script" },
         { "report_script", "hooks.mha.report_script" },
+        { "ssh_options", "hooks.mha.ssh_options" },
         { "secondary_check_script", "hooks.mha.secondary_check_script" },
 };
 

@@ -232,6 +232,8 @@ const SchemaRow schema_rows[] = {
           .meaning = "One more witness when the primary does not answer: it is asked whether others reach it." },
         { CLUSTER("hooks.mha.secondary_check_timeout", SCHEMA_DURATION, hooks.mha.secondary_check_timeout), .otherwise = "6s", .min = 100 * USEC_MSEC, .max = 10 * USEC_MINUTE,
           .meaning = "How long secondary_check_script may take before it is ended and counts as a witness that cannot tell. When nothing comes back from the primary, a failover waits so long for it." },
+        { CLUSTER("hooks.mha.ssh_options", SCHEMA_TEXT, hooks.mha.ssh_options), .max = 4096, .effect = SCHEMA_NEXT_RUN, .mha = "ssh_options",
+          .meaning = "Options for ssh(1), given to the scripts as --ssh_options (to secondary_check_script as --options). They are of no meaning to mhad itself." },
         { CLUSTER("hooks.mha.init_conf_load_script", SCHEMA_COMMAND, hooks.mha.init_conf_load_script), .max = 4096, .mha = "init_conf_load_script",
           .meaning = "Run when the configuration is loaded, for at most 5 s: it prints lines of MHA's parameters (user, password, repl_user, repl_password, ssh_user, ssh_port, ping_type, ping_interval and MHA's scripts), which override what the files say." },
 

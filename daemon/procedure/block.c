@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #include "check.h"
-#include "hooks.h"
 #include "status.h"
 #include "text.h"
 #include "virtual_address.h"
@@ -421,11 +420,6 @@ bool skip_undo(const Facts *facts)
 bool skip_undo_address(const Facts *facts)
 {
         return skip_undo(facts) || address_skip(facts);
-}
-
-bool skip_abort(const Facts *facts)
-{
-        return skip_undo(facts) || skip_abort_hook(facts);
 }
 
 void judge_unblocked(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)

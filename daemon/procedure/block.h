@@ -51,6 +51,5 @@ void act_unlock(const Facts *facts, const char *server, const Replies *seen, Scr
 /* Undo: it takes writes as before. */
 bool skip_undo(const Facts *facts); /* nothing was changed */
 bool skip_undo_address(const Facts *facts);
-bool skip_abort(const Facts *facts);
 void judge_unblocked(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
 void act_unblock(const Facts *facts, const char *server, const Replies *seen, Script *script);

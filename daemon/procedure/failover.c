@@ -19,7 +19,7 @@ static const Step steps[] = {
         { "confirm-dead", "the old primary is dead, and the evidence is on record", ON_DAEMON, NEED_EVERY, THEN_ABORT,
           .decide = decide_dead },
         { "prepare-hook", "the prepare hook agrees", ON_DAEMON, NEED_EVERY, THEN_ABORT, .skip = skip_prepare_hook,
-          .ask = ask_prepare_hook, .judge = judge_hook },
+          .ask = ask_prepare_hook, .judge = judge_prepare_hook },
 
         /* Fence, and freeze what the replicas have, at the same time. */
         { "fence-address", "the old primary's host does not have the address", ON_OLD_PRIMARY, NEED_EVERY,
@@ -31,7 +31,7 @@ static const Step steps[] = {
         { "stop-receivers", "no replica receives further events, and what each has is on record", ON_REPLICAS, NEED_ONE,
           THEN_ABORT, .ask = ask_status, .judge = judge_receiver_stopped, .act = act_stop_receiver },
         { "stop-hook", "the stop hook has taken the clients off the old primary", ON_DAEMON, NEED_EVERY, THEN_ABORT,
-          .skip = skip_stop_hook, .ask = ask_stop_hook, .judge = judge_hook },
+          .skip = skip_stop_hook, .ask = ask_stop_hook, .judge = judge_stop_hook },
         { "shutdown-hook", "the old primary's host is off", ON_DAEMON, NEED_EVERY, THEN_CONTINUE,
           .skip = skip_shutdown_hook, .ask = ask_shutdown_hook, .judge = judge_shutdown_hook },
         { "fence-enough", "what keeps the old primary from being written to is enough to go on", ON_DAEMON, NEED_EVERY,
@@ -81,7 +81,7 @@ static const Step steps[] = {
           .skip = address_skip, .act_first = true, .act_shows = true, .ask = ask_address,
           .judge = judge_address_present, .act = act_address_add, .parallel_with_next = true },
         { "start-hook", "the start hook has sent the clients to the new primary", ON_DAEMON, NEED_EVERY, THEN_CONTINUE,
-          .skip = skip_start_hook, .ask = ask_start_hook, .judge = judge_hook, .parallel_with_next = true },
+          .skip = skip_start_hook, .ask = ask_start_hook, .judge = judge_start_hook, .parallel_with_next = true },
         { "start-events", "the events that ran on the old primary run on the new one", ON_CANDIDATE, NEED_EVERY,
           THEN_CONTINUE, 10 * SEC, .ask = ask_events, .judge = judge_events_run, .act = act_events_run,
           .parallel_with_next = true },
@@ -108,6 +108,10 @@ static const Step undo[] = {
           .parallel_with_next = true },
         { "restore-address", "the old primary's host has the address again", ON_OLD_PRIMARY, NEED_NONE, THEN_CONTINUE,
           5 * SEC, .skip = address_skip, .ask = ask_address, .judge = judge_address_present, .act = act_address_add },
+        { "abort-stop-hook", "what the stop hook did is taken back", ON_DAEMON, NEED_EVERY, THEN_CONTINUE,
+          .skip = skip_abort_stop_hook, .ask = ask_abort_stop_hook, .judge = judge_stop_hook },
+        { "abort-prepare-hook", "what the prepare hook did is taken back", ON_DAEMON, NEED_EVERY, THEN_CONTINUE,
+          .skip = skip_abort_prepare_hook, .ask = ask_abort_prepare_hook, .judge = judge_prepare_hook },
 };
 
 const Procedure failover = {

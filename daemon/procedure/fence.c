@@ -157,7 +157,7 @@ void decide_fence_is_enough(const Facts *facts, Judgement *judgement)
         bool address = false, process = false, off = false;
         Json *rungs = json_ensure_array(judge_learned(judgement), "fence_rungs");
         add_rung(rungs, fence, "address", !text_is_empty(facts_config_string(facts, "address.ip")), &address);
-        add_rung(rungs, fence, "process", !skip_fence_process(facts), &process);
+        add_rung(rungs, fence, "process", !skip_fence_process(facts) || json_has(fence, "process"), &process);
         add_rung(rungs, power, "power", !skip_shutdown_hook(facts), &off);
         const char *running = facts_server_string(facts, old, "still_runs");
         bool unanimous = json_get_bool(facts->root, "unreachable_for_all", false);
@@ -172,6 +172,8 @@ void decide_fence_is_enough(const Facts *facts, Judgement *judgement)
 
         if (json_get_bool(facts->root, "planning", false))
                 judge_as(judgement, VERDICT_MET, "judged when the rungs were tried");
+        else if (facts_string(facts, "shutdown_refused"))
+                judge_as(judgement, VERDICT_HOPELESS, "shutdown_script: %s", facts_string(facts, "shutdown_refused"));
         else if (process || off)
                 judge_as(judgement, VERDICT_MET, "the old primary cannot take a write: %s",
                          off ? "its host is off" : "its process is gone");

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "mha_scripts.h"
 #include "text.h"
 
 bool hook_is_configured(const Facts *facts, const char *name)
@@ -26,10 +27,18 @@ static Json *about(const Facts *facts, const char *server)
         return json;
 }
 
-static void ask(const Facts *facts, const char *name, Script *script)
+/* What a hook is run as: by its own name, or as a script of MHA's. NULL: there is nothing to run. */
+static const char *runner_of(const Facts *facts, const char *hook)
+{
+        const char *script = mha_script_for(facts, hook);
+        return script ? script : hook_is_configured(facts, hook) ? hook : NULL;
+}
+
+static void ask(const Facts *facts, const char *name, const char *undoes, Script *script)
 {
         Json *input = json_object();
         json_set_string(input, "hook", name);
+        json_set_string(input, "undoes", undoes);
         json_set_string(input, "cluster", facts_string(facts, "cluster"));
         json_set_string(input, "run", facts_string(facts, "run"));
         json_set_string(input, "procedure", facts_string(facts, "procedure"));
@@ -38,33 +47,7 @@ static void ask(const Facts *facts, const char *name, Script *script)
         script_hook(script, name, input);
 }
 
-#define HOOK(hook)                                                                                                     \
-        bool skip_##hook##_hook(const Facts *facts)                                                                    \
-        {                                                                                                              \
-                return !hook_is_configured(facts, #hook);                                                              \
-        }                                                                                                              \
-        void ask_##hook##_hook(const Facts *facts, const char *server, Script *script)                                 \
-        {                                                                                                              \
-                ask(facts, #hook, script);                                                                             \
-        }
-HOOK(prepare)
-HOOK(stop)
-HOOK(start)
-HOOK(abort)
-
-/* Its power need not be cut when the process is known to be gone. */
-bool skip_shutdown_hook(const Facts *facts)
-{
-        const Json *fence = json_get(facts_server(facts, facts_string(facts, "old_primary")), "fence");
-        return !hook_is_configured(facts, "shutdown") || json_has(fence, "process");
-}
-
-void ask_shutdown_hook(const Facts *facts, const char *server, Script *script)
-{
-        ask(facts, "shutdown", script);
-}
-
-void judge_hook(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+static void judge_own(const Replies *replies, Judgement *judgement)
 {
         const Reply *reply = replies_at(replies, 0);
         if (reply_succeeded(reply) && reply->exit_status == 0) {
@@ -80,9 +63,75 @@ void judge_hook(const Facts *facts, const char *server, const Replies *replies, 
                          line);
 }
 
+static void ask_runner(const Facts *facts, const char *hook, Script *script)
+{
+        const char *mha = mha_script_for(facts, hook);
+        if (mha)
+                mha_ask(facts, mha, text_equal(hook, "start") ? "start" : "stop", script);
+        else
+                ask(facts, hook, NULL, script);
+}
+
+#define HOOK(hook)                                                                                                     \
+        bool skip_##hook##_hook(const Facts *facts)                                                                    \
+        {                                                                                                              \
+                return !runner_of(facts, #hook);                                                                       \
+        }                                                                                                              \
+        void ask_##hook##_hook(const Facts *facts, const char *server, Script *script)                                 \
+        {                                                                                                              \
+                ask_runner(facts, #hook, script);                                                                      \
+        }                                                                                                              \
+        void judge_##hook##_hook(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement) \
+        {                                                                                                              \
+                (mha_script_for(facts, #hook) ? mha_judge : judge_own)(replies, judgement);                            \
+        }
+HOOK(prepare)
+HOOK(stop)
+HOOK(start)
+
+/* A script of MHA's takes back what it did by itself; what a hook did is taken back by the hook for that. */
+static bool was_run(const Facts *facts, const char *hook)
+{
+        const char *runner = runner_of(facts, hook);
+        return runner && json_array_contains(json_get(facts->root, "hooks_run"), runner);
+}
+
+#define ABORT_HOOK(hook)                                                                                               \
+        bool skip_abort_##hook##_hook(const Facts *facts)                                                              \
+        {                                                                                                              \
+                return !was_run(facts, #hook) ||                                                                       \
+                       (!mha_script_for(facts, #hook) && !hook_is_configured(facts, "abort"));                         \
+        }                                                                                                              \
+        void ask_abort_##hook##_hook(const Facts *facts, const char *server, Script *script)                           \
+        {                                                                                                              \
+                const char *mha = mha_script_for(facts, #hook);                                                        \
+                if (mha)                                                                                               \
+                        mha_ask(facts, mha, "back", script);                                                           \
+                else                                                                                                   \
+                        ask(facts, "abort", #hook, script);                                                            \
+        }
+ABORT_HOOK(stop)
+ABORT_HOOK(prepare)
+
+/* Its power need not be cut when the process is known to be gone. */
+bool skip_shutdown_hook(const Facts *facts)
+{
+        const Json *fence = json_get(facts_server(facts, facts_string(facts, "old_primary")), "fence");
+        return !runner_of(facts, "shutdown") || json_has(fence, "process");
+}
+
+void ask_shutdown_hook(const Facts *facts, const char *server, Script *script)
+{
+        ask_runner(facts, "shutdown", script);
+}
+
 void judge_shutdown_hook(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
 {
-        judge_hook(facts, server, replies, judgement);
+        if (mha_script_for(facts, "shutdown")) {
+                mha_judge_shutdown(facts, replies, judgement);
+                return;
+        }
+        judge_own(replies, judgement);
         if (judgement->verdict != VERDICT_MET)
                 return;
         Json *rung = json_object();

@@ -5,18 +5,24 @@
 #include "step.h"
 
 bool hook_is_configured(const Facts *facts, const char *name);
-/* One of each per hook of a failover: {"hook", "cluster", "run", "procedure", "old_primary": {…}, "new_primary": {…}} on
- * its standard input. */
+/* A failure before the point of no return takes the run back: then what the hooks stop and prepare did is taken back, in
+ * this order, by the hook abort, which is told which of them it "undoes". Those that were run are in facts "hooks_run".
+ * Their input: {"hook", "undoes", "cluster", "run", "procedure", "old_primary": {…}, "new_primary": {…}}. In the place of
+ * stop, start and shutdown a script of MHA's may be run (mha_scripts.h). */
 bool skip_prepare_hook(const Facts *facts);
 void ask_prepare_hook(const Facts *facts, const char *server, Script *script);
+void judge_prepare_hook(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
 bool skip_stop_hook(const Facts *facts);
 void ask_stop_hook(const Facts *facts, const char *server, Script *script);
-bool skip_shutdown_hook(const Facts *facts);
-void ask_shutdown_hook(const Facts *facts, const char *server, Script *script);
+void judge_stop_hook(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
 bool skip_start_hook(const Facts *facts);
 void ask_start_hook(const Facts *facts, const char *server, Script *script);
-bool skip_abort_hook(const Facts *facts);
-void ask_abort_hook(const Facts *facts, const char *server, Script *script);
-void judge_hook(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
-/* The same, and a rung of the fence when it succeeded: the old primary's host has no power. */
+void judge_start_hook(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
+bool skip_abort_stop_hook(const Facts *facts);
+void ask_abort_stop_hook(const Facts *facts, const char *server, Script *script);
+bool skip_abort_prepare_hook(const Facts *facts);
+void ask_abort_prepare_hook(const Facts *facts, const char *server, Script *script);
+/* A rung of the fence when it succeeds: the old primary's host has no power. */
+bool skip_shutdown_hook(const Facts *facts);
+void ask_shutdown_hook(const Facts *facts, const char *server, Script *script);
 void judge_shutdown_hook(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);

@@ -43,7 +43,7 @@ static const Step steps[] = {
           .check = true, .skip = skip_errant, .ask = ask_errant, .judge = judge_errant },
         { "approve", "all checks have passed", ON_DAEMON, NEED_EVERY, THEN_ABORT, .decide = decide_approved },
         { "prepare-hook", "the prepare hook agrees", ON_DAEMON, NEED_EVERY, THEN_ABORT, .skip = skip_prepare_hook,
-          .ask = ask_prepare_hook, .judge = judge_hook },
+          .ask = ask_prepare_hook, .judge = judge_prepare_hook },
 
         /* All that is slow, while clients write. */
         { "premove-replicas", "the other replicas follow the candidate", ON_OTHERS, NEED_EVERY, THEN_ABORT, 30 * SEC,
@@ -59,7 +59,7 @@ static const Step steps[] = {
         { "stop-events", "no event runs on the old primary", ON_OLD_PRIMARY, NEED_EVERY, THEN_ABORT, 10 * SEC,
           .ask = ask_events, .judge = judge_events_rest, .act = act_events_rest },
         { "stop-hook", "the stop hook has taken the clients off the old primary", ON_DAEMON, NEED_EVERY, THEN_ABORT,
-          .skip = skip_stop_hook, .ask = ask_stop_hook, .judge = judge_hook },
+          .skip = skip_stop_hook, .ask = ask_stop_hook, .judge = judge_stop_hook },
         { "sample-again", "where the primary is now is on record", ON_OLD_PRIMARY, NEED_EVERY, THEN_ABORT, 5 * SEC,
           .ask = ask_sample, .judge = judge_sample },
         { "catch-up-again", "the candidate is not more than a moment behind", ON_CANDIDATE, NEED_EVERY, THEN_ABORT,
@@ -97,7 +97,7 @@ static const Step steps[] = {
           20 * SEC, .skip = address_skip, .act_first = true, .act_shows = true, .ask = ask_address,
           .judge = judge_address_absent, .act = act_address_remove, .parallel_with_next = true },
         { "start-hook", "the start hook has sent the clients to the new primary", ON_DAEMON, NEED_EVERY, THEN_CONTINUE,
-          .skip = skip_start_hook, .ask = ask_start_hook, .judge = judge_hook },
+          .skip = skip_start_hook, .ask = ask_start_hook, .judge = judge_start_hook },
         { "unlock", "no lock is held on the old primary", ON_OLD_PRIMARY, NEED_EVERY, THEN_CONTINUE, 10 * SEC,
           .skip = skip_unlock, .ask = ask_waiting, .judge = judge_unlocked, .act = act_unlock },
         { "start-events", "the events that ran on the old primary run on the new one", ON_CANDIDATE, NEED_EVERY,
@@ -136,6 +136,8 @@ static const Step undo[] = {
         { "keep-address", "the old primary's host has the address, and the network knows it", ON_OLD_PRIMARY,
           NEED_EVERY, THEN_CONTINUE, 10 * SEC, .skip = skip_undo_address, .act_first = true, .act_shows = true,
           .ask = ask_address, .judge = judge_address_present, .act = act_address_keep },
+        { "abort-stop-hook", "what the stop hook did is taken back", ON_DAEMON, NEED_EVERY, THEN_CONTINUE,
+          .skip = skip_abort_stop_hook, .ask = ask_abort_stop_hook, .judge = judge_stop_hook },
         { "restart-events", "the events of the old primary run as before", ON_OLD_PRIMARY, NEED_EVERY, THEN_CONTINUE,
           10 * SEC, .skip = skip_undo, .ask = ask_events, .judge = judge_events_back, .act = act_events_back },
         { "slow-down-again", "how often the candidate tells its position is as it was", ON_CANDIDATE, NEED_EVERY,
@@ -144,8 +146,8 @@ static const Step undo[] = {
         { "restore-replicas", "the other replicas follow the old primary again", ON_OTHERS, NEED_NONE, THEN_CONTINUE,
           30 * SEC, .skip = skip_undo, .ask = ask_status, .judge = judge_receiver_restored,
           .act = act_restore_receiver },
-        { "abort-hook", "the abort hook has put the clients back", ON_DAEMON, NEED_EVERY, THEN_CONTINUE,
-          .skip = skip_abort, .ask = ask_abort_hook, .judge = judge_hook },
+        { "abort-prepare-hook", "what the prepare hook did is taken back", ON_DAEMON, NEED_EVERY, THEN_CONTINUE,
+          .skip = skip_abort_prepare_hook, .ask = ask_abort_prepare_hook, .judge = judge_prepare_hook },
 };
 
 const Procedure switchover = {

@@ -304,6 +304,17 @@ static int target_settle(RunTarget *target, const Json *data, Failure *reterr)
         return 0;
 }
 
+/* What the daemon ran itself may have to be taken back, whatever became of it. */
+static void note_hooks(Run *run, const Json *script)
+{
+        JSON_FOREACH(item, script)
+        {
+                const char *hook = json_get_string(item, "hook");
+                if (hook && !json_array_contains(json_get(run->facts.root, "hooks_run"), hook))
+                        json_append_string(json_ensure_array(run->facts.root, "hooks_run"), hook);
+        }
+}
+
 static int apply_to_target(Run *run, RunStep *step, RecordKind kind, usec_t real_time, const char *server,
                            const Json *data, Failure *reterr)
 {
@@ -313,6 +324,7 @@ static int apply_to_target(Run *run, RunStep *step, RecordKind kind, usec_t real
         if (kind == RECORD_INTENT) {
                 free(target->intent);
                 target->intent = json_print(json_get(data, "script"));
+                note_hooks(run, json_get(data, "script"));
                 return 0;
         }
         int r = target_settle(target, data, reterr);

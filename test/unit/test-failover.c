@@ -866,8 +866,8 @@ static void test_hooks(void **state)
         CLEANUP(script_done) Script script = { 0 };
         ask_prepare_hook(&f.facts, "", &script);
         assert_string_equal(json_get_string(json_get(script.items[0].input, "old_primary"), "name"), "db1");
-        expect(&f, judge_hook, "", ssh_reply(0, ""), VERDICT_MET, "ended well");
-        expect(&f, judge_hook, "", ssh_reply(2, ""), VERDICT_HOPELESS, "2");
+        expect(&f, judge_prepare_hook, "", ssh_reply(0, ""), VERDICT_MET, "ended well");
+        expect(&f, judge_prepare_hook, "", ssh_reply(2, ""), VERDICT_HOPELESS, "2");
         facts_done(&f.facts);
 }
 

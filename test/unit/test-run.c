@@ -109,6 +109,12 @@ static void test_targets_stay(void **state)
         apply(run, "intent", "one", "db1", "{\"targets\":[\"db1\"],\"script\":[{\"sql\":\"X\"}]}");
         assert_int_equal(run_step(run, "one")->n_targets, 1);
         assert_string_equal(run_step_target(run_step(run, "one"), "db1")->intent, "[{\"sql\":\"X\"}]");
+        assert_false(json_has(run->facts.root, "hooks_run"));
+        const char *hook = "{\"targets\":[\"db1\"],\"script\":[{\"hook\":\"stop\",\"input\":{}}]}";
+        apply(run, "intent", "one", "db1", hook);
+        apply(run, "intent", "one", "db1", hook);
+        CLEANUP(mem_free) char *hooks = json_print(json_get(run->facts.root, "hooks_run"));
+        assert_string_equal(hooks, "[\"stop\"]"); /* each once, for those who take back what it did */
         apply(run, "settled", "one", "db1", MET);
         assert_int_equal(run_step(run, "one")->n_targets, 1);
         assert_int_equal(state_of(run, "one"), STEP_DONE);
