@@ -226,7 +226,11 @@ Json *cluster_check(Cluster *cluster)
                                  cluster_primary_name(cluster) ? cluster_primary_name(cluster) : "?",
                                  candidate ? candidate : "nobody", why ? why : "");
         add_check(checks, cluster, candidate, candidate ? "ok" : "error", "candidate", text);
-        json_set_bool(result, "ready", ready && candidate);
+        const char *scripts = scripts_status(cluster->scripts);
+        if (scripts)
+                add_check(checks, cluster, NULL, *scripts ? "error" : "ok", "scripts",
+                          *scripts ? scripts : "MHA's scripts say that all is well");
+        json_set_bool(result, "ready", ready && candidate && text_is_empty(scripts));
         return result;
 }
 

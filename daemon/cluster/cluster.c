@@ -161,6 +161,7 @@ static void note_primary(Cluster *cluster)
         const char *primary = cluster_primary_name(cluster);
         for (size_t i = 0; i < cluster->config->n_servers; i++)
                 watch_set_primary(cluster->watches[i], (ssize_t) i == cluster->topology.primary);
+        scripts_check_status(cluster->scripts);
         if (!primary || text_equal(primary, json_get_string(cluster->state.root, "known_primary")))
                 return;
         LogFields fields = cluster_fields(cluster, primary);
@@ -230,28 +231,11 @@ static void on_slow(void *userdata)
         cluster_evaluate_soon(cluster);
 }
 
-static const char *const *const_list(char *const *list)
-{
-        return (const char *const *) list;
-}
-
 static int make_exec(Cluster *cluster, Failure *reterr)
 {
         const ClusterConfig *config = cluster->config;
-        const HooksConfig *hooks = &config->hooks;
-        const ExecHook known[] = {
-                { "prepare", const_list(hooks->prepare), hooks->timeout },
-                { "stop", const_list(hooks->stop), hooks->timeout },
-                { "start", const_list(hooks->start), hooks->timeout },
-                { "report", const_list(hooks->report), hooks->timeout },
-                { "shutdown", const_list(hooks->shutdown), hooks->timeout },
-                { "abort", const_list(hooks->abort), hooks->timeout },
-        };
-        ExecHook configured[ARRAY_LENGTH(known)];
-        size_t n = 0;
-        for (size_t i = 0; i < ARRAY_LENGTH(known); i++)
-                if (known[i].argv)
-                        configured[n++] = known[i];
+        ExecHook hooks[SCRIPTS_MAX_HOOKS];
+        size_t n = scripts_hooks(&config->hooks, hooks);
         CLEANUP(mem_free) char *rescues = text_format("%s/rescue", cluster->directory);
         ExecConfig exec = {
                 .servers = config->servers,
@@ -268,7 +252,7 @@ static int make_exec(Cluster *cluster, Failure *reterr)
                 .known_hosts_file = config->ssh.known_hosts_file,
                 .accept_unknown_hosts = !config->ssh.strict_host_keys,
                 .use_sudo = config->ssh.sudo,
-                .hooks = configured,
+                .hooks = hooks,
                 .n_hooks = n,
                 .rescue.directory = rescues,
                 .resolver = cluster->context.resolver,
@@ -327,6 +311,7 @@ int cluster_new(const ClusterContext *context, const ClusterConfig *config, Clus
         for (size_t i = 0; i < n; i++)
                 cluster->watches[i] = watch_new(context->loop, context->resolver, context->gate, cluster->config,
                                                 &cluster->config->servers[i], phase_of(cluster, i), on_watch, cluster);
+        cluster->scripts = scripts_new(cluster);
         timer_set_in(cluster->slow, SLOW_INTERVAL);
         *ret = TAKE(cluster);
         return 0;
@@ -342,6 +327,7 @@ Cluster *cluster_free(Cluster *cluster)
                 watch_free(cluster->watches[i]);
         free(cluster->watches);
         witnesses_free(cluster->witnesses);
+        scripts_free(cluster->scripts);
         answers_done(cluster);
         fenced_done(cluster);
         background_done(cluster);

@@ -11,6 +11,7 @@
 #include "witness.h"
 
 typedef struct PlanRequest PlanRequest;
+typedef struct Scripts Scripts;
 
 typedef struct FenceSlot {
         Cluster *cluster;
@@ -28,6 +29,7 @@ struct Cluster {
         Exec *exec;
         Watch **watches; /* one a configured server, in its order */
         Witnesses *witnesses;
+        Scripts *scripts;
         Timer *evaluation; /* soon, after something changed */
         Timer *slow;       /* now and then, for what only time changes */
 
@@ -77,6 +79,18 @@ void suspect_begin(Cluster *cluster);
 void suspect_judge(Cluster *cluster);
 void suspect_end(Cluster *cluster);
 GuardReasons suspect_guards(Cluster *cluster, bool with_candidate);
+
+/* scripts.c: what can be run, and MHA's scripts outside of runs. */
+#define SCRIPTS_MAX_HOOKS 11
+size_t scripts_hooks(const HooksConfig *config, ExecHook ret[SCRIPTS_MAX_HOOKS]); /* lent from config; how many */
+Scripts *scripts_new(Cluster *cluster);
+Scripts *scripts_free(Scripts *scripts);
+void scripts_ask(Scripts *scripts); /* secondary_check_script, again and again until told to rest */
+void scripts_rest(Scripts *scripts);
+bool scripts_witness(const Scripts *scripts, Witness *ret); /* what it says; false when there is none */
+void scripts_check_status(Scripts *scripts);                /* their status commands, once for each primary */
+/* What is wrong with them, for an operator; "" when nothing is, NULL when there are none or they have not ended. */
+const char *scripts_status(const Scripts *scripts);
 
 /* runs.c */
 Facts runs_facts(Cluster *cluster, const char *old_primary, const Json *options, const char *procedure);

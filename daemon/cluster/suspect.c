@@ -18,6 +18,7 @@ void suspect_begin(Cluster *cluster)
         cluster->row = NULL;
         cluster_hurry(cluster, true);
         witnesses_ask(cluster->witnesses, (size_t) primary);
+        scripts_ask(cluster->scripts);
         /* No more sessions than are needed first, or the witnesses' answers wait for the others' handshakes. */
         for (size_t i = 0; i < cluster->config->n_servers; i++)
                 ((ssize_t) i == primary ? exec_warm : exec_warm_sql)(cluster->exec, cluster->config->servers[i].name);
@@ -26,6 +27,7 @@ void suspect_begin(Cluster *cluster)
 void suspect_end(Cluster *cluster)
 {
         witnesses_rest(cluster->witnesses);
+        scripts_rest(cluster->scripts);
         cluster_hurry(cluster, false);
         cluster->row = NULL;
         cluster->suspected_at = 0;
@@ -75,6 +77,7 @@ static Suspicion gather(const Cluster *cluster, Witness *witnesses)
         for (size_t i = 0; i < witnesses_n(cluster->witnesses); i++)
                 if (i != primary)
                         witnesses[n++] = witness_of(cluster, i);
+        n += scripts_witness(cluster->scripts, &witnesses[n]);
         const ServerView *view = watch_view(cluster->watches[primary]);
         return (Suspicion){
                 .own = view->evidence,
@@ -201,7 +204,7 @@ static void note(Cluster *cluster, const Suspicion *suspicion, const Conclusion 
 
 void suspect_judge(Cluster *cluster)
 {
-        CLEANUP(mem_free) Witness *witnesses = ALLOC_ARRAY(Witness, witnesses_n(cluster->witnesses));
+        CLEANUP(mem_free) Witness *witnesses = ALLOC_ARRAY(Witness, witnesses_n(cluster->witnesses) + 1);
         Suspicion suspicion = gather(cluster, witnesses);
         Conclusion conclusion = suspicion_judge(&suspicion);
         const DetectionConfig *detection = &cluster->config->detection;

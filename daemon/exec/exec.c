@@ -15,12 +15,6 @@
 #define CONNECT_TIMEOUT (5 * USEC_SEC)
 #define SILENCE_MAX (10 * USEC_SEC) /* of TCP, under a statement that was sent and not acknowledged */
 
-typedef struct HookConfig {
-        char *name;
-        char **argv;
-        usec_t timeout;
-} HookConfig;
-
 struct ExecJob {
         ExecJob *previous, *next;
         Exec *exec;
@@ -53,7 +47,7 @@ struct Exec {
         PoolSettings settings;
         char *replication_password;
         bool use_sudo;
-        HookConfig *hooks;
+        ExecHook *hooks; /* with all that they point to */
         size_t n_hooks;
         RescueSettings rescue_settings;
         Rescue *rescues[RESCUES_MAX]; /* a run each */
@@ -255,7 +249,7 @@ static void on_hook_deadline(void *userdata)
         job_next(job);
 }
 
-static const HookConfig *find_hook(const Exec *exec, const char *name)
+static const ExecHook *find_hook(const Exec *exec, const char *name)
 {
         for (size_t i = 0; i < exec->n_hooks; i++)
                 if (strcmp(exec->hooks[i].name, name) == 0)
@@ -266,18 +260,19 @@ static const HookConfig *find_hook(const Exec *exec, const char *name)
 static void step_hook(ExecJob *job)
 {
         const ScriptItem *item = &job->items[job->i];
-        const HookConfig *hook = find_hook(job->exec, item->text);
+        const ExecHook *hook = find_hook(job->exec, item->text);
         if (!hook) {
                 Failure failure;
                 failure_set(&failure, FAILURE_INVALID, 0, "no hook %s is configured", item->text);
                 job_fail_item(job, &failure);
                 return;
         }
-        CLEANUP(mem_free) char *input = item->input ? json_print(item->input) : NULL;
+        CLEANUP(invocation_done) Invocation run = invocation_make(hook, item->input, job->exec->settings.sql.password);
         usec_t deadline = usec_add(usec_now_monotonic(), hook->timeout);
         timer_set(job->timer, job->deadline);
-        job->hook = hook_run(job->exec->loop, (const char *const *) hook->argv, input, NULL,
-                             deadline < job->deadline ? deadline : job->deadline, on_hook, job);
+        job->hook = hook_run(job->exec->loop, run.name, (const char *const *) run.argv, run.input,
+                             (const char *const *) run.environment, deadline < job->deadline ? deadline : job->deadline,
+                             on_hook, job);
 }
 
 /* Saved logs. */
@@ -529,14 +524,20 @@ static void copy_settings(Exec *exec, const ExecConfig *config)
         exec->settings.connect_timeout = config->connect_timeout ? config->connect_timeout : CONNECT_TIMEOUT;
 }
 
-static HookConfig copy_hook(const ExecHook *hook)
+static ExecHook copy_hook(const ExecHook *hook)
 {
         size_t n = 0;
+        ExecHook copy = *hook;
+        copy.name = alloc_string(hook->name);
+        copy.command = alloc_string(hook->command);
+        if (!hook->argv)
+                return copy;
         while (hook->argv[n])
                 n++;
-        HookConfig copy = { alloc_string(hook->name), ALLOC_ARRAY(char *, n + 1), hook->timeout };
+        const char **argv = ALLOC_ARRAY(const char *, n + 1);
         for (size_t i = 0; i < n; i++)
-                copy.argv[i] = alloc_string(hook->argv[i]);
+                argv[i] = alloc_string(hook->argv[i]);
+        copy.argv = argv;
         return copy;
 }
 
@@ -552,7 +553,7 @@ int exec_new(Loop *loop, const ExecConfig *config, Exec **ret)
         exec->rescue_settings.listen = alloc_string(config->rescue.listen);
         exec->rescue_settings.use_sudo = config->use_sudo;
         exec->n_hooks = config->n_hooks;
-        exec->hooks = ALLOC_ARRAY(HookConfig, config->n_hooks);
+        exec->hooks = ALLOC_ARRAY(ExecHook, config->n_hooks);
         for (size_t i = 0; i < config->n_hooks; i++)
                 exec->hooks[i] = copy_hook(&config->hooks[i]);
         exec->n_pools = config->n_servers;
@@ -573,12 +574,13 @@ static void free_settings(PoolSettings *settings)
         free((char *) settings->ssh.known_hosts_file);
 }
 
-static void free_hook(HookConfig *hook)
+static void free_hook(ExecHook *hook)
 {
-        free(hook->name);
-        for (char **argument = hook->argv; *argument; argument++)
-                free(*argument);
-        free(hook->argv);
+        free((char *) hook->name);
+        free((char *) hook->command);
+        for (const char *const *argument = hook->argv; argument && *argument; argument++)
+                free((char *) *argument);
+        free((void *) hook->argv);
 }
 
 Exec *exec_free(Exec *exec)

@@ -2,6 +2,7 @@
  * connections and SSH sessions to each server while a run needs them. Never blocks; every job ends by its deadline. */
 #pragma once
 
+#include "invocation.h"
 #include "loop.h"
 #include "rescue.h"
 #include "resolve.h"
@@ -12,12 +13,6 @@
 
 typedef struct Exec Exec;
 typedef struct ExecJob ExecJob;
-
-typedef struct ExecHook {
-        const char *name;
-        const char *const *argv; /* NULL-terminated */
-        usec_t timeout;
-} ExecHook;
 
 typedef struct ExecConfig {
         const Server *servers;

@@ -269,7 +269,7 @@ static char **make_environment(const char *const *extra)
 static void free_environment(char **environment)
 {
         for (char **variable = environment; *variable; variable++)
-                free(*variable);
+                text_wipe(*variable);
         free(environment);
 }
 
@@ -320,20 +320,20 @@ static int start(Hook *hook, const char *const *argv, const char *const *extra)
         return -ECHILD;
 }
 
-Hook *hook_run(Loop *loop, const char *const *argv, const char *input, const char *const *environment, usec_t deadline,
-               hook_fn done, void *userdata)
+Hook *hook_run(Loop *loop, const char *name, const char *const *argv, const char *input, const char *const *environment,
+               usec_t deadline, hook_fn done, void *userdata)
 {
         Hook *hook = ALLOC(Hook);
         *hook = (Hook){ .loop = loop, .exit_status = -1, .done = done, .userdata = userdata };
         hook->in.fd = hook->out.fd = hook->err.fd = -1;
-        hook->name = alloc_string(argv[0]);
+        hook->name = alloc_string(name);
         hook->began = usec_now_monotonic();
         hook->timer = timer_new(loop, USEC_MSEC, on_timer, hook);
         if (input)
                 text_add(&hook->in.text, input);
         int r = start(hook, argv, environment);
         if (r < 0) {
-                failure_errno(&hook->failure, r, "cannot start %s", argv[0]);
+                failure_errno(&hook->failure, r, "cannot start %s", name);
                 deadline = 0;
         }
         timer_set(hook->timer, deadline);

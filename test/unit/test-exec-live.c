@@ -921,7 +921,7 @@ static void call_hook(Called *called, const char *script, const char *input, use
         const char *argv[] = { "/bin/sh", "-c", script, NULL };
         const char *environment[] = { "MHAD_TEST=yes", NULL };
         called_done(called);
-        hook_run(loop, argv, input, environment, in(timeout), on_hook, called);
+        hook_run(loop, argv[0], argv, input, environment, in(timeout), on_hook, called);
         assert_false(called->done);
         assert_true(spin(&called->done, timeout + 5 * USEC_SEC));
 }
@@ -967,14 +967,14 @@ static void test_hooks(void **state)
         called_done(&called);
 
         const char *missing[] = { "/no/such/hook", NULL };
-        hook_run(loop, missing, "x", NULL, in(USEC_SEC), on_hook, &called);
+        hook_run(loop, missing[0], missing, "x", NULL, in(USEC_SEC), on_hook, &called);
         assert_true(spin(&called.done, 2 * USEC_SEC));
         assert_int_equal(called.status, 127);
         print_message("  %s", called.err);
         called_done(&called);
 
         const char *slow[] = { "/bin/sleep", "30", NULL };
-        hook_abandon(hook_run(loop, slow, NULL, NULL, in(20 * USEC_SEC), on_hook, &called));
+        hook_abandon(hook_run(loop, slow[0], slow, NULL, NULL, in(20 * USEC_SEC), on_hook, &called));
         pass(200 * USEC_MSEC);
         assert_false(called.done);
 }
@@ -1052,7 +1052,8 @@ static Exec *make_exec(Resolver *resolver)
 {
         static const char *const hook_argv[] = { "/bin/cat", NULL };
         static const char *const slow_argv[] = { "/bin/sleep", "30", NULL };
-        static const ExecHook hooks[] = { { "echo", hook_argv, 5 * USEC_SEC }, { "slow", slow_argv, 5 * USEC_SEC } };
+        static const ExecHook hooks[] = { { .name = "echo", .argv = hook_argv, .timeout = 5 * USEC_SEC },
+                                          { .name = "slow", .argv = slow_argv, .timeout = 5 * USEC_SEC } };
         CLEANUP(mem_free) char *known = live_path(&live, "known");
         char host[] = LIVE_ADDRESS, name[] = "db1", user[] = "root", gone[] = "gone";
         Server servers[] = {
