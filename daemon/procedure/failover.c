@@ -88,8 +88,8 @@ static const Step steps[] = {
 
         /* The others: none waits for another. */
         { "repoint-replicas", "every other replica follows the new primary", ON_OTHERS, NEED_NONE, THEN_CONTINUE,
-          .timeout_of = "rescue-candidate", .longer = repoint_takes_longer, .ask = ask_repoint,
-          .judge = judge_follows_candidate, .act = act_follow_candidate, .parallel_with_next = true },
+          .ask = ask_repoint, .judge = judge_follows_candidate, .act = act_follow_candidate,
+          .parallel_with_next = true },
         { "repoint-late", "every replica that could not be asked in time follows the new primary, too", ON_LEFT_OUT,
           NEED_NONE, THEN_CONTINUE, 5 * SEC, .ask = ask_repoint, .judge = judge_follows_candidate,
           .act = act_follow_candidate },

@@ -171,22 +171,6 @@ void ask_repoint(const Facts *facts, const char *server, Script *script)
                 fed_ask(facts, server, script);
 }
 
-/* Who lacks something may need longer than the others. */
-bool repoint_takes_longer(const Facts *facts)
-{
-        Position end = { 0 };
-        if (status_is_gtid(facts) || !rescue_is_on(facts) || position_parse(end_of(facts), &end, NULL) < 0)
-                return false;
-        JSON_FOREACH(name, json_get(facts->root, "replicas"))
-        {
-                CLEANUP(server_view_free) ServerView *view = status_known(facts, json_string(name));
-                const ReplicaChannel *channel = server_view_channel(view);
-                if (channel && position_compare(&channel->received, &end) < 0)
-                        return true;
-        }
-        return false;
-}
-
 void judge_follows_candidate(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
 {
         CLEANUP(server_view_free) ServerView *view = status_read(facts, server, replies, AFTER_PAUSE, judgement);

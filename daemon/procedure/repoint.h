@@ -3,7 +3,6 @@
 
 #include "step.h"
 
-bool repoint_takes_longer(const Facts *facts);
 void ask_repoint(const Facts *facts, const char *server, Script *script);
 void judge_follows_candidate(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
 void act_follow_candidate(const Facts *facts, const char *server, const Replies *seen, Script *script);

@@ -89,18 +89,13 @@ Json *step_targets(const Step *step, const Facts *facts)
         return json_array();
 }
 
-static usec_t configured_timeout(const Facts *facts, const char *step)
-{
-        CLEANUP(mem_free) char *path = text_format("timeouts.%s", step);
-        int64_t configured = facts_config_int(facts, path, 30000);
-        return (usec_t) (configured > 0 ? configured : 1) * USEC_MSEC;
-}
-
 usec_t step_timeout(const Step *step, const Facts *facts)
 {
-        usec_t timeout = step->timeout ? step->timeout : configured_timeout(facts, step->name);
-        usec_t longer = step->longer && step->longer(facts) ? configured_timeout(facts, step->timeout_of) : 0;
-        return longer > timeout ? longer : timeout;
+        if (step->timeout)
+                return step->timeout;
+        CLEANUP(mem_free) char *path = text_format("timeouts.%s", step->name);
+        int64_t configured = facts_config_int(facts, path, 30000);
+        return (usec_t) (configured > 0 ? configured : 1) * USEC_MSEC;
 }
 
 static int check_flags(const Procedure *procedure, const Step *step, Failure *reterr)
@@ -109,7 +104,8 @@ static int check_flags(const Procedure *procedure, const Step *step, Failure *re
                 return failure_set(reterr, FAILURE_INVALID, 0, "%s: the check %s must not act, and abort when it fails",
                                    procedure->name, step->name);
         if ((step->act_first || step->act_shows) && !step->act)
-                return failure_set(reterr, FAILURE_INVALID, 0, "%s: step %s has no act", procedure->name, step->name);
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: step %s has no act", procedure->name,
+                                   step->name);
         if (step->burst && step->decide)
                 return failure_set(reterr, FAILURE_INVALID, 0, "%s: a decision (%s) does not belong into a burst",
                                    procedure->name, step->name);

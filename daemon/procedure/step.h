@@ -75,9 +75,7 @@ typedef struct Step {
         Scope scope;
         Need need;
         OnFailure on_failure;
-        usec_t timeout;         /* of the whole step; 0: facts config "timeouts.<name>" (in ms) or 30 s */
-        const char *timeout_of; /* when longer says so when it begins, that step's time-out, if it is longer */
-        step_skip_fn longer;
+        usec_t timeout;        /* of the whole step; 0: facts config "timeouts.<name>" (in ms) or 30 s */
         step_skip_fn skip;     /* NULL: never skipped */
         step_decide_fn decide; /* decisions have this and nothing below */
         step_ask_fn ask;
