@@ -78,6 +78,10 @@ static void change_to_feed(const Facts *facts, const char *server, const ServerV
         if (keeps && !channel->applier_running)
                 script_sql(script, "%s", dialect->start_applier);
         script_sql(script, "%s", keeps ? dialect->stop_receiver : dialect->stop_replica);
+        /* One that seems to stand still may be in the middle of something long, which it ends before it stops: where it is
+         * then has to be asked again. */
+        if (!keeps && channel->applier_running && !status_is_level(view, channel, false))
+                return;
         dialect_change_source(dialect, script, &spec);
         script_sql(script, "%s", keeps ? dialect->start_receiver : dialect->start_replica);
 }
@@ -248,6 +252,12 @@ void fed_ask(const Facts *facts, const char *server, Script *script)
         tail_question(facts, server, view, json_ensure_array(input, "questions"));
         script_rescue(script, "look", input);
         script->items[script->n_items - 1].may_fail = true;
+}
+
+bool fed_is_ordered(const char *server, const Reply *reply)
+{
+        CLEANUP(json_free) Json *looked = NULL;
+        return feed_in(reply, server, &looked) != NULL;
 }
 
 bool fed_follows(const char *server, const ServerView *view, const Reply *reply)

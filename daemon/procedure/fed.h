@@ -35,7 +35,8 @@ FedStage fed_stage(const Facts *facts, const char *server, const ServerView *vie
                    char **ret_why);
 void fed_act(const Facts *facts, const char *server, const ServerView *view, const Reply *reply, const char *end,
              Script *script);
-/* Whether its channel points at its feed. */
+/* Whether there is a feed for it, and whether its channel points there. */
+bool fed_is_ordered(const char *server, const Reply *reply);
 bool fed_follows(const char *server, const ServerView *view, const Reply *reply);
 
 /* Whether it is on record that the candidate was fed, or was about to be. */

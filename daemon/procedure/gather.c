@@ -217,6 +217,22 @@ static char *dropped_of(const Facts *facts, const char *server, const ServerView
         return gtid_is_empty(dropped) ? NULL : gtid_describe(dropped);
 }
 
+/* What it was fed has an end that is known: one that seems to stand still before it is in the middle of something long. */
+static bool lacks_of_feed(const Facts *facts, const char *server, const ServerView *view)
+{
+        const Json *fed = json_get(facts_server(facts, server), "fed");
+        Position end = { 0 };
+        if (!fed)
+                return false;
+        if (!status_is_gtid(facts))
+                return position_parse(json_get_string(fed, "end"), &end, NULL) >= 0 &&
+                       position_compare(&server_view_channel(view)->applied, &end) < 0;
+        CLEANUP(gtid_free) GtidSet *lacks = NULL;
+        CLEANUP(gtid_free) GtidSet *applied = server_view_gtid_applied(view);
+        const char *text = json_get_string(json_get(facts_server(facts, server), "saved"), "lacks");
+        return gtid_parse(server_view_gtid_family(view), text, &lacks, NULL) >= 0 && !gtid_contains(applied, lacks);
+}
+
 void judge_drained(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
 {
         CLEANUP(server_view_free) ServerView *before = status_read(facts, server, replies, 0, judgement);
@@ -236,8 +252,10 @@ void judge_drained(const Facts *facts, const char *server, const Replies *replie
         }
         CLEANUP(mem_free) char *applied = position_format(&channel->applied);
         CLEANUP(mem_free) char *received = position_format(&channel->received);
-        bool level = status_is_level(view, channel, status_is_gtid(facts));
-        bool unfinished = !level && status_stands_still(view, channel_before, replies_at(replies, _STATUS_MAX));
+        bool whole = !lacks_of_feed(facts, server, view);
+        bool level = whole && status_is_level(view, channel, status_is_gtid(facts));
+        bool unfinished =
+                whole && !level && status_stands_still(view, channel_before, replies_at(replies, _STATUS_MAX));
         CLEANUP(mem_free) char *dropped = dropped_of(facts, server, view);
         if (dropped) {
                 judge_as(judgement, VERDICT_HOPELESS, "it had received %s and has it no more", dropped);

@@ -111,7 +111,9 @@ static Progress progress_position(const Facts *facts, const char *server, const 
         if (channel->applier_errno && !channel->applier_running)
                 return PROGRESS(STAGE_BROKEN, "its applier stopped with error %d: %s", channel->applier_errno,
                                 channel->applier_error ? channel->applier_error : "");
-        if (!level && !unfinished)
+        /* It was stopped to be pointed at its feed. */
+        bool stopped = !channel->applier_running && can_be_fed(facts, server) && fed_is_ordered(server, look);
+        if (!level && !unfinished && !stopped)
                 return PROGRESS(STAGE_APPLYING, "it applies what it received, up to %s so far", applied);
         if (position_parse(end, &wanted, NULL) >= 0 && position_compare(&channel->applied, &wanted) > 0)
                 return PROGRESS(
