@@ -83,9 +83,9 @@ int file_read(const char *path, size_t limit, char **ret, size_t *ret_length, Fa
         if (fd < 0)
                 return failure_errno(reterr, errno, "cannot open %s", path);
         Text content = { 0 };
+        char chunk[16384];
         int r = 0;
         for (;;) {
-                char chunk[16384];
                 ssize_t n = read(fd, chunk, sizeof chunk);
                 if (n < 0 && errno == EINTR)
                         continue;
@@ -102,6 +102,7 @@ int file_read(const char *path, size_t limit, char **ret, size_t *ret_length, Fa
                 text_add_n(&content, chunk, (size_t) n);
         }
         close(fd);
+        explicit_bzero(chunk, sizeof chunk); /* there may be a password in it */
         if (r < 0) {
                 text_done(&content);
                 return r;
