@@ -90,11 +90,9 @@ static const char list_logs[] =
         "s=$(stat -L -c %s -- \"$p\" 2>/dev/null) || s=-\n"
         "echo \"$s $p\"; done\n";
 
-static void add_list(const Facts *facts, const char *server, Script *script, bool may_fail)
+void tail_list(const ServerView *view, const char *folders, const Position *first, const Position *last, bool may_fail,
+               Script *script)
 {
-        CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
-        Position lowest, highest;
-        extremes(facts, &lowest, &highest);
         CLEANUP(mem_free)
         char *known = view->log_bin_index      ? alloc_string(view->log_bin_index)
                       : view->log_bin_basename ? text_format("%s.index", view->log_bin_basename)
@@ -103,14 +101,21 @@ static void add_list(const Facts *facts, const char *server, Script *script, boo
                 CLEANUP(mem_free) char *relative = known;
                 known = text_format("%s/%s", view->datadir ? view->datadir : "", relative);
         }
-        const char *folder = facts_server_string(facts, server, "binlog_directory");
         CLEANUP(mem_free) char *index = text_quote_shell(known);
         CLEANUP(mem_free) char *data = text_quote_shell(view->datadir ? view->datadir : "");
-        CLEANUP(mem_free) char *search = text_quote_shell(folder ? folder : "/var/lib/mysql,/var/log/mysql");
-        CLEANUP(mem_free) char *first = text_quote_shell(lowest.file);
-        CLEANUP(mem_free) char *last = text_quote_shell(highest.file);
-        (may_fail ? script_try_ssh : script_ssh)(script, "i=%s d=%s x=%s f=%s h=%s\n%s", index, data, search, first,
-                                                 last, list_logs);
+        CLEANUP(mem_free) char *search = text_quote_shell(folders ? folders : "/var/lib/mysql,/var/log/mysql");
+        CLEANUP(mem_free) char *from = text_quote_shell(first->file);
+        CLEANUP(mem_free) char *named = text_quote_shell(last->file);
+        (may_fail ? script_try_ssh : script_ssh)(script, "i=%s d=%s x=%s f=%s h=%s\n%s", index, data, search, from,
+                                                 named, list_logs);
+}
+
+static void add_list(const Facts *facts, const char *server, Script *script, bool may_fail)
+{
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
+        Position lowest, highest;
+        extremes(facts, &lowest, &highest);
+        tail_list(view, facts_server_string(facts, server, "binlog_directory"), &lowest, &highest, may_fail, script);
 }
 
 void ask_tail(const Facts *facts, const char *server, Script *script)
@@ -118,8 +123,7 @@ void ask_tail(const Facts *facts, const char *server, Script *script)
         add_list(facts, server, script, false);
 }
 
-/* What add_list() printed; NULL when it is nothing of use. */
-static Json *read_list(const Reply *reply)
+Json *tail_read_list(const Reply *reply)
 {
         const char *line = reply_succeeded(reply) ? reply->out : NULL;
         if (!text_starts_with(line, "index "))
@@ -154,7 +158,7 @@ static void learn_failure(Judgement *judgement, const char *why)
 void judge_tail_found(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
 {
         const Reply *reply = replies_at(replies, 0);
-        CLEANUP(json_free) Json *tail = read_list(reply);
+        CLEANUP(json_free) Json *tail = tail_read_list(reply);
         if (tail) {
                 const char *end = json_get_string(tail, "end");
                 judge_as(judgement, VERDICT_MET, "its binary log ends at %s", end);
@@ -225,7 +229,7 @@ static Json *order_files(const Json *files, const Position *from, size_t last_fi
                 size_t left = n - i++;
                 Position end = { .offset = (uint64_t) json_get_int(file, "size", 0) };
                 strncpy(end.file, json_get_string(file, "file"), sizeof end.file - 1);
-                if (position_is_set(from) ? position_compare(&end, from) <= 0 : left > last_files)
+                if (position_is_set(from) ? position_compare(&end, from) < 0 : left > last_files)
                         continue;
                 bool inside = text_equal(end.file, from->file) && from->offset > 4;
                 Json *json = json_object();
@@ -324,7 +328,7 @@ typedef struct Wanted {
 
 static Wanted wanted_of(const Facts *facts, const Replies *seen, const Json *source)
 {
-        CLEANUP(json_free) Json *now = seen ? read_list(replies_at(seen, REPLY_LIST)) : NULL;
+        CLEANUP(json_free) Json *now = seen ? tail_read_list(replies_at(seen, REPLY_LIST)) : NULL;
         const Json *tail = now ? now : tail_of(facts);
         Position from = begin_of(facts, tail);
         size_t had = (size_t) json_get_int(source, "n_files", 0);
@@ -411,7 +415,7 @@ void act_collect_tail(const Facts *facts, const char *server, const Replies *see
         Wanted wanted = wanted_of(facts, seen, source);
         if (wanted.more && text_equal(state, "done")) {
                 json_free(wanted.order);
-                CLEANUP(json_free) Json *now = read_list(replies_at(seen, REPLY_LIST));
+                CLEANUP(json_free) Json *now = tail_read_list(replies_at(seen, REPLY_LIST));
                 wanted.order = order_of(facts, now ? now : tail_of(facts), &(Position){ 0 },
                                         2 * (size_t) json_get_int(source, "n_files", 1));
         }

@@ -8,6 +8,12 @@
 #include "observation.h"
 #include "step.h"
 
+/* Asks a server's host for its binary logs: all that its index names, from first on when that is set. Where the index is the
+ * view knows; else it is looked for in folders (with commas between them; NULL: the usual ones) as the one that names last. */
+void tail_list(const ServerView *view, const char *folders, const Position *first, const Position *last, bool may_fail,
+               Script *script);
+/* {"index", "files": [{"file", "path", "size"}], "end"}; NULL when it is nothing of use. */
+Json *tail_read_list(const Reply *reply);
 /* Whether this run saves logs at all. */
 bool rescue_is_on(const Facts *facts);
 /* Where the old primary's own log ends; unset when that is not known. */
