@@ -91,7 +91,6 @@ static const struct {
         { "client_bindir, client_libdir", "no program of the database is run" },
         { "disable_log_bin, handle_raw_binlog",
           "missing events reach a replica by replication itself, not through a client" },
-        { "init_conf_load_script", "password_command, password_credential and password_file" },
         { "latest_priority", "what servers says first is always the tie-breaker, never more than that" },
         { "manager_log", "the journal of systemd; see journalctl -u mhad" },
         { "master_pid_file", "the process is found on the host" },

@@ -376,6 +376,17 @@ static size_t import_ssh_option(Source *source, char *const *words, size_t n, bo
                        : 0;
 }
 
+static const char *const programs[] = { "master_ip_failover_script", "master_ip_online_change_script",
+                                        "shutdown_script", "report_script", "init_conf_load_script" };
+
+static bool has_program(Source *source)
+{
+        for (size_t i = 0; i < ARRAY_LENGTH(programs); i++)
+                if (common(source, programs[i]))
+                        return true;
+        return false;
+}
+
 static void import_ssh(Source *source)
 {
         CnfEntry *timeout = common(source, "ssh_connection_timeout"), *options = common(source, "ssh_options");
@@ -396,6 +407,12 @@ static void import_ssh(Source *source)
                         i += used ? used : 1;
                 }
                 free_words(words, n);
+                if (has_program(source)) {
+                        put(&source->cluster, SCHEMA_CLUSTER, "hooks.mha.ssh_options",
+                            tree_write_scalar(options->value));
+                        text_separate(&said, ", ");
+                        text_add(&said, "hooks.mha.ssh_options for the scripts");
+                }
                 CLEANUP(mem_free) char *taken = text_take(&said);
                 CLEANUP(mem_free) char *left = text_take(&rest);
                 say(options, *left, "%s%s%s%s", *taken ? taken : "nothing of it has a meaning here",
@@ -504,6 +521,27 @@ static const char *option_value(char *const *words, size_t n, size_t *at, const 
         return words[++*at];
 }
 
+/* --- programs ------------------------------------------------------------------------------------------------------- */
+
+/* Scripts that are told a password. */
+static bool is_told_password(const char *name)
+{
+        return text_starts_with(name, "master_ip_") || strcmp(name, "secondary_check_script") == 0;
+}
+
+/* It is run as MHA runs it. */
+static void import_program(Source *source, const char *name)
+{
+        CnfEntry *entry = common(source, name);
+        if (!entry)
+                return;
+        CLEANUP(mem_free) char *path = text_format("hooks.mha.%s", name);
+        become_text(entry, &source->cluster, SCHEMA_CLUSTER, path);
+        if (is_told_password(name))
+                say(entry, true, "%s: %s; passwords are in its environment unless hooks.mha_password_arguments is true",
+                    path, entry->value);
+}
+
 static void import_secondary_check(Source *source)
 {
         CnfEntry *entry = common(source, "secondary_check_script");
@@ -513,9 +551,7 @@ static void import_secondary_check(Source *source)
         char **words = split(entry->value, &n);
         const char *slash = n ? strrchr(words[0], '/') : NULL, *program = slash ? slash + 1 : n ? words[0] : "";
         if (strcmp(program, "masterha_secondary_check") != 0) {
-                say(entry, true,
-                    "not taken over: replicas and observers are asked without a program; name hosts that "
-                    "should be asked, too, under observers");
+                import_program(source, "secondary_check_script");
                 free_words(words, n);
                 return;
         }
@@ -535,50 +571,10 @@ static void import_secondary_check(Source *source)
         free_words(words, n);
 }
 
-/* --- programs ------------------------------------------------------------------------------------------------------- */
-
-/* A key that takes the very program and calls it as MHA does: it is called like the parameter. */
-static const SchemaRow *row_of_program(const char *name)
-{
-        SCHEMA_FOREACH(row, SCHEMA_CLUSTER)
-        if (row->type == SCHEMA_ARGUMENTS && strcmp(schema_leaf(row), name) == 0)
-                return row;
-        return NULL;
-}
-
-static void import_program(Source *source, const char *name)
-{
-        CnfEntry *entry = common(source, name);
-        const SchemaRow *row = row_of_program(name);
-        if (!entry)
-                return;
-        size_t n = 0;
-        char **words = split(entry->value, &n);
-        if (!row || n == 0 || words[0][0] != '/') {
-                CLEANUP(mem_free) char *keys = mha_keys(name);
-                say(entry, true, "not taken over: %s; see %s",
-                    row ? "no absolute path" : "it is called in another way here", keys ? keys : "hooks");
-        } else {
-                Text list = { 0 };
-                for (size_t i = 0; i < n; i++) {
-                        CLEANUP(mem_free) char *word = tree_write_scalar(words[i]);
-                        text_addf(&list, "%s%s", i ? ", " : "[", word);
-                }
-                text_add(&list, "]");
-                become(entry, &source->cluster, SCHEMA_CLUSTER, row->path, text_take(&list));
-        }
-        free_words(words, n);
-}
-
 static void import_programs(Source *source)
 {
-        static const char *const names[] = { "master_ip_failover_script", "master_ip_online_change_script",
-                                             "shutdown_script", "report_script" };
-        for (size_t i = 0; i < ARRAY_LENGTH(names); i++)
-                import_program(source, names[i]);
-        CnfEntry *script = common(source, "init_conf_load_script");
-        if (script)
-                say(script, true, "not taken over: %s", mha_find("init_conf_load_script")->remark);
+        for (size_t i = 0; i < ARRAY_LENGTH(programs); i++)
+                import_program(source, programs[i]);
 }
 
 /* --- the daemon ----------------------------------------------------------------------------------------------------- */

@@ -47,7 +47,7 @@ const MhaParameter mha_parameters[] = {
         { "master_ip_online_change_script", true, "an address that only moves from host to host needs no script: see address" },
         { "shutdown_script", true, NULL },
         { "report_script", true, NULL },
-        { "init_conf_load_script", true, "run it once by hand; what is secret goes into a file, a credential or password_command" },
+        { "init_conf_load_script", true, "password_file, a credential or password_command tell a secret without it" },
         { "client_bindir", true, "no program of the database is run" },
         { "client_libdir", true, "no program of the database is run" },
 };

@@ -171,6 +171,10 @@ static void test_guide(void **state)
         assert_string_equal(import.secrets[1].path, "/etc/mhad/app1.replication.password");
         expect_no_secret(&import, "wangzongyu");
         expect_outcome(&import, "/etc/masterha/app1.cnf:11", "shutdown_script", false, "empty");
+        assert_string_equal(cluster->hooks.mha.master_ip_failover_script, "/usr/bin/master_ip_failover");
+        assert_string_equal(cluster->hooks.mha.master_ip_online_change_script, "/usr/bin/master_ip_online_change");
+        assert_null(cluster->hooks.mha.shutdown_script);
+        assert_null(cluster->hooks.mha.secondary_check_script); /* its hosts are observers */
 }
 
 static void test_every(void **state)
