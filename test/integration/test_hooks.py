@@ -3,10 +3,12 @@
 import json
 import os
 import stat
+import threading
 
 import pytest
 
 from labkit import Writer, invariants
+from labkit.mhad import merged
 from labkit.process import until
 from manager import PATIENCE, SECRETS, Manager, rungs, steps
 
@@ -41,12 +43,13 @@ class Hooks:
         if not os.path.exists(self.log):
             return []
         with open(self.log, encoding="utf-8") as file:
-            lines = file.read().splitlines()
+            lines = file.read().split("\n")[:-1]  # complete ones; one may be under way
         assert not any(secret in line for line in lines for secret in SECRETS)
-        return [(name, json.loads(text)) for name, text in zip(lines[::3], lines[1::3])]
+        return [(name, json.loads(text)) for name, text in zip(lines[::3], lines[1::3]) if text.endswith("}")]
 
     def names(self):
-        return [name for name, _ in self.told()]
+        """In order; of an abort also what it takes back."""
+        return [f"{name} {told['undoes']}" if "undoes" in told else name for name, told in self.told()]
 
 
 def test_in_order(lab):
@@ -169,3 +172,100 @@ def test_missing_program(lab):
     report = manager.wait_run()
     assert steps(report)["start-hook"]["state"] == "failed", report["text"]
     manager.well()
+
+
+# In a switchover
+
+
+def start(lab, hooks, timeout="30s", **sections):
+    return Manager.start(lab, hooks=hooks.config | {"timeout": timeout},
+                         **merged({"switchover": {"max_write_block": "30s"}}, sections))
+
+
+def switch(manager, status=0):
+    done = manager.order("switch", "app1", "--yes", "--to", "db2")
+    assert done.returncode == status, done.stdout + done.stderr + manager.lab.mhad_log_tail()
+    return manager.report()
+
+
+def as_before(manager, writer):
+    """db1 is the primary, takes writes and has the address."""
+    lab = manager.lab
+    manager.wait_health("ok")
+    assert manager.status()["primary"] == "db1" and lab["db1"].writable() and not lab["db2"].writable()
+    assert [server.name for server in lab.servers if lab.address in server.host.addresses()] == ["db1"]
+    writer.wait_acknowledged(10, PATIENCE)
+
+
+def test_switchover_in_order(lab):
+    hooks = Hooks(lab, "prepare", "stop", "start", "shutdown", "abort", "report")
+    manager = start(lab, hooks)
+    report = switch(manager)
+    until(lambda: "report" in hooks.names(), PATIENCE, "the report hook")
+    assert hooks.names() == ["prepare", "stop", "start", "report"]
+    for name, told in hooks.told()[:3]:
+        assert list(told) == ["hook", "cluster", "run", "procedure", "old_primary", "new_primary"], name
+        assert (told["hook"], told["run"], told["procedure"]) == (name, report["run"], "switchover")
+        assert (told["old_primary"]["name"], told["new_primary"]["name"]) == ("db1", "db2")
+
+
+@pytest.mark.parametrize("name, run", [
+    ("prepare", ["prepare", "abort prepare"]), ("stop", ["prepare", "stop", "abort stop", "abort prepare"])])
+@pytest.mark.parametrize("words", ["echo not today >&2; exit 3", "sleep 4711"], ids=["fails", "hangs"])
+def test_switchover_refused(lab, name, run, words):
+    """What was run is taken back in reverse order, also what failed; one that hangs is ended, with what it started."""
+    hooks = Hooks(lab, *{"prepare", "stop", "start", "abort"} - {name}, **{name: words})
+    manager = start(lab, hooks, timeout="2s")
+    with Writer(lab) as writer:
+        report = switch(manager, status=1)
+        assert report["outcome"] == "aborted" and hooks.names() == run
+        assert ("not today" if "exit" in words else "did not end by itself and was ended") in report["text"]
+        as_before(manager, writer)
+    until(lambda: not lab.mgr.processes("sleep"), PATIENCE, "the end of what it had started")
+
+
+def test_switchover_taken_back(lab):
+    """A failure after the hooks, here of the address; that an abort fails, too, is told, and the next one is run."""
+    hooks = Hooks(lab, "prepare", "stop", "start", abort="exit 1")
+    manager = start(lab, hooks, address={"device": "nothing0"}, switchover={"max_write_block": "1s"})
+    with Writer(lab) as writer:
+        report = switch(manager, status=1)
+        assert hooks.names() == ["prepare", "stop", "abort stop", "abort prepare"]
+        assert steps(report)["abort-stop-hook"]["state"] == steps(report)["abort-prepare-hook"]["state"] == "failed"
+        as_before(manager, writer)
+
+
+@pytest.mark.parametrize("words", ["exit 3", "sleep 4711"], ids=["fails", "hangs"])
+def test_switchover_start_fails(lab, words):
+    """It is too late to take anything back: the switchover is complete, and that the hook failed is told."""
+    hooks = Hooks(lab, "prepare", "stop", "abort", start=words)
+    manager = start(lab, hooks, timeout="2s")
+    report = switch(manager)
+    assert report["outcome"] == "completed" and steps(report)["start-hook"]["state"] == "failed"
+    assert hooks.names() == ["prepare", "stop", "start"]
+    assert manager.wait_health("ok")["primary"] == "db2"
+
+
+def test_killed_in_a_hook(lab):
+    """The next daemon takes back what the hook has done, as it cannot know how far it came."""
+    hooks = Hooks(lab, "prepare", "start", "abort", stop=f"touch {lab.mgr.folder}/stopping; sleep 3")
+    manager = start(lab, hooks)
+    with Writer(lab) as writer:
+        order = threading.Thread(target=manager.order, args=("switch", "app1", "--yes", "--to", "db2"))
+        order.start()
+        until(lambda: os.path.exists(f"{lab.mgr.folder}/stopping"), PATIENCE, "the stop hook")
+        lab.kill_mhad()
+        order.join()
+        lab.start_mhad(timeout=PATIENCE)
+        manager.wait_run("aborted")
+        as_before(manager, writer)
+    assert hooks.names() == ["prepare", "stop", "abort stop", "abort prepare"]
+
+
+def test_failover_taken_back(lab):
+    """The same in a failover that cannot go on after its stop hook."""
+    hooks = Hooks(lab, "prepare", "stop", "start", "abort")
+    manager = Manager.start(lab, hooks=hooks.config, fence={"policy": "required", "timeout": "1s"})
+    lab["db1"].host.cut()
+    manager.wait_run("aborted")
+    assert hooks.names()[:4] == ["prepare", "stop", "abort stop", "abort prepare"] and not lab["db2"].writable()
