@@ -1,4 +1,4 @@
-"""Scripts that were written for MHA run unchanged: told what MHA would tell them, in its order, and believed as MHA does."""
+"""Scripts that were written for MHA run unchanged: told what MHA tells them, in its order, and believed as it does."""
 
 import json
 import os
@@ -34,8 +34,8 @@ GetOptions('command=s' => \$command, 'ssh_user=s' => \$ssh_user, 'orig_master_ho
 $command ||= '';
 sub remote { my ($user, $at, $words) = @_; system("ssh $options -o ConnectTimeout=3 $user\@$at '$words'") >> 8 }
 if ($name =~ /^master_ip/) {
-    remote($orig_user || $ssh_user, $orig_host, "ip addr del $vip/24 dev eth0") if $command =~ /^stop(ssh)?$/ && $ssh_user
-        || $command eq 'stop' && $orig_user;
+    remote($orig_user || $ssh_user, $orig_host, "ip addr del $vip/24 dev eth0")
+        if $command eq 'stopssh' || $command eq 'stop' && $orig_user;
     remote($new_user || $ssh_user, $new_host, "ip addr add $vip/24 dev eth0") if $command eq 'start';
 }
 if ($name eq 'shutdown_script' && $command eq 'stopssh') {
@@ -46,8 +46,8 @@ if (open my $status, '<', "$folder/$name-$command") { chomp(my $words = <$status
     exit $words if $words =~ /^\d+$/ }
 if ($name eq 'secondary_check_script') {
     for my $second (@seconds) {
-        my $rc = remote('root', $second, "perl -MIO::Socket::INET -e \"exit(IO::Socket::INET->new(PeerAddr => qw($host),"
-            . " PeerPort => $port, Timeout => 1) ? 3 : 0)\"");
+        my $rc = remote('root', $second, "perl -MIO::Socket::INET -e \"exit(IO::Socket::INET->new("
+            . "PeerAddr => qw($host), PeerPort => $port, Timeout => 1) ? 3 : 0)\"");
         exit($rc == 3 ? 3 : 2) if $rc;
     }
 }
@@ -219,7 +219,7 @@ def test_stop_fails(lab, end):
 
 
 def test_status_10(lab):
-    """Goes on, with a word about it; another status of a start is reported, and the failover is complete all the same."""
+    """Goes on, with a word about it; another status of a start is reported, and the failover is complete."""
     scripts = Scripts(lab, "master_ip_failover_script", master_ip_failover_stopssh="10", master_ip_failover_start="3")
     manager = start(lab, scripts)
     lab["db1"].kill()
@@ -289,7 +289,8 @@ def test_load_script(lab):
     scripts = Scripts(lab, "report_script")
     path = f"{lab.mgr.folder}/load"
     with open(path, "w", encoding="utf-8") as file:
-        file.write("#!/bin/sh\necho user=mhad; echo password=mhad-pw; echo repl_user=repl; echo repl_password=repl-pw\n")
+        file.write("#!/bin/sh\necho user=mhad; echo password=mhad-pw\necho repl_user=repl\n"
+                   "echo repl_password=repl-pw\n")
     os.chmod(path, stat.S_IRWXU)
     wrong = {"user": "nobody", "password_file": None}
     manager = Manager.start(lab, only={"app1": {"sql": wrong, "replication": wrong}},
