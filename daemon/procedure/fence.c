@@ -14,8 +14,8 @@ bool skip_fence_process(const Facts *facts)
         return !facts_config_bool(facts, "ssh.enabled", true) || !facts_config_bool(facts, "fence.stop_process", true);
 }
 
-/* One line a process that listens on the server's port or stands in its pid file: "PID NAME PARENT PARENT-NAME UNIT". Only
- * a unit that systemd itself says is led by this process or its parent counts: in a container the control group names the
+/* One line a process that listens on the server's port, stands in its pid file or has the server's data directory open, as
+ * one that was started again and does not listen yet: "PID NAME PARENT PARENT-NAME UNIT". Only a unit that systemd itself says is led by this process or its parent counts: in a container the control group names the
  * service of somebody else. */
 static const char describe[] =
         "describe() { name=$(cat /proc/$1/comm 2>/dev/null) || return 0; "
@@ -26,6 +26,20 @@ static const char describe[] =
         "if [ \"$main\" = \"$1\" ] || [ \"$main\" = \"$parent\" ]; then unit=$found; fi; fi; "
         "echo \"$1 $name ${parent:-0} ${parent_name:--} $unit\"; }";
 
+/* The same directory, whatever it is called in a container. */
+static const char find_by_data[] =
+        "data=$(stat -Lc %d:%i \"$d\" 2>/dev/null) && for comm in /proc/[0-9]*/comm; do process=${comm%/comm}; "
+        "case $(cat $comm 2>/dev/null) in mysqld*|mariadbd*) "
+        "[ \"$(stat -Lc %d:%i $process/cwd 2>/dev/null)\" != \"$data\" ] || echo ${process#/proc/};; esac; done";
+
+/* "starting UNIT" when systemd is going to start the database again: the process that the unit had is the dead one that
+ * stands in the pid file. */
+static const char find_unit[] =
+        "if [ -r \"$f\" ]; then read -r pid <\"$f\"; [ -n \"$(tr -d '\\0' 2>/dev/null </proc/$pid/cmdline)\" ] || "
+        "for unit in $(systemctl list-units --plain --no-legend --type=service 'mysql*' 'mariadb*' 2>/dev/null | "
+        "awk '$3 != \"failed\" {print $1}'); do "
+        "[ \"$(systemctl show -P ExecMainPID \"$unit\")\" != \"$pid\" ] || echo \"starting $unit\"; done; fi";
+
 void ask_process(const Facts *facts, const char *server, Script *script)
 {
         const char *address = facts_server_string(facts, server, "address");
@@ -35,17 +49,20 @@ void ask_process(const Facts *facts, const char *server, Script *script)
                 address = facts_server_string(facts, server, "host");
         CLEANUP(mem_free) char *quoted = text_quote_shell(address ? address : "");
         CLEANUP(mem_free) char *quoted_file = text_quote_shell(pid_file ? pid_file : "");
-        script_ssh(script,
-                   "%s\n"
-                   "command -v ss >/dev/null || exit 3\n"
-                   "a=%s; p=%d; f=%s\n"
-                   "{ ss -Hltnp \"sport = :$p\" | while read -r state rq sq local rest; do case $local in\n"
-                   "\"*:$p\"|\"0.0.0.0:$p\"|\"[::]:$p\"|\"$a:$p\"|\"[$a]:$p\"|\"[::ffff:$a]:$p\")\n"
-                   "echo \"$rest\" | grep -o 'pid=[0-9]*' | cut -d= -f2 ;; esac; done\n"
-                   "if [ -r \"$f\" ]; then read -r pid <\"$f\"; "
-                   "case $(cat /proc/$pid/comm 2>/dev/null) in mysqld*|mariadbd*) echo $pid;; esac; fi; } | sort -u | "
-                   "while read -r pid; do describe $pid; done\nexit 0",
-                   describe, quoted, port, quoted_file);
+        const char *data = facts_server_string(facts, server, "datadir");
+        CLEANUP(mem_free) char *quoted_data = text_quote_shell(data ? data : "");
+        script_ssh(
+                script,
+                "%s\n"
+                "command -v ss >/dev/null || exit 3\n"
+                "a=%s; p=%d; f=%s; d=%s\n"
+                "{ ss -Hltnp \"sport = :$p\" | while read -r state rq sq local rest; do case $local in\n"
+                "\"*:$p\"|\"0.0.0.0:$p\"|\"[::]:$p\"|\"$a:$p\"|\"[$a]:$p\"|\"[::ffff:$a]:$p\")\n"
+                "echo \"$rest\" | grep -o 'pid=[0-9]*' | cut -d= -f2 ;; esac; done\n"
+                "if [ -r \"$f\" ]; then read -r pid <\"$f\"; "
+                "case $(cat /proc/$pid/comm 2>/dev/null) in mysqld*|mariadbd*) echo $pid;; esac; fi\n%s; } | sort -u | "
+                "while read -r pid; do describe $pid; done\n%s\nexit 0",
+                describe, quoted, port, quoted_file, quoted_data, find_by_data, find_unit);
 }
 
 static void learn_rung(Judgement *judgement, const char *result, const char *guarantee)
@@ -71,6 +88,12 @@ static bool next_process(const char **text, Process *ret)
         const char *end = strchr(*text, '\n');
         *text = end ? end + 1 : NULL;
         return ret->pid > 1;
+}
+
+static bool next_unit(const char *text, char ret[static 128])
+{
+        const char *line = text && !text_starts_with(text, "starting ") ? strstr(text, "\nstarting ") : text;
+        return line && sscanf(line, " starting %127s", ret) == 1;
 }
 
 static bool is_database(const char *name)
@@ -104,6 +127,12 @@ void judge_process_gone(const Facts *facts, const char *server, const Replies *r
                                  process.pid);
                 return;
         }
+        char unit[128];
+        if (next_unit(reply->out, unit)) {
+                json_set_string(judge_learned(judgement), "still_runs", unit);
+                judge_as(judgement, VERDICT_UNMET, "systemd is about to start %s again", unit);
+                return;
+        }
         json_set_null(judge_learned(judgement), "still_runs");
         learn_rung(judgement, "no database process listens on the host",
                    "nobody can write to the old primary until somebody starts it; its unit was stopped, not disabled");
@@ -119,6 +148,12 @@ void act_process_stop(const Facts *facts, const char *server, const Replies *see
         }
         const char *out = replies_at(seen, 0)->out;
         Process process;
+        char starting[128];
+        if (next_unit(out, starting)) {
+                CLEANUP(mem_free) char *unit = text_quote_shell(starting);
+                script_try_ssh(script, "systemctl stop --no-block %s", unit);
+                script_try_ssh(script, "systemctl kill --signal=KILL %s", unit);
+        }
         while (next_process(&out, &process)) {
                 if (!is_database(process.name))
                         continue;
