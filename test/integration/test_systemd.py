@@ -302,10 +302,17 @@ def test_stopped_in_a_failover(served):
     assert len(service.events("run-resumed")) == 1 and len(service.events("run-started")) == 1
 
 
+def fenced(manager, server):
+    """Back, and harmless."""
+    server.wait_ready(PATIENCE)
+    manager.wait_event("fenced")
+    until(lambda: not server.writable(), PATIENCE, "read-only")
+    assert manager.lab.address not in server.host.addresses()
+
+
 def test_primary_restarted_by_systemd(served):
-    """Within the grace, nothing is done; after it, the server is fenced that systemd brings back."""
-    manager = served(("mgr", "db1"), supervised=200, detection={"restart_grace": "20s"},
-                     fence={"command": None})
+    """Within the grace, nothing is done; after it systemd is kept from it, and who starts it by hand finds it fenced."""
+    manager = served(("mgr", "db1"), supervised=200, detection={"restart_grace": "20s"}, fence={"command": None})
     lab, service, db1 = manager.lab, manager.service, manager.lab["db1"]
     with Writer(lab) as writer:
         db1.kill()
@@ -315,18 +322,31 @@ def test_primary_restarted_by_systemd(served):
         manager.wait_health("ok")
         assert db1.host.system.show("mariadb", "NRestarts") == "1" and db1.writable()
         assert not service.events("run-started")
-        db1.host.system.drop_in("mariadb.service", "late", "[Service]\nRestartSec=4s\n")
+        db1.host.system.drop_in("mariadb.service", "late", "[Service]\nRestartSec=5s\n")
         service.configure(**QUICK, fence={"command": None})
         service.ctl("reload", "mhad")
         manager.wait_health("ok")
         db1.kill()
+        report = manager.wait_run()
+        assert rungs(report)["process"]
+        writer.wait_elsewhere(PATIENCE)
+        assert db1.host.system.show("mariadb", "ActiveState", "NRestarts") == ["inactive", "1"]
+        db1.host.system.ctl("start", "mariadb")
+        fenced(manager, db1)
+        manager.well([writer])
+
+
+def test_primary_that_systemd_brings_back(served):
+    """Left alone, it comes back behind the new primary, and is fenced on sight."""
+    manager = served(("mgr", "db1"), supervised=4000, fence={"command": None, "stop_process": False})
+    lab, db1 = manager.lab, manager.lab["db1"]
+    with Writer(lab) as writer:
+        db1.kill()
         manager.wait_run()
         writer.wait_elsewhere(PATIENCE)
         until(db1.running, PATIENCE, "db1 is back")
-        db1.wait_ready(PATIENCE)
-        manager.wait_event("fenced")
-        until(lambda: not db1.writable(), PATIENCE, "db1 read-only")
-        assert lab.address not in db1.host.addresses()
+        assert db1.host.system.show("mariadb", "NRestarts") == "1"
+        fenced(manager, db1)
         manager.well([writer])
 
 
