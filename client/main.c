@@ -28,6 +28,11 @@ static const Verb verbs[] = {
           "Checks, shows from whom to whom, asks once, then follows the run to its end; the run goes on without mhactl.\n"
           "Before the new primary is opened, mhactl run cancel CLUSTER takes everything back.\n"
           "Exit status: 0 completed (or ready, with --check), 1 refused or undone, 13 halted, 3 mhad cannot be reached.\n" },
+        { "rejoin", "CLUSTER SERVER", 2, 2, 0, "have a former primary that is back follow the primary", verb_rejoin,
+          "Proves first that it has nothing that the primary lacks. What it has is saved, named, and left to you; it stays\n"
+          "read-only then.\n"
+          "  mhactl rejoin app1 db1\n"
+          "Exit status: 0 it follows, 1 refused or not attached, 3 mhad cannot be reached.\n" },
         { "pause", "CLUSTER", 1, 1, OPTION_BIT(OPTION_REASON) | OPTION_BIT(OPTION_FOR),
           "no automatic failover for a while", verb_pause },
         { "resume", "CLUSTER", 1, 1, 0, "automatic failover again", verb_resume },

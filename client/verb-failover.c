@@ -194,7 +194,8 @@ typedef struct Order {
         ApiId method;
         const char *procedure; /* as plan knows it */
         const char *question;
-        int (*show)(const Context *context, const char *cluster); /* what will happen; STATUS_OK: it can be asked for */
+        /* What will happen; STATUS_OK: it can be asked for. NULL: nobody is asked. */
+        int (*show)(const Context *context, const char *cluster);
 } Order;
 
 static int ask_plan(const Context *context, const char *procedure, const char *cluster, Json **ret)
@@ -263,7 +264,10 @@ static int give(const Context *context, const Order *order, Follow *follow)
 {
         CLEANUP(json_free) Json *answer = NULL;
         Json *parameters = verb_cluster(follow->cluster);
-        json_set(parameters, "options", verb_run_options(context));
+        if (order->method == API_REJOIN)
+                json_set_string(parameters, "server", verb_word(context, 1));
+        else
+                json_set(parameters, "options", verb_run_options(context));
         int status = verb_call(context, order->method, parameters, &answer);
         if (status == STATUS_OK)
                 follow->run = alloc_string(json_get_string(answer, "run"));
@@ -274,7 +278,7 @@ static int carry_out(const Context *context, const Order *order)
 {
         Follow follow = { .context = context, .cluster = verb_word(context, 0) };
         Failure failure;
-        int status = verb_option(context, OPTION_YES) ? STATUS_OK : confirm(context, order, follow.cluster);
+        int status = verb_option(context, OPTION_YES) || !order->show ? STATUS_OK : confirm(context, order, follow.cluster);
         if (status != STATUS_OK)
                 return status;
         if (begin_to_follow(&follow, &failure) < 0)
@@ -301,5 +305,11 @@ int verb_switch(const Context *context)
         static const Order order = { API_SWITCH, "switch", "Switch", show_switch };
         if (verb_option(context, OPTION_CHECK))
                 return show_switch(context, verb_word(context, 0));
+        return carry_out(context, &order);
+}
+
+int verb_rejoin(const Context *context)
+{
+        static const Order order = { API_REJOIN, "rejoin", NULL, NULL };
         return carry_out(context, &order);
 }

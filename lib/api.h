@@ -15,6 +15,7 @@ typedef enum ApiId {
         API_PLAN,
         API_FAILOVER,
         API_SWITCH,
+        API_REJOIN,
         API_PAUSE,
         API_RESUME,
         API_ACKNOWLEDGE,

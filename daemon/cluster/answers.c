@@ -493,6 +493,33 @@ int cluster_switch(Cluster *cluster, const Json *options, const char *by, Json *
         return 0;
 }
 
+int cluster_rejoin(Cluster *cluster, const char *server, const char *by, Json **ret, Failure *reterr)
+{
+        const char *name = cluster->config->name, *primary = cluster_primary_name(cluster);
+        ssize_t i = cluster_find(cluster, server);
+        if (i < 0 || cluster->config->servers[i].observer)
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: there is no server %s", name, server);
+        if (cluster->runbook || cluster->background)
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: run %s is under way: mhactl status %s", name,
+                                   runbook_id(cluster->runbook ? cluster->runbook : cluster->background), name);
+        if (!primary || watch_view(cluster->watches[cluster->topology.primary])->evidence != EVIDENCE_ALIVE)
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: there is no living primary to follow", name);
+        if (text_equal(server, primary))
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: %s is the primary", name, server);
+        if (watch_view(cluster->watches[i])->evidence != EVIDENCE_ALIVE)
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: %s does not answer: start its database first", name,
+                                   server);
+        if (cluster->topology.entries && cluster->topology.entries[i].role == ROLE_REPLICA &&
+            cluster->topology.entries[i].source == cluster->topology.primary)
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: %s follows %s already", name, server, primary);
+        int r = background_rejoin(cluster, server, by, reterr);
+        if (r < 0)
+                return r;
+        *ret = json_object();
+        json_set_string(*ret, "run", runbook_id(cluster->background));
+        return 0;
+}
+
 int cluster_pause(Cluster *cluster, const char *reason, usec_t for_how_long, const char *by, Failure *reterr)
 {
         Json *paused = json_ensure_object(cluster->state.root, "paused");

@@ -1,11 +1,16 @@
-/* What a failover leaves to be done while the cluster is watched again: replicas that follow later (procedure attach). Owns
- * a runbook and a journal of its own; must never hold up a run, and ends when another one begins. */
+/* What is done while the cluster is watched: replicas that a failover could not wait for are attached (procedure attach), a
+ * former primary that is back rejoins. Owns a runbook and a journal of its own; must never hold up a run, and ends when
+ * one begins. */
 #include "inside.h"
 
 #include <string.h>
 
+#include <stdio.h>
+
 #include "attach.h"
+#include "election.h"
 #include "file.h"
+#include "rejoin.h"
 #include "text.h"
 
 static void on_event(const RunEvent *event, void *userdata)
@@ -63,28 +68,44 @@ static int add_to_report(Cluster *cluster, const Json *run, Failure *reterr)
         return file_replace(path, printed, strlen(printed), 0600, reterr);
 }
 
+static void tell_end(Cluster *cluster, const Json *run, RunOutcome outcome, const char *why)
+{
+        LogFields fields = cluster_fields(cluster, NULL);
+        const Facts *facts = runbook_facts(cluster->background);
+        const char *name = cluster->config->name, *old = facts_string(facts, "old_primary");
+        bool well = outcome == RUN_COMPLETED;
+        Failure failure = { 0 };
+        fields.run = runbook_id(cluster->background);
+        if (text_equal(facts_string(facts, "procedure"), rejoin.name)) {
+                runs_report(cluster, run, facts, outcome);
+                log_event(well ? EVENT_RUN_COMPLETED : EVENT_RUN_ABORTED, &fields, "%s: %s %s%s%s", name, old,
+                          well ? "follows the primary again" : "is not attached", *why ? ": " : "", why);
+                return;
+        }
+        if (add_to_report(cluster, run, &failure) < 0)
+                log_event(EVENT_WARNING, &fields, "%s: the report cannot be brought up to date: %s", name,
+                          failure.text);
+        log_event(well ? EVENT_RUN_COMPLETED : EVENT_RUN_ABORTED, &fields,
+                  "%s: what the failover left to be done in the background has ended%s%s: mhactl report %s", name,
+                  *why ? ": " : "", why, name);
+}
+
 static void on_done(Runbook *runbook, RunOutcome outcome, const char *why, void *userdata)
 {
         Cluster *cluster = userdata;
         LogFields fields = cluster_fields(cluster, NULL);
         Failure failure = { 0 };
-        fields.run = runbook_id(runbook);
         CLEANUP(json_free) Json *run = runbook_describe(runbook);
-        log_event(outcome == RUN_COMPLETED ? EVENT_RUN_COMPLETED : EVENT_RUN_ABORTED, &fields,
-                  "%s: what the failover left to be done in the background has ended%s%s: mhactl report %s",
-                  cluster->config->name, *why ? ": " : "", why, cluster->config->name);
-        if (add_to_report(cluster, run, &failure) < 0)
-                log_event(EVENT_WARNING, &fields, "%s: the report cannot be brought up to date: %s",
-                          cluster->config->name, failure.text);
+        tell_end(cluster, run, outcome, why);
         cluster->background = runbook_free(cluster->background);
         if (journal_compact(cluster->background_journal, 1, &failure) < 0)
                 log_event(EVENT_ERROR, &fields, "%s: %s", cluster->config->name, failure.text);
         cluster_evaluate_soon(cluster);
 }
 
-static void make_runbook(Cluster *cluster)
+static void make_runbook(Cluster *cluster, const Procedure *procedure)
 {
-        cluster->background = runbook_new(cluster->context.loop, cluster->exec, cluster->background_journal, &attach,
+        cluster->background = runbook_new(cluster->context.loop, cluster->exec, cluster->background_journal, procedure,
                                           on_event, on_done, cluster);
 }
 
@@ -92,18 +113,18 @@ static void report_failure(Cluster *cluster, const Failure *failure)
 {
         LogFields fields = cluster_fields(cluster, NULL);
         log_event(EVENT_ERROR, &fields,
-                  "%s: the replicas that the failover left behind are not attached: %s. Look at them and attach them "
-                  "yourself",
+                  "%s: what was to be done in the background cannot go on: %s. Look whether all replicas follow, and "
+                  "attach by hand those that do not",
                   cluster->config->name, failure->text);
         cluster->background = runbook_free(cluster->background);
 }
 
-void background_begin(Cluster *cluster, const Facts *facts, const Json *run)
+void background_attach(Cluster *cluster, const Facts *facts, const Json *run)
 {
         Failure failure = { 0 };
         if (!attach_is_needed(run) || cluster->background)
                 return;
-        make_runbook(cluster);
+        make_runbook(cluster, &attach);
         LogFields fields = cluster_fields(cluster, NULL);
         fields.run = facts_string(facts, "run");
         if (runbook_begin(cluster->background, attach_facts(facts, run), &failure) < 0) {
@@ -115,20 +136,76 @@ void background_begin(Cluster *cluster, const Facts *facts, const Json *run)
                   cluster->config->name, facts_string(facts, "candidate"));
 }
 
+/* How the cluster's replicas find their place: as the failover noted it, else as one of them does it now. */
+static const char *mode_of(const Cluster *cluster, const Json *returning)
+{
+        const char *noted = json_get_string(returning, "mode");
+        ElectionMode mode = ELECTION_POSITION;
+        for (size_t i = 0; !noted && i < cluster->config->n_servers; i++) {
+                const ServerView *view = watch_view(cluster->watches[i]);
+                const ReplicaChannel *channel = server_view_channel(view);
+                if (channel && channel->mode != SOURCE_POSITION)
+                        mode = server_view_gtid_family(view) == GTID_FAMILY_MARIADB ? ELECTION_MARIADB_GTID
+                                                                                    : ELECTION_MYSQL_GTID;
+        }
+        return noted ? noted : election_mode_to_string(mode);
+}
+
+int background_rejoin(Cluster *cluster, const char *server, const char *by, Failure *reterr)
+{
+        const char *primary = cluster_primary_name(cluster);
+        const Json *returning = json_get(json_get(cluster->state.root, "returning"), server);
+        CLEANUP(json_free) Json *options = json_object();
+        json_set_string(options, "by", by);
+        Facts facts = runs_facts(cluster, server, options, rejoin.name);
+        rejoin_prepare(&facts, primary, returning, mode_of(cluster, returning));
+        make_runbook(cluster, &rejoin);
+        int r = runbook_begin(cluster->background, facts, reterr);
+        if (r < 0) {
+                cluster->background = runbook_free(cluster->background);
+                return r;
+        }
+        LogFields fields = cluster_fields(cluster, server);
+        fields.run = runbook_id(cluster->background);
+        log_event(EVENT_RUN_STARTED, &fields, "%s: rejoin begins (%s): is there anything on %s that %s lacks?",
+                  cluster->config->name, by, server, primary);
+        return 0;
+}
+
+void background_note_failover(Cluster *cluster, const Facts *facts)
+{
+        Json *record = rejoin_record(facts);
+        if (record)
+                json_set(json_ensure_object(cluster->state.root, "returning"), facts_string(facts, "old_primary"),
+                         record);
+}
+
 void background_stop(Cluster *cluster, const char *why)
 {
         if (cluster->background)
                 (void) runbook_cancel(cluster->background, "mhad", why, NULL);
 }
 
+static int find_procedure(const Json *record, void *userdata)
+{
+        const Procedure **procedure = userdata;
+        const char *name = json_get_string(json_get(json_get(record, "data"), "facts"), "procedure");
+        if (text_equal(name, rejoin.name))
+                *procedure = &rejoin;
+        return 0;
+}
+
 int background_open(Cluster *cluster, Failure *reterr)
 {
         CLEANUP(mem_free) char *path = text_format("%s/background", cluster->directory);
         int r = journal_open(path, cluster->config->name, &cluster->background_journal, reterr);
-        if (r < 0 || !journal_open_run(cluster->background_journal))
+        const char *open = r < 0 ? NULL : journal_open_run(cluster->background_journal);
+        if (!open)
                 return r;
         Failure failure = { 0 };
-        make_runbook(cluster);
+        const Procedure *procedure = &attach;
+        (void) journal_replay(cluster->background_journal, open, find_procedure, &procedure);
+        make_runbook(cluster, procedure);
         if (runbook_resume(cluster->background, &failure) < 0) {
                 report_failure(cluster, &failure);
                 return 0;

@@ -46,6 +46,7 @@ void cluster_plan_forget(Cluster *cluster, void *userdata); /* done is not calle
 int cluster_report(Cluster *cluster, const char *run, Json **ret, Failure *reterr);
 Json *cluster_history(Cluster *cluster);
 int cluster_failover(Cluster *cluster, const Json *options, const char *by, Json **ret, Failure *reterr);
+int cluster_rejoin(Cluster *cluster, const char *server, const char *by, Json **ret, Failure *reterr);
 int cluster_switch(Cluster *cluster, const Json *options, const char *by, Json **ret, Failure *reterr);
 int cluster_pause(Cluster *cluster, const char *reason, usec_t for_how_long, const char *by, Failure *reterr);
 int cluster_resume(Cluster *cluster, const char *by, Failure *reterr);

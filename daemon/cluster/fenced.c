@@ -21,6 +21,7 @@ void fenced_remove(Cluster *cluster, const char *server)
                         json_append_string(rest, json_string(name));
         }
         json_set(cluster->state.root, "fenced", rest);
+        json_set(json_get_mutable(cluster->state.root, "returning"), server, NULL);
         cluster_save(cluster);
 }
 
@@ -34,9 +35,9 @@ static void on_done(Replies *replies, void *userdata)
         slot->job = NULL;
         if (replies->failure.kind == FAILURE_NONE) {
                 log_event(EVENT_FENCED, &fields,
-                          "%s: %s, which was primary before, answers again and was made read-only; look at what it has "
-                          "that the others lack before you attach it",
-                          cluster->config->name, server->name);
+                          "%s: %s, which was primary before, answers again and was made read-only; mhactl rejoin %s %s "
+                          "attaches it, if it has nothing that the others lack",
+                          cluster->config->name, server->name, cluster->config->name, server->name);
                 watch_hurry(cluster->watches[i]);
                 watch_relax(cluster->watches[i]);
         } else {
@@ -65,6 +66,23 @@ static void fence(Cluster *cluster, size_t i)
                              usec_add(now, cluster->config->fence.timeout), on_done, slot);
 }
 
+/* Once each time that it is back. */
+static void rejoin_if_allowed(Cluster *cluster, size_t i)
+{
+        FenceSlot *slot = &cluster->fence_slots[i];
+        const Server *server = &cluster->config->servers[i];
+        LogFields fields = cluster_fields(cluster, server->name);
+        CLEANUP(json_free) Json *ret = NULL;
+        Failure failure;
+        if (cluster->config->failover.rejoin != FAILOVER_REJOIN_AUTOMATIC || slot->tried || slot->job ||
+            cluster->now != CLUSTER_STEADY || cluster->background)
+                return;
+        slot->tried = true;
+        if (cluster_rejoin(cluster, server->name, "mhad", &ret, &failure) < 0)
+                log_event(EVENT_WARNING, &fields, "%s; when that is mended: mhactl rejoin %s %s", failure.text,
+                          cluster->config->name, server->name);
+}
+
 void fenced_watch(Cluster *cluster)
 {
         CLEANUP(json_free) Json *list = json_copy(json_get(cluster->state.root, "fenced"));
@@ -75,6 +93,8 @@ void fenced_watch(Cluster *cluster)
                 if (i < 0 || i == cluster->topology.primary)
                         continue;
                 const ServerView *view = watch_view(cluster->watches[i]);
+                if (view->evidence != EVIDENCE_ALIVE)
+                        cluster->fence_slots[i].tried = false;
                 if (view->evidence != EVIDENCE_ALIVE || !view->ticked)
                         continue;
                 bool follows = cluster->topology.entries && cluster->topology.entries[i].role == ROLE_REPLICA &&
@@ -83,6 +103,8 @@ void fenced_watch(Cluster *cluster)
                         fenced_remove(cluster, name);
                         continue;
                 }
+                if (view->read_only)
+                        rejoin_if_allowed(cluster, (size_t) i);
                 const FenceSlot *slot = &cluster->fence_slots[i];
                 bool due = !slot->at || loop_now(cluster->context.loop) >= slot->at + USEC_SEC;
                 if (!view->read_only && !slot->job && due)

@@ -17,6 +17,7 @@ typedef struct FenceSlot {
         Cluster *cluster;
         ExecJob *job;
         usec_t at; /* when it was begun; 0: never */
+        bool tried; /* to attach it, since it is back */
 } FenceSlot;
 
 struct Cluster {
@@ -57,7 +58,7 @@ struct Cluster {
         usec_t retry_at; /* after an aborted run: not before */
         unsigned n_aborted;
         ExecJob *report_job;
-        Runbook *background; /* replicas that a failover left behind are attached; NULL: none are */
+        Runbook *background; /* what is done while the cluster is watched; NULL: nothing */
         Journal *background_journal;
 
         /* Returned old primaries. */
@@ -99,6 +100,7 @@ int runs_switchover(Cluster *cluster, const Json *options, Failure *reterr);
 void runs_watch(Cluster *cluster);  /* what the watches mean for the run under way */
 void runs_resume(Cluster *cluster); /* when it is time */
 int runs_open_journal(Cluster *cluster, Failure *reterr);
+void runs_report(Cluster *cluster, const Json *run, const Facts *facts, RunOutcome outcome);
 void runs_done(Cluster *cluster); /* frees what belongs to runs */
 /* Who would be promoted now: {"candidate", "why", "blockers"}; the caller frees it. */
 Json *runs_if_primary_died(Cluster *cluster);
@@ -106,7 +108,11 @@ Json *runs_if_primary_died(Cluster *cluster);
 /* background.c */
 int background_open(Cluster *cluster, Failure *reterr); /* and goes on with what the last daemon left */
 /* After a failover: attaches replicas that it left behind, if there are any. */
-void background_begin(Cluster *cluster, const Facts *facts, const Json *run);
+void background_attach(Cluster *cluster, const Facts *facts, const Json *run);
+/* A former primary is back. Nothing else may be in the background. */
+int background_rejoin(Cluster *cluster, const char *server, const char *by, Failure *reterr);
+/* Keeps what a rejoin will want to know. The caller saves the state. */
+void background_note_failover(Cluster *cluster, const Facts *facts);
 void background_stop(Cluster *cluster, const char *why); /* another run begins */
 void background_done(Cluster *cluster);
 

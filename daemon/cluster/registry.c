@@ -571,6 +571,14 @@ int registry_switch(Registry *registry, const char *cluster, const Json *options
         return r < 0 ? r : cluster_switch(one, options, asker->who, ret, reterr);
 }
 
+int registry_rejoin(Registry *registry, const char *cluster, const char *server, const Asker *asker, Json **ret,
+                    Failure *reterr)
+{
+        Cluster *one = NULL;
+        int r = get(registry, cluster, &one, reterr);
+        return r < 0 ? r : cluster_rejoin(one, server, asker->who, ret, reterr);
+}
+
 int registry_pause(Registry *registry, const char *cluster, const char *reason, usec_t for_how_long, const Asker *asker,
                    Json **ret, Failure *reterr)
 {

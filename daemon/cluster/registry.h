@@ -49,6 +49,8 @@ int registry_failover(Registry *registry, const char *cluster, const Json *optio
                       Failure *reterr);
 int registry_switch(Registry *registry, const char *cluster, const Json *options, const Asker *asker, Json **ret,
                     Failure *reterr);
+int registry_rejoin(Registry *registry, const char *cluster, const char *server, const Asker *asker, Json **ret,
+                    Failure *reterr);
 int registry_pause(Registry *registry, const char *cluster, const char *reason, usec_t for_how_long, const Asker *asker,
                    Json **ret, Failure *reterr);
 int registry_resume(Registry *registry, const char *cluster, const Asker *asker, Json **ret, Failure *reterr);

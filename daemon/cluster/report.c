@@ -74,12 +74,39 @@ static void set_handed_over(const Json *run, const char *name, Json *result)
                         target ? json_get_string(target, "why") : "is read-only and follows nobody, as ordered");
 }
 
+static bool is_rejoin(const Facts *facts)
+{
+        return text_equal(facts_string(facts, "procedure"), "rejoin");
+}
+
+/* Only two servers have to do with it. */
+static void set_rejoined(const Json *run, const Facts *facts, const char *name, Json *result)
+{
+        bool back = text_equal(name, facts_string(facts, "old_primary"));
+        bool primary = text_equal(name, facts_string(facts, "candidate"));
+        bool follows = step_time(run, "attach", "ended") != 0;
+        json_set_string(result, "state",
+                        primary   ? "primary"
+                        : !back   ? "not concerned"
+                        : follows ? "replica"
+                                  : "not attached");
+        json_set_string(result, "text",
+                        primary   ? "takes writes"
+                        : !back   ? "it took no part in the run"
+                        : follows ? "it follows the primary"
+                                  : "it is read-only and was not attached");
+}
+
 /* How each server was left, from the last thing that was found out about it. */
 static Json *server_result(const Json *run, const Facts *facts, const char *name)
 {
         Json *result = json_object();
         json_set_string(result, "name", name);
         bool handed_over = text_equal(facts_string(facts, "procedure"), "switchover");
+        if (is_rejoin(facts)) {
+                set_rejoined(run, facts, name, result);
+                return result;
+        }
         const char *old = facts_string(facts, "old_primary"), *candidate = facts_string(facts, "candidate");
         if (text_equal(name, candidate) && step_time(run, "open-candidate", "ended")) {
                 json_set_string(result, "state", "primary");
@@ -284,6 +311,11 @@ char *report_summary(const Json *report)
                 others += !text_equal(state, "primary") &&
                           (text_equal(state, "replica") || !text_equal(json_get_string(server, "name"), old));
         }
+        if (text_equal(json_get_string(report, "procedure"), "rejoin"))
+                return text_format("%s %s%s%s", old ? old : "?",
+                                   attached ? "follows the primary again" : "is not attached",
+                                   json_get_string(report, "why") ? ": " : "",
+                                   json_get_string(report, "why") ? json_get_string(report, "why") : "");
         if (!new_primary)
                 return text_format("%s %s: no server was opened%s%s", json_get_string(report, "procedure"),
                                    json_get_string(report, "outcome"), json_get_string(report, "why") ? ": " : "",

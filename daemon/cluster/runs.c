@@ -329,6 +329,13 @@ static void write_report(Cluster *cluster, Json *run, const Facts *facts, RunOut
         json_merge(last, entry);
 }
 
+void runs_report(Cluster *cluster, const Json *run, const Facts *facts, RunOutcome outcome)
+{
+        CLEANUP(json_free) Json *copy = json_copy(run);
+        write_report(cluster, copy, facts, outcome);
+        cluster_save(cluster);
+}
+
 static void remember(Cluster *cluster, RunOutcome outcome)
 {
         if (is_failover(cluster) && (outcome != RUN_ABORTED || cluster->run_opened))
@@ -358,7 +365,7 @@ static void leave_behind(Cluster *cluster, const Json *run)
         bool failed_over = is_failover(cluster);
         forget_run(cluster);
         if (failed_over)
-                background_begin(cluster, &facts, run);
+                background_attach(cluster, &facts, run);
 }
 
 static void on_done(Runbook *runbook, RunOutcome outcome, const char *why, void *userdata)
@@ -368,6 +375,8 @@ static void on_done(Runbook *runbook, RunOutcome outcome, const char *why, void 
         const char *name = cluster->config->name;
         CLEANUP(json_free) Json *run = runbook_describe(cluster->runbook);
         write_report(cluster, run, runbook_facts(cluster->runbook), outcome);
+        if (is_failover(cluster) && cluster->run_opened)
+                background_note_failover(cluster, runbook_facts(cluster->runbook));
         remember(cluster, outcome);
         switch (outcome) {
         case RUN_COMPLETED:

@@ -139,6 +139,13 @@ typedef enum FailoverUnreachable {
         _FAILOVER_UNREACHABLE_INVALID = -22,
 } FailoverUnreachable;
 
+typedef enum FailoverRejoin {
+        FAILOVER_REJOIN_MANUAL,
+        FAILOVER_REJOIN_AUTOMATIC,
+        _FAILOVER_REJOIN_MAX,
+        _FAILOVER_REJOIN_INVALID = -22,
+} FailoverRejoin;
+
 #define CONFIG_NO_LIMIT UINT64_MAX
 
 typedef struct FailoverConfig {
@@ -151,6 +158,7 @@ typedef struct FailoverConfig {
         unsigned storm_limit; /* 0: chosen from the number of clusters */
         bool set_read_only;
         usec_t repoint_timeout;
+        FailoverRejoin rejoin;
         unsigned keep_runs;
         bool remove_dead_primary;
 } FailoverConfig;

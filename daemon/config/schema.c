@@ -32,6 +32,9 @@ static const char *const modes[] = {
 static const char *const unreachables[] = {
         [FAILOVER_UNREACHABLE_CONTINUE] = "continue", [FAILOVER_UNREACHABLE_ABORT] = "abort", NULL
 };
+static const char *const rejoins[] = { [FAILOVER_REJOIN_MANUAL] = "manual",
+                                       [FAILOVER_REJOIN_AUTOMATIC] = "automatic",
+                                       NULL };
 static const char *const tails[] = {
         [RESCUE_TAIL_PROCEED] = "proceed", [RESCUE_TAIL_HOLD] = "hold", NULL
 };
@@ -256,6 +259,8 @@ const SchemaRow schema_rows[] = {
           .meaning = "Whether read_only is set on every replica (where there is super_read_only, that too)." },
         { CLUSTER("failover.repoint_timeout", SCHEMA_DURATION, failover.repoint_timeout), .otherwise = "60s", .min = USEC_SEC, .max = USEC_DAY, .effect = SCHEMA_NEXT_RUN,
           .meaning = "How long a replica may take to follow the new primary before it is left and reported." },
+        { CLUSTER("failover.rejoin", SCHEMA_CHOICE, failover.rejoin), .otherwise = "manual", .choices = rejoins, .mha = "nothing: by hand",
+          .meaning = "What becomes of a former primary that is back and was made read-only. manual: it waits for mhactl rejoin. automatic: it is attached as a replica when it is proved that it has nothing that the primary lacks." },
         { CLUSTER("failover.keep_runs", SCHEMA_COUNT, failover.keep_runs), .otherwise = "50", .min = 1, .max = 10000,
           .meaning = "How many ended runs stay in the journal, with their reports." },
 

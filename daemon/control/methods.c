@@ -64,6 +64,12 @@ static int switch_over(const Request *request, Json **ret, Failure *reterr)
                                &request->asker, ret, reterr);
 }
 
+static int rejoin(const Request *request, Json **ret, Failure *reterr)
+{
+        return registry_rejoin(request->registry, request->cluster, parameter(request, "server"), &request->asker, ret,
+                               reterr);
+}
+
 static usec_t for_how_long(const Request *request)
 {
         int64_t milliseconds = json_get_int(request->parameters, "for_ms", -1);
@@ -135,7 +141,7 @@ static const method_fn handlers[_API_MAX] = {
         [API_PLAN] = plan,           [API_FAILOVER] = failover,       [API_PAUSE] = pause_cluster,
         [API_RESUME] = resume,       [API_ACKNOWLEDGE] = acknowledge, [API_RUN] = run,
         [API_EVENTS] = events,       [API_REPORT] = report,           [API_HISTORY] = history,
-        [API_VERSION] = version,     [API_SWITCH] = switch_over,      [API_SERVER_DOWN] = server_down,
+        [API_VERSION] = version,     [API_SWITCH] = switch_over, [API_REJOIN] = rejoin,      [API_SERVER_DOWN] = server_down,
         [API_SERVER_UP] = server_up,
 };
 

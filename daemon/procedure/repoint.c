@@ -80,11 +80,24 @@ static const char *end_of(const Facts *facts)
         return end ? end : "";
 }
 
-/* Whether a replica may be fed at all: where it stands must be known from when it was frozen, for it is that from which the
- * saved logs must have no hole. */
+static bool followed_old_primary(const Facts *facts, const ReplicaChannel *channel)
+{
+        const char *old = facts_string(facts, "old_primary");
+        return status_follows(facts, channel, old) ||
+               (text_equal(channel->source_host, facts_server_string(facts, old, "address")) &&
+                channel->source_port == facts_server_int(facts, old, "port", 3306));
+}
+
+/* Whether a replica may be fed at all: where it stands must be known from when it was frozen, or from before it fell silent,
+ * for it is that from which the saved logs must have no hole. */
 static bool can_be_fed(const Facts *facts, const char *server)
 {
-        return rescue_is_on(facts) && !status_is_gtid(facts) && facts_server_bool(facts, server, "frozen", false);
+        if (!rescue_is_on(facts) || status_is_gtid(facts))
+                return false;
+        CLEANUP(server_view_free) ServerView *known = status_known(facts, server);
+        const ReplicaChannel *channel = server_view_channel(known);
+        return facts_server_bool(facts, server, "frozen", false) ||
+               (channel && position_is_set(&channel->applied) && followed_old_primary(facts, channel));
 }
 
 static Progress progress_fed(const Facts *facts, const char *server, const ServerView *view, const Reply *look)
@@ -130,14 +143,6 @@ static Progress progress_position(const Facts *facts, const char *server, const 
                         "it lacks what lies between %s and %s in the old primary's binary log: it is left stopped and "
                         "not attached, since that would skip these transactions%s%.200s",
                         applied, *end ? end : "?", *fed.why ? "; " : "", fed.why);
-}
-
-static bool followed_old_primary(const Facts *facts, const ReplicaChannel *channel)
-{
-        const char *old = facts_string(facts, "old_primary");
-        return status_follows(facts, channel, old) ||
-               (text_equal(channel->source_host, facts_server_string(facts, old, "address")) &&
-                channel->source_port == facts_server_int(facts, old, "port", 3306));
 }
 
 static Progress progress_of(const Facts *facts, const char *server, const Replies *replies, const ServerView *view)

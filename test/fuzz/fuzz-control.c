@@ -69,6 +69,12 @@ int registry_switch(Registry *registry, const char *cluster, const Json *options
         return echo(cluster, asker->who, options, ret, reterr);
 }
 
+int registry_rejoin(Registry *registry, const char *cluster, const char *server, const Asker *asker, Json **ret,
+                    Failure *reterr)
+{
+        return echo(cluster, server, NULL, ret, reterr);
+}
+
 int registry_pause(Registry *registry, const char *cluster, const char *reason, usec_t for_how_long, const Asker *asker,
                    Json **ret, Failure *reterr)
 {

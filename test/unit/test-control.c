@@ -155,6 +155,12 @@ int registry_switch(Registry *registry, const char *cluster, const Json *options
         return failure_set(reterr, FAILURE_INVALID, 0, "it is the primary already");
 }
 
+int registry_rejoin(Registry *registry, const char *cluster, const char *server, const Asker *asker, Json **ret,
+                    Failure *reterr)
+{
+        return failure_set(reterr, FAILURE_INVALID, 0, "it follows already");
+}
+
 /* The event of "big" is 256 KiB long. */
 int registry_pause(Registry *registry, const char *cluster, const char *reason, usec_t for_how_long, const Asker *asker,
                    Json **ret, Failure *reterr)
@@ -698,11 +704,12 @@ static void changes_by(const char *expected)
 {
         for (ApiId id = 0; id < _API_MAX; id++) {
                 CLEANUP(mem_free) char *name = api_full_name(id);
+                bool of_server = id == API_SERVER_DOWN || id == API_SERVER_UP || id == API_REJOIN;
                 CLEANUP(mem_free)
                 char *call = text_format("{\"method\":\"%s\",\"parameters\":{\"cluster\":\"shop\"%s}}", name,
-                                         id == API_RUN                                  ? ",\"what\":\"retry\""
-                                         : id == API_SERVER_DOWN || id == API_SERVER_UP ? ",\"server\":\"db1\""
-                                                                                        : "");
+                                         id == API_RUN ? ",\"what\":\"retry\""
+                                         : of_server   ? ",\"server\":\"db1\""
+                                                       : "");
                 if (id == API_RELOAD)
                         call[strlen(call) - strlen("{\"cluster\":\"shop\"}}")] = '\0', strcat(call, "{}}");
                 if (api_method(id)->access == API_READS)

@@ -1,0 +1,16 @@
+/* A former primary that is back becomes a replica, if it is proved that it has nothing that the present primary lacks;
+ * else what it has is saved, named, and left to a person.
+ *
+ * Facts: old_primary is the server that is back, candidate the present primary, and "returning" what the failover that
+ * replaced it has left on record: {"run", "new_primary", "end", "open_position", "open_gtid"} (how far the new primary had
+ * come in the old one's log, and where its own stood when it was opened). */
+#pragma once
+
+#include "step.h"
+
+extern const Procedure rejoin;
+
+/* What to keep of a failover for the day when its old primary is back; NULL when it opened nobody. */
+Json *rejoin_record(const Facts *failover);
+/* Makes the facts of a run of runs_facts() those of a rejoin. */
+void rejoin_prepare(Facts *facts, const char *primary, const Json *returning, const char *mode);

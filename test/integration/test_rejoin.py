@@ -1,0 +1,118 @@
+"""A former primary is back: it follows the new one when it is proved that it has nothing of its own; else that is named."""
+
+import os
+
+import pytest
+
+from labkit import Writer, compare
+from labkit.process import until
+from manager import PATIENCE, Manager
+
+NO_RESCUE = {"rescue": {"enabled": False}}
+
+
+def fail_over(lab, manager):
+    with Writer(lab) as writer:
+        writer.wait_acknowledged(20)
+        lab["db1"].kill()
+        report = manager.wait_run()
+        writer.wait_elsewhere(PATIENCE)
+    return lab[report["new_primary"]]
+
+
+def back(lab, manager):
+    """db1 is started again, and made read-only."""
+    lab["db1"].start()
+    until(lambda: not lab["db1"].writable(), PATIENCE, "db1 read-only")
+    manager.wait_state("steady")
+
+
+def rejoin(manager, server="db1"):
+    done = manager.order("rejoin", manager.cluster.name, server)
+    return done.returncode, manager.report(), done.stdout + done.stderr
+
+
+def test_clean(lab):
+    """Nothing is lost and nothing is extra: it follows; asked again it is refused."""
+    manager = Manager.start(lab)
+    primary = fail_over(lab, manager)
+    back(lab, manager)
+    status, report, said = rejoin(manager)
+    assert status == 0, said + report["text"]
+    assert report["procedure"] == "rejoin" and report["outcome"] == "completed", report["text"]
+    assert "follows the primary again" in report["summary"]
+    db1 = lab["db1"]
+    primary.sql("CREATE TABLE app.after_all (id INT PRIMARY KEY)", "INSERT INTO app.after_all VALUES (1)")
+    until(lambda: db1.status()["executed"] == primary.position(), PATIENCE, "db1 level")
+    compare([primary, *[server for server in lab.servers if server is not primary]])
+    assert not db1.writable()
+    manager.wait_health("ok")
+    done = manager.order("rejoin", manager.cluster.name, "db1")
+    assert done.returncode == 1 and "already" in done.stderr, done.stderr
+    assert "fenced" not in str(manager.status()["problems"])
+
+
+def test_extra_transaction(lab):
+    """What somebody wrote to it is named and kept, and it stays as it is."""
+    manager = Manager.start(lab)
+    primary = fail_over(lab, manager)
+    lab.kill_mhad()
+    db1 = lab["db1"]
+    db1.start()
+    db1.set_read_only(False)
+    db1.sql("CREATE TABLE app.astray (id INT PRIMARY KEY)", "INSERT INTO app.astray VALUES (1)")
+    lab.start_mhad()
+    until(lambda: not db1.writable(), PATIENCE, "db1 read-only")
+    manager.wait_state("steady")
+    status, report, said = rejoin(manager)
+    assert status == 1, said
+    assert report["outcome"] == "aborted" and "lacks" in report["why"], report["text"]
+    folder = f"{manager.folder}/rescue/{report['run']}/db1"
+    assert os.listdir(folder), report["text"]
+    assert f"rescue/{report['run']}" in report["why"] and "read-only" in report["why"], report["why"]
+    assert not db1.status() and not db1.writable()
+    assert manager.status()["primary"] == primary.name
+    event = manager.events("run-aborted")[-1]
+    assert "not attached" in str(event), event
+
+
+def test_tail_that_never_left_it(lab):
+    """Without a rescue its last transactions are on nobody else: it is not attached."""
+    manager = Manager.start(lab, **NO_RESCUE)
+    for replica in lab.replicas:
+        replica.stop_io()
+    lab["db1"].sql("CREATE TABLE app.tail (id INT PRIMARY KEY)", "INSERT INTO app.tail VALUES (1)")
+    lab["db1"].kill()
+    report = manager.wait_run()
+    back(lab, manager)
+    status, report, said = rejoin(manager)
+    assert status == 1 and report["outcome"] == "aborted", said + report["text"]
+    assert "lacks" in report["why"], report["why"]
+
+
+@pytest.mark.flavours("mariadb")
+def test_by_itself(lab):
+    """Where the policy says so nobody has to ask; a restart of mhad does not forget what it knows."""
+    manager = Manager.start(lab, failover={"rejoin": "automatic"})
+    primary = fail_over(lab, manager)
+    lab.kill_mhad()
+    lab.start_mhad()
+    lab["db1"].start()
+    until(lambda: lab["db1"].running() and lab["db1"].status()
+          and lab["db1"].status()["executed"] == primary.position(), PATIENCE, "db1 follows")
+    manager.wait_health("ok")
+    assert not lab["db1"].writable()
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("position")
+def test_refusals(lab):
+    manager = Manager.start(lab)
+    name = manager.cluster.name
+    for server, words in (("db9", "no server db9"), ("db1", "is the primary"), ("db2", "already")):
+        done = manager.order("rejoin", name, server)
+        assert done.returncode == 1 and words in done.stderr, done.stderr
+    fail_over(lab, manager)
+    manager.wait_state("steady")
+    done = manager.order("rejoin", name, "db1")
+    assert done.returncode == 1 and "does not answer" in done.stderr, done.stderr
