@@ -95,13 +95,12 @@ char *compose_command(const char *script, bool use_sudo)
         return text_format("%ssh -c %s", use_sudo ? "sudo -n " : "", quoted);
 }
 
-static void blot_out(char *text, const char *secret)
+void compose_blot_out(char *text, const char *secret)
 {
-        size_t length = strlen(secret);
-        for (char *at; length > 0 && (at = strstr(text, secret));) {
-                memset(at, '*', length < 3 ? length : 3);
-                if (length > 3)
-                        memmove(at + 3, at + length, strlen(at + length) + 1);
+        size_t length = strlen(secret), stars = length < 3 ? length : 3;
+        for (char *at = text; length > 0 && at && (at = strstr(at, secret)); at += stars) {
+                memset(at, '*', stars);
+                memmove(at + stars, at + length, strlen(at + length) + 1);
         }
 }
 
@@ -118,8 +117,8 @@ void compose_conceal(const char *text, const ComposeSecrets *secrets, Failure *f
                 if (near && (failure->kind == FAILURE_SQL && failure->code == SYNTAX_ERROR))
                         *near = '\0';
                 char *literal = text_quote_sql(placeholder->value);
-                blot_out(failure->text, literal);
-                blot_out(failure->text, placeholder->value);
+                compose_blot_out(failure->text, literal);
+                compose_blot_out(failure->text, placeholder->value);
                 text_wipe(literal);
         }
 }

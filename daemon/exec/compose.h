@@ -21,3 +21,5 @@ char *compose_mark(const char *tag);
 char *compose_command(const char *script, bool use_sudo);
 /* Takes what a server quoted from a statement out of its error, if the statement had a secret in it. */
 void compose_conceal(const char *text, const ComposeSecrets *secrets, Failure *failure);
+/* Puts three stars wherever the secret stands in text. */
+void compose_blot_out(char *text, const char *secret);

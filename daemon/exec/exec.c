@@ -231,12 +231,34 @@ static void on_link(Sql *sql, SshLink *link, const Failure *failure, void *userd
 
 /* Hooks. */
 
+static const ExecHook *find_hook(const Exec *exec, const char *name)
+{
+        for (size_t i = 0; i < exec->n_hooks; i++)
+                if (strcmp(exec->hooks[i].name, name) == 0)
+                        return &exec->hooks[i];
+        return NULL;
+}
+
+/* Who is told a password may repeat it, and what he says is logged. */
+static void conceal_password(const ExecJob *job, Reply *reply)
+{
+        const ExecHook *hook = find_hook(job->exec, job->items[job->i].text);
+        const char *password = job->exec->settings.sql.password;
+        if (!password || !hook || !hook->command)
+                return;
+        compose_blot_out(reply->out, password);
+        compose_blot_out(reply->err, password);
+        compose_blot_out(reply->failure.text, password);
+}
+
 static void on_hook(const HookResult *result, void *userdata)
 {
         ExecJob *job = userdata;
+        Reply *reply = &job->replies->items[job->i];
         job->hook = NULL;
         timer_stop(job->timer);
-        set_output(&job->replies->items[job->i], result->exit_status, result->out, result->err, &result->failure);
+        set_output(reply, result->exit_status, result->out, result->err, &result->failure);
+        conceal_password(job, reply);
         job_next(job);
 }
 
@@ -247,14 +269,6 @@ static void on_hook_deadline(void *userdata)
         failure_set(&job->replies->items[job->i].failure, FAILURE_TIMEOUT, 0, "the hook %s did not end in time",
                     job->items[job->i].text);
         job_next(job);
-}
-
-static const ExecHook *find_hook(const Exec *exec, const char *name)
-{
-        for (size_t i = 0; i < exec->n_hooks; i++)
-                if (strcmp(exec->hooks[i].name, name) == 0)
-                        return &exec->hooks[i];
-        return NULL;
 }
 
 static void step_hook(ExecJob *job)

@@ -199,6 +199,15 @@ def test_switchover(lab):
     manager.secrets()
 
 
+def test_talks(lab):
+    """What it says is told, but for the password."""
+    scripts = Scripts(lab, "master_ip_online_change_script")
+    scripts.ends("master_ip_online_change", "stop", "echo cannot log in with $NEW_MASTER_PASSWORD >&2; kill -9 $PPID")
+    manager = start(lab, scripts)
+    assert "cannot log in with ***" in switch(manager, status=1)["text"]
+    manager.secrets()
+
+
 @pytest.mark.parametrize("end", ["7", "sleep 4711; sleep 4711"], ids=["fails", "hangs"])
 def test_stop_fails(lab, end):
     """All is taken back, also what the script had done: it is started for the old primary. One that hangs is ended."""

@@ -93,13 +93,28 @@ static void test_conceal(void **state)
         assert_string_equal(failure.text, "* * *");
 }
 
+static void test_blot_out(void **state)
+{
+        static const char *const cases[][3] = {
+                { "a secret, secret", "secret", "a ***, ***" },
+                { "a **** b", "**", "a **** b" },
+                { "nothing", "", "nothing" },
+                { "ababab", "ab", "******" },
+                { "*", "*", "*" },
+        };
+        for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+                CLEANUP(mem_free) char *text = alloc_string(cases[i][0]);
+                compose_blot_out(text, cases[i][1]);
+                assert_string_equal(text, cases[i][2]);
+        }
+        compose_blot_out(NULL, "x");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_statement),
-                cmocka_unit_test(test_refusals),
-                cmocka_unit_test(test_command),
-                cmocka_unit_test(test_conceal),
+                cmocka_unit_test(test_blot_out), cmocka_unit_test(test_statement), cmocka_unit_test(test_refusals),
+                cmocka_unit_test(test_command),  cmocka_unit_test(test_conceal),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
