@@ -31,7 +31,8 @@ static int is_at(const char *bytes, size_t length, const char *at)
         for (const char *line = bytes, *end = bytes + length; line < end;) {
                 const char *stop = memchr(line, '\n', (size_t) (end - line));
                 size_t size = (size_t) ((stop ? stop : end) - line);
-                if (memmem(line, size, wanted_step, (size_t) n_step) && memmem(line, size, wanted_kind, (size_t) n_kind))
+                if (memmem(line, size, wanted_step, (size_t) n_step) &&
+                    memmem(line, size, wanted_kind, (size_t) n_kind))
                         return 1;
                 line += size + 1;
         }

@@ -237,19 +237,19 @@ def test_boot(calm):
 # Failovers
 
 
-def preload(service, **environment):
-    """Run mhad with libdie-at.so (die-at.c)."""
-    library = "/usr/local/lib/libdie-at.so"
-    shutil.copyfile(f"{BUILD}/test/integration/libdie-at.so", service.root() + library)
+def preload(service, name, **environment):
+    """Run mhad with a library of the tests: die-at, note-exec."""
+    library = f"/usr/local/lib/lib{name}.so"
+    shutil.copyfile(f"{BUILD}/test/integration/lib{name}.so", service.root() + library)
     words = "".join(f'Environment="{name}={value}"\n' for name, value in environment.items())
-    service.system.drop_in("mhad.service", "die-at", f"[Service]\nEnvironment=LD_PRELOAD={library}\n{words}")
+    service.system.drop_in("mhad.service", "preload", f"[Service]\nEnvironment=LD_PRELOAD={library}\n{words}")
 
 
 def test_watchdog(served):
     """Hanging in the middle of a failover, it is killed and started again, and goes on."""
 
     def before(service):
-        preload(service, MHAD_DIE_AT="choose-candidate decided", MHAD_DIE_BY="hang")
+        preload(service, "die-at", MHAD_DIE_AT="choose-candidate decided", MHAD_DIE_BY="hang")
         service.system.drop_in("mhad.service", "watchdog", "[Service]\nWatchdogSec=2s\n")
 
     manager = served(before=before)
@@ -543,7 +543,7 @@ SECRETS = {"sql": "planted-sql-6c8e1f", "repl": "planted-repl-90b7aa", "wrong": 
 
 def test_no_secret_anywhere(served):
     """Planted passwords stand in no argument, environment, record, answer or error, whatever goes well or wrong."""
-    manager = served()
+    manager = served(before=lambda service: preload(service, "note-exec", MHAD_NOTE_EXEC="/var/lib/mhad/executed"))
     lab, service = manager.lab, manager.service
     lab["db1"].sql(f"ALTER USER 'mhad'@'%' IDENTIFIED BY '{SECRETS['sql']}'",
                    f"CREATE USER 'repl2'@'%' IDENTIFIED BY '{SECRETS['repl']}'",
@@ -565,6 +565,9 @@ def test_no_secret_anywhere(served):
                       hooks={name: ["/usr/local/lib/note-all", name] for name in ("stop", "start", "report")})
     service.write("mhad.password", SECRETS["sql"])
     service.write("repl.password", SECRETS["repl"])
+    cluster = service.read("/etc/mhad/clusters.d/app1.yaml")
+    service.write("clusters.d/app1.yaml", cluster.replace(
+        "password_file: /etc/mhad/repl.password", 'password_command: ["/bin/cat", "/etc/mhad/repl.password"]'))
     spy = Spy([host for host in lab.hosts.values() if host.name != "client"])
     spy.start()
     try:
@@ -596,6 +599,9 @@ def test_no_secret_anywhere(served):
     assert any(b"mhad" in text for name, text in seen if name == "cmdline")
     assert any(b"NOTIFY_SOCKET" in text for name, text in seen if name == "environ")
     assert "switch" in service.read("/var/lib/mhad/noted")
+    executed = service.read("/var/lib/mhad/executed")
+    assert all(f"/usr/local/lib/note-all\n{name}\n" in executed for name in ("stop", "start", "report"))
+    assert "/bin/cat\n/etc/mhad/repl.password\n" in executed
     places = {name: repr(sorted(text for kind, text in seen if kind == name)) for name in ("cmdline", "environ")}
     places["answers"] = "\n".join(told)
     places["journal"] = service.system.journal("-o", "export", "--all")
