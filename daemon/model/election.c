@@ -660,12 +660,10 @@ static void read_rules(const Facts *facts, ElectionInput *input)
         input->accept_loss = facts_config_bool(facts, "election.accept_loss", false);
 }
 
-/* By position nobody but the old primary's log, or a replica's relay logs, can give what is lacked. So far they are read over
- * SSH from the old primary only. */
+/* By position nobody but the old primary's log, or a replica's relay logs, can give what is lacked: they are read over SSH. */
 static bool can_rescue(const Facts *facts)
 {
-        const Json *old = facts_server(facts, facts_string(facts, "old_primary"));
-        return facts_config_bool(facts, "rescue.enabled", false) && json_has(old, "tail") &&
+        return facts_config_bool(facts, "rescue.enabled", false) && facts_config_bool(facts, "ssh.enabled", true) &&
                !json_get_bool(facts->root, "not_saved", false);
 }
 

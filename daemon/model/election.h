@@ -78,8 +78,8 @@ ElectionMode election_mode_from_string(const char *name);
 
 /* From a run's facts: the servers of "replicas" (else all but "old_primary"), each object as server_to_json() and
  * server_view_to_json() wrote it; "mode" (else as the replicas replicate), "told_candidate", and of the frozen
- * configuration "election.allow_newer_version", "election.max_unapplied", "election.accept_loss" and "rescue.enabled"; the
- * old primary's "tail" says whether its log can be read. */
+ * configuration "election.allow_newer_version", "election.max_unapplied", "election.accept_loss", "rescue.enabled" and
+ * "ssh.enabled"; "not_saved" says that saving was tried in vain. */
 int election_from_facts(const Facts *facts, ElectionInput *ret, Failure *reterr);
 void election_input_done(ElectionInput *input);
 static inline void election_input_done_cleanup(ElectionInput *input)

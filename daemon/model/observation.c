@@ -221,6 +221,7 @@ void server_view_done(ServerView *view)
         free(view->datadir);
         free(view->log_bin_basename);
         free(view->log_bin_index);
+        free(view->relay_log_index);
         free(view->gtid_executed);
         free(view->gtid_purged);
         free(view->gtid_binlog_pos);
@@ -400,6 +401,7 @@ int observation_read_identity(ServerView *view, const Reply *reply, Failure *ret
         view->log_slave_updates = variable_is_on(reply, "log_slave_updates", "log_replica_updates");
         replace(&view->log_bin_basename, variable(reply, "log_bin_basename"));
         replace(&view->log_bin_index, variable(reply, "log_bin_index"));
+        replace(&view->relay_log_index, variable(reply, "relay_log_index"));
         view->gtid_mode = text_starts_with(variable(reply, "gtid_mode"), "ON");
         view->gtid_strict_mode = to_bool(variable(reply, "gtid_strict_mode"));
         view->relay_log_purge = to_bool(variable(reply, "relay_log_purge"));
@@ -826,6 +828,7 @@ static void identity_to_json(const ServerView *view, Json *json)
         json_set_bool(json, "log_slave_updates", view->log_slave_updates);
         set_text(json, "log_bin_basename", view->log_bin_basename);
         set_text(json, "log_bin_index", view->log_bin_index);
+        set_text(json, "relay_log_index", view->relay_log_index);
         json_set_bool(json, "gtid_mode", view->gtid_mode);
         json_set_bool(json, "gtid_strict_mode", view->gtid_strict_mode);
         json_set_bool(json, "relay_log_purge", view->relay_log_purge);
@@ -891,6 +894,7 @@ static void identity_from_json(ServerView *view, const Json *json)
         view->log_slave_updates = json_get_bool(json, "log_slave_updates", false);
         view->log_bin_basename = get_text(json, "log_bin_basename");
         view->log_bin_index = get_text(json, "log_bin_index");
+        view->relay_log_index = get_text(json, "relay_log_index");
         view->gtid_mode = json_get_bool(json, "gtid_mode", false);
         view->gtid_strict_mode = json_get_bool(json, "gtid_strict_mode", false);
         view->relay_log_purge = json_get_bool(json, "relay_log_purge", false);

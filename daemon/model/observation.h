@@ -101,7 +101,7 @@ typedef struct ServerView {
         char *hostname, *pid_file, *datadir;
         uint16_t port;
         bool log_bin, log_slave_updates;
-        char *log_bin_basename, *log_bin_index;
+        char *log_bin_basename, *log_bin_index, *relay_log_index;
         bool gtid_mode;        /* MySQL: ON or ON_PERMISSIVE */
         bool gtid_strict_mode; /* MariaDB */
         bool relay_log_purge;

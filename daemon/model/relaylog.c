@@ -171,6 +171,9 @@ static int step_rotate(RelayLog *log, const BinlogEvent *event, RelayEvent *ret,
                 if (strcmp(next.file, log->at.file) != 0 || next.offset != log->at.offset)
                         group_enter_anywhere(&log->group);
         } else {
+                /* Relay logs end where the primary's do: where only the file is known, this ends the one before. */
+                if (log->at.offset == 0 && strcmp(next.file, log->at.file) == 0)
+                        relaylog_file_before(next.file, log->at.file);
                 place(log, event, ret);
                 group_reset(&log->group);
                 if (ret->kind == RELAY_UNPLACED && !position_is_set(&log->origin))

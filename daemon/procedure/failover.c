@@ -8,6 +8,7 @@
 #include "hooks.h"
 #include "promote.h"
 #include "proof.h"
+#include "relays.h"
 #include "repoint.h"
 #include "status.h"
 #include "tail.h"
@@ -49,6 +50,9 @@ static const Step steps[] = {
         { "collect-tail", "what the candidate lacks of the old primary's log is saved", ON_OLD_PRIMARY, NEED_EVERY,
           THEN_CONTINUE, .skip = skip_collect_tail, .ask = ask_collected, .judge = judge_tail_collected,
           .act = act_collect_tail },
+        { "collect-relay-logs", "what a replica has received and another has not is saved", ON_REPLICAS, NEED_NONE,
+          THEN_CONTINUE, .skip = skip_collect_relays, .ask = ask_relays, .judge = judge_relays_collected,
+          .act = act_collect_relays },
         { "weigh-saved", "what the saved logs hold for each replica is on record", ON_REPLICAS, NEED_NONE,
           THEN_CONTINUE, .skip = skip_weigh, .ask = ask_weigh, .judge = judge_weighed },
         { "choose-again", "the candidate lacks nothing that another replica has and that could not be saved", ON_DAEMON,

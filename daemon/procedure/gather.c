@@ -128,6 +128,10 @@ bool skip_choose_again(const Facts *facts)
                 return true;
         if (saved && position_parse(json_get_string(saved, "end"), &end, NULL) >= 0)
                 has = position_max(has, end);
+        /* The beginning of a transaction whose end nobody has is nobody's. */
+        if (saved && json_get_bool(saved, "complete", false) &&
+            position_parse(json_get_string(saved, "torn"), &end, NULL) >= 0)
+                has = position_max(has, end);
         JSON_FOREACH(name, json_get(facts->root, "replicas"))
         {
                 CLEANUP(server_view_free) ServerView *other = status_known(facts, json_string(name));

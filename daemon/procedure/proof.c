@@ -29,6 +29,25 @@ static void add_detail(Proof *proof, const char *format, ...)
         json_append_string(proof->details, text);
 }
 
+static Position position_of(const Json *json, const char *name)
+{
+        Position position = { 0 };
+        const char *text = json_get_string(json, name);
+        if (!text_is_empty(text) && position_parse(text, &position, NULL) < 0)
+                position = (Position){ 0 };
+        return position;
+}
+
+/* What the saved logs hold beyond what the candidate has is the beginning of a transaction that nobody has the end of. */
+static bool is_nobodys(const Facts *facts, const ReplicaChannel *channel, const Position *farthest)
+{
+        const Json *saved = json_get(facts_server(facts, facts_string(facts, "candidate")), "saved");
+        Position end = position_of(saved, "end"), torn = position_of(saved, "torn");
+        return json_get_bool(saved, "complete", false) && position_comparable(&end, &channel->applied) &&
+               position_compare(&channel->applied, &end) >= 0 && position_comparable(&torn, farthest) &&
+               position_compare(&torn, farthest) >= 0;
+}
+
 /* What all frozen replicas received together, less what the candidate applied; NULL when nothing. By position the
  * farthest received position counts; an unfinished transaction at the end is nobody's. */
 static char *missing_on(const Facts *facts, const ServerView *candidate, const ReplicaChannel *channel)
@@ -60,7 +79,7 @@ static char *missing_on(const Facts *facts, const ServerView *candidate, const R
         }
         if (gtid)
                 return gtid_is_empty(missing) ? NULL : gtid_describe(missing);
-        if (position_compare(&farthest, &channel->received) <= 0)
+        if (position_compare(&farthest, &channel->received) <= 0 || is_nobodys(facts, channel, &farthest))
                 return NULL;
         return position_format_range(&channel->applied, &farthest);
 }
@@ -79,15 +98,6 @@ static char *missing_of_old(const Facts *facts, const ServerView *candidate, con
             position_compare(&old->binlog, &channel->applied) <= 0)
                 return NULL;
         return position_format_range(&channel->applied, &old->binlog);
-}
-
-static Position position_of(const Json *json, const char *name)
-{
-        Position position = { 0 };
-        const char *text = json_get_string(json, name);
-        if (!text_is_empty(text) && position_parse(text, &position, NULL) < 0)
-                position = (Position){ 0 };
-        return position;
 }
 
 /* Whether the candidate has applied all that was saved for it. */
@@ -187,6 +197,8 @@ static void say_what_was_seen(Proof *proof, Judgement *judgement)
         if (rescue_is_on(proof->facts))
                 add_detail(proof, "the binary log of %s could not be read: %s", proof->old,
                            failure ? failure : "its host cannot be reached");
+        if (proof->saved)
+                add_saved(proof);
         const char *seen = json_get_string(old, "binlog");
         if (!text_is_empty(seen))
                 add_detail(proof, "the last position at which anybody saw it is %s", seen);

@@ -47,8 +47,7 @@ Position tail_end(const Facts *facts)
         return position_of(tail_of(facts), "end");
 }
 
-/* The replicas' positions, of which the lowest and the highest count. */
-static void extremes(const Facts *facts, Position *ret_lowest, Position *ret_highest)
+void tail_extremes(const Facts *facts, Position *ret_lowest, Position *ret_highest)
 {
         *ret_lowest = *ret_highest = (Position){ 0 };
         JSON_FOREACH(name, json_get(facts->root, "replicas"))
@@ -90,31 +89,38 @@ static const char list_logs[] =
         "s=$(stat -L -c %s -- \"$p\" 2>/dev/null) || s=-\n"
         "echo \"$s $p\"; done\n";
 
+void logs_ask(const LogPlace *place, bool may_fail, Script *script)
+{
+        const char *name = place->index ? place->index : "";
+        CLEANUP(mem_free)
+        char *path = *name && *name != '/' ? text_format("%s/%s", place->data ? place->data : "", name) : NULL;
+        CLEANUP(mem_free) char *index = text_quote_shell(path ? path : name);
+        CLEANUP(mem_free) char *data = text_quote_shell(place->data ? place->data : "");
+        CLEANUP(mem_free) char *folders = text_quote_shell(place->folders ? place->folders : "");
+        CLEANUP(mem_free) char *first = text_quote_shell(place->first ? place->first : "");
+        CLEANUP(mem_free) char *known = text_quote_shell(place->known ? place->known : "");
+        (may_fail ? script_try_ssh : script_ssh)(script, "i=%s d=%s x=%s f=%s h=%s\n%s", index, data, folders, first,
+                                                 known, list_logs);
+}
+
 void tail_list(const ServerView *view, const char *folders, const Position *first, const Position *last, bool may_fail,
                Script *script)
 {
         CLEANUP(mem_free)
-        char *known = view->log_bin_index      ? alloc_string(view->log_bin_index)
-                      : view->log_bin_basename ? text_format("%s.index", view->log_bin_basename)
-                                               : alloc_string("");
-        if (*known && *known != '/') {
-                CLEANUP(mem_free) char *relative = known;
-                known = text_format("%s/%s", view->datadir ? view->datadir : "", relative);
-        }
-        CLEANUP(mem_free) char *index = text_quote_shell(known);
-        CLEANUP(mem_free) char *data = text_quote_shell(view->datadir ? view->datadir : "");
-        CLEANUP(mem_free) char *search = text_quote_shell(folders ? folders : "/var/lib/mysql,/var/log/mysql");
-        CLEANUP(mem_free) char *from = text_quote_shell(first->file);
-        CLEANUP(mem_free) char *named = text_quote_shell(last->file);
-        (may_fail ? script_try_ssh : script_ssh)(script, "i=%s d=%s x=%s f=%s h=%s\n%s", index, data, search, from,
-                                                 named, list_logs);
+        char *beside = view->log_bin_basename ? text_format("%s.index", view->log_bin_basename) : NULL;
+        logs_ask(&(LogPlace){ .index = view->log_bin_index ? view->log_bin_index : beside,
+                              .data = view->datadir,
+                              .folders = folders ? folders : "/var/lib/mysql,/var/log/mysql",
+                              .first = first->file,
+                              .known = last->file },
+                 may_fail, script);
 }
 
 static void add_list(const Facts *facts, const char *server, Script *script, bool may_fail)
 {
         CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
         Position lowest, highest;
-        extremes(facts, &lowest, &highest);
+        tail_extremes(facts, &lowest, &highest);
         tail_list(view, facts_server_string(facts, server, "binlog_directory"), &lowest, &highest, may_fail, script);
 }
 
@@ -242,15 +248,9 @@ static Json *order_files(const Json *files, const Position *from, size_t last_fi
         return wanted;
 }
 
-static Json *order_of(const Facts *facts, const Json *tail, const Position *from, size_t last_files)
+void tail_add_borders(const Facts *facts, Json *order)
 {
-        CLEANUP(json_free) Json *files = order_files(json_get(tail, "files"), from, last_files);
-        if (json_length(files) == 0)
-                return NULL;
-        Json *order = json_object(), *borders = json_ensure_array(order, "borders");
-        json_set_string(order, "server", old_primary(facts));
-        json_set_string(order, "kind", "binlog");
-        json_set(order, "files", TAKE(files));
+        Json *borders = json_ensure_array(order, "borders");
         JSON_FOREACH(name, json_get(facts->root, "replicas"))
         {
                 CLEANUP(server_view_free) ServerView *view = status_known(facts, json_string(name));
@@ -259,6 +259,18 @@ static Json *order_of(const Facts *facts, const Json *tail, const Position *from
                 if (!text_is_empty(applied))
                         json_append_string(borders, applied);
         }
+}
+
+static Json *order_of(const Facts *facts, const Json *tail, const Position *from, size_t last_files)
+{
+        CLEANUP(json_free) Json *files = order_files(json_get(tail, "files"), from, last_files);
+        if (json_length(files) == 0)
+                return NULL;
+        Json *order = json_object();
+        json_set_string(order, "server", old_primary(facts));
+        json_set_string(order, "kind", "binlog");
+        json_set(order, "files", TAKE(files));
+        tail_add_borders(facts, order);
         return order;
 }
 
@@ -274,7 +286,7 @@ static Position begin_of(const Facts *facts, const Json *tail)
         CLEANUP(server_view_free) ServerView *view = status_known(facts, facts_string(facts, "candidate"));
         const ReplicaChannel *channel = server_view_channel(view);
         Position mine = channel ? channel->applied : (Position){ 0 }, lowest, highest;
-        extremes(facts, &lowest, &highest);
+        tail_extremes(facts, &lowest, &highest);
         const Json *files = json_get(tail, "files");
         if (status_is_gtid(facts) || !position_is_set(&mine) ||
             bytes_behind(files, &lowest) > bytes_behind(files, &mine) + AT_ONCE)
@@ -425,10 +437,30 @@ void act_collect_tail(const Facts *facts, const char *server, const Replies *see
 
 /* Weighing. */
 
-bool skip_weigh(const Facts *facts)
+static bool is_saved(const Facts *facts)
 {
         const Json *saved = json_get(facts_server(facts, old_primary(facts)), "saved");
-        return is_planning(facts) || !saved || json_has(saved, "failure");
+        return saved && !json_has(saved, "failure");
+}
+
+bool tail_is_had(const Facts *facts)
+{
+        return is_saved(facts) || (tail_of(facts) && skip_collect_tail(facts));
+}
+
+static bool is_relayed(const Facts *facts)
+{
+        JSON_FOREACH(name, json_get(facts->root, "replicas"))
+        {
+                if (facts_server_bool(facts, json_string(name), "relayed", false))
+                        return true;
+        }
+        return false;
+}
+
+bool skip_weigh(const Facts *facts)
+{
+        return is_planning(facts) || (!is_saved(facts) && !is_relayed(facts));
 }
 
 void ask_weigh(const Facts *facts, const char *server, Script *script)
@@ -484,12 +516,6 @@ const Json *rescue_needed(const Facts *facts)
 
 /* Enough? */
 
-static bool is_known(const Facts *facts)
-{
-        const Json *saved = json_get(facts_server(facts, facts_string(facts, "candidate")), "saved");
-        return saved || (tail_of(facts) && skip_collect_tail(facts));
-}
-
 static const Json *holes_of(const Facts *facts)
 {
         const Json *saved = json_get(facts_server(facts, facts_string(facts, "candidate")), "saved");
@@ -500,7 +526,7 @@ bool skip_tail_is_enough(const Facts *facts)
 {
         bool hold = text_equal(facts_config_string(facts, "rescue.on_unreachable_tail"), "hold");
         return !rescue_is_on(facts) || is_planning(facts) || facts_config_bool(facts, "election.accept_loss", false) ||
-               (!holes_of(facts) && (!hold || is_known(facts)));
+               (!holes_of(facts) && (!hold || tail_is_had(facts)));
 }
 
 void decide_tail_is_enough(const Facts *facts, Judgement *judgement)

@@ -14,6 +14,12 @@ void tail_list(const ServerView *view, const char *folders, const Position *firs
                Script *script);
 /* {"index", "files": [{"file", "path", "size"}], "end"}; NULL when it is nothing of use. */
 Json *tail_read_list(const Reply *reply);
+/* An item that lists the logs of an index on a server's host, from the file called first on. When the index is not known, it
+ * is looked for in folders (separated by commas) as that which names the file called known. */
+typedef struct LogPlace {
+        const char *index, *data, *folders, *first, *known; /* NULL: not known */
+} LogPlace;
+void logs_ask(const LogPlace *place, bool may_fail, Script *script);
 /* Whether this run saves logs at all. */
 bool rescue_is_on(const Facts *facts);
 /* Where the old primary's own log ends; unset when that is not known. */
@@ -23,6 +29,12 @@ void tail_question(const Facts *facts, const char *server, const ServerView *vie
 /* The order that copies the old primary's logs from a position on; NULL when none of them is needed. last_files counts from
  * the end of the log when the position is unset. */
 Json *tail_order(const Facts *facts, const Position *from, size_t last_files);
+/* Whether the old primary's log is at hand: saved, or nobody lacks any of it. */
+bool tail_is_had(const Facts *facts);
+/* The lowest position that a replica of the run has applied and the highest that one has received. */
+void tail_extremes(const Facts *facts, Position *ret_lowest, Position *ret_highest);
+/* "borders" of an order: where the replicas stand. */
+void tail_add_borders(const Facts *facts, Json *order);
 /* How many bytes of the old primary's log lie behind a position. */
 uint64_t tail_bytes(const Facts *facts, const Position *from);
 /* The rescue's answer in a reply; NULL when it is none. The caller frees it. */

@@ -8,6 +8,7 @@ from labkit import Writer
 from labkit.process import until
 from manager import DEAD, PATIENCE, Manager, rungs, states, steps
 
+UNSAVED = {"rescue": {"enabled": False}}
 STALE = {"failover": {"repoint_timeout": "3s"}}  # for a replica that cannot follow: do not wait long for it
 
 
@@ -53,7 +54,7 @@ def test_process_killed(lab):
         primary = manager.well([writer])
     assert rungs(report) == {"address": True, "process": True, "witnesses": True}
     assert states(report)["db1"] == "fenced" and states(report)[primary.name] == "primary"
-    assert report["loss"]["verdict"] != "none" and report["times"]["address"]
+    assert report["loss"]["verdict"] == "none" and report["times"]["address"], report["text"]
     history, = manager.history()
     assert history["run"] == report["run"] and history["outcome"] == "completed" and history["ended"]
     names = [event["event"] for event in manager.events()]
@@ -126,8 +127,23 @@ def test_host_powered_off(lab):
 
 @pytest.mark.parametrize("prefer", [False, True])
 def test_replicas_apart(lab, prefer):
-    """db3 has received less. By GTID nothing is lost, whoever is promoted; by position db3 is not attached."""
-    manager = Manager.start(lab, servers={"db3": {"promotion": "prefer"}} if prefer else None, **STALE)
+    """db3 has received less. Nothing is lost, whoever is promoted."""
+    manager = Manager.start(lab, servers={"db3": {"promotion": "prefer"}} if prefer else None)
+    load(lab, 50)
+    lab["db3"].stop_io()
+    writer = load(lab)
+    level(lab["db2"], lab.primary)
+    lab["db1"].kill()
+    report = told_well(manager.wait_run(), new="db3" if prefer else "db2")
+    primary = manager.well()
+    assert states(report)["db3"] == ("primary" if prefer else "replica")
+    assert not writer.missing_on(primary)
+
+
+@pytest.mark.parametrize("prefer", [False, True])
+def test_replicas_apart_and_no_logs_saved(lab, prefer):
+    """By GTID nothing is lost, whoever is promoted; by position db3 is not attached."""
+    manager = Manager.start(lab, servers={"db3": {"promotion": "prefer"}} if prefer else None, **STALE, **UNSAVED)
     load(lab, 50)
     lab["db3"].stop_io()
     writer = load(lab)
@@ -177,8 +193,9 @@ def test_never(lab):
 
 @pytest.mark.modes("position")
 def test_never_and_nobody_else_has_it(lab):
-    """By position the one with the most must not be promoted: nothing is done, until an operator accepts the loss."""
-    manager = Manager.start(lab, servers={"db2": {"promotion": "never"}}, **STALE)
+    """By position, and no logs are saved: the one with the most must not be promoted. Nothing is done, until an operator
+    accepts the loss."""
+    manager = Manager.start(lab, servers={"db2": {"promotion": "never"}}, **STALE, **UNSAVED)
     load(lab, 50)
     lab["db3"].stop_io()
     writer = load(lab)

@@ -15,6 +15,7 @@
 #include "hooks.h"
 #include "promote.h"
 #include "proof.h"
+#include "relays.h"
 #include "repoint.h"
 #include "status.h"
 #include "tail.h"
@@ -828,6 +829,68 @@ static void test_repoint_fed(void **state)
         facts_done(&f.facts);
 }
 
+/* The old primary's host is gone: what db2 has received and db3 lacks is in db2's relay logs. */
+static void test_relay_logs(void **state)
+{
+        Fixture f = rescue_fixture(false);
+        learn(&f, "db1", "{\"host_reached\": null}");
+        learn(&f, "db2",
+              "{\"relay_log_index\": \"/data/relay.index\", \"channels\": [{\"name\": \"\", \"relay_file\": "
+              "\"./relay.000003\", \"received\": \"binlog.000003:900\", \"applied\": \"binlog.000003:900\"}]}");
+        assert_false(skip_collect_relays(&f.facts));
+        expect(&f, judge_relays_collected, "db3", replies_new(0), VERDICT_MET, "no other replica lacks");
+        const char *list =
+                "index /data/relay.index\n400 /data/relay.000001\n500 /data/relay.000002\n600 /data/relay.000003\n"
+                "100 /data/relay.000004\n";
+        const char *nothing = "{\"sources\": {}, \"answers\": {}}";
+        const char *two = "{\"sources\": {\"db2\": {\"state\": \"done\", \"n_files\": 2}}, \"answers\": {\"db3\": "
+                          "{\"complete\": false}}}";
+        const char *all = "{\"sources\": {\"db2\": {\"state\": \"done\", \"n_files\": 4}}, \"answers\": {\"db3\": "
+                          "{\"complete\": false}}}";
+        const char *half = "{\"sources\": {\"db2\": {\"state\": \"done\", \"n_files\": 2}}, \"answers\": {\"db3\": "
+                           "{\"complete\": true, "
+                           "\"end\": \"binlog.000003:800\", \"torn\": \"binlog.000003:900\"}}}";
+        expect(&f, judge_relays_collected, "db2", collected(list, nothing), VERDICT_UNMET, "2 of its relay logs");
+        /* From the one that is applied on it is known where they begin. */
+        expect_act(&f, act_collect_relays, "db2", collected(list, nothing),
+                   "\"files\":[{\"file\":\"relay.000003\",\"path\":\"/data/relay.000003\",\"from\":0,\"to\":600}");
+        expect_act(&f, act_collect_relays, "db2", collected(list, nothing), "\"start\":\"binlog.000003:0\"");
+        expect(&f, judge_relays_collected, "db2", collected(list, two), VERDICT_UNMET, "4 of its relay logs");
+        expect_act(&f, act_collect_relays, "db2", collected(list, two), "\"start\":\"\"");
+        expect(&f, judge_relays_collected, "db2", collected(list, all), VERDICT_HOPELESS, "do not reach back");
+        expect(&f, judge_relays_collected, "db2", collected(list, half), VERDICT_MET, "2 of its relay logs are saved");
+        expect(&f, judge_relays_collected, "db2", collected(NULL, nothing), VERDICT_HOPELESS, "no route");
+        /* The old primary's own log is better, and so are replicas that are level. */
+        Judgement judgement = judge(&f, judge_tail_found, "db1", ssh_reply(0, listing));
+        facts_learn(&f.facts, "db1", judgement.learned);
+        json_free(judgement.learned);
+        learn(&f, "db1", "{\"saved\": {\"bytes\": 7}}");
+        assert_true(skip_collect_relays(&f.facts));
+        learn(&f, "db1", "{\"tail\": null, \"saved\": null}");
+        learn(&f, "db3",
+              "{\"channels\": [{\"name\": \"\", \"received\": \"binlog.000003:900\", "
+              "\"applied\": \"binlog.000003:600\"}]}");
+        assert_true(skip_collect_relays(&f.facts));
+        facts_done(&f.facts);
+}
+
+/* What one chosen to be fed lacks could not be saved: then the one that has it. */
+static void test_choose_again(void **state)
+{
+        Fixture f = rescue_fixture(false);
+        learn(&f, "db2", "{\"log_bin\": true}");
+        json_set_string(f.facts.root, "candidate", "db3");
+        assert_false(skip_choose_again(&f.facts));
+        Judgement judgement = { 0 };
+        decide_candidate_again(&f.facts, &judgement);
+        assert_int_equal(judgement.verdict, VERDICT_MET);
+        assert_string_equal(json_get_string(judgement.learned, "candidate"), "db2");
+        json_free(judgement.learned);
+        learn(&f, "db3", "{\"saved\": {\"needed\": true, \"complete\": true, \"end\": \"binlog.000003:900\"}}");
+        assert_true(skip_choose_again(&f.facts));
+        facts_done(&f.facts);
+}
+
 static void expect_loss(const Fixture *f, const char *verdict, const char *proof)
 {
         Judgement judgement = { 0 };
@@ -900,6 +963,8 @@ int main(void)
                 cmocka_unit_test(test_weighing),
                 cmocka_unit_test(test_feeding),
                 cmocka_unit_test(test_repoint_fed),
+                cmocka_unit_test(test_relay_logs),
+                cmocka_unit_test(test_choose_again),
                 cmocka_unit_test(test_proof),
                 cmocka_unit_test(test_hooks),
         };
