@@ -361,6 +361,19 @@ static int announce(FeedReader *reader, FeedWire *out, const Position *at, Failu
         return emit_format(reader, out, false, reterr);
 }
 
+/* Who asks by GTID gets a transaction anew of which it had the beginning: the format description from the head of a file
+ * tells MySQL's parallel appliers to forget that. Without it they die of the second beginning. */
+static int begin_file(FeedReader *reader, FeedWire *out, const Position *at, Failure *reterr)
+{
+        Position head = { .offset = BINLOG_MAGIC_LENGTH };
+        memcpy(head.file, at->file, sizeof head.file);
+        int r = load_primary(reader, at->file, reterr);
+        if (r < 0)
+                return r;
+        emit_rotate(reader, out, &head);
+        return emit_format(reader, out, true, reterr);
+}
+
 int feed_reader_level(FeedReader *reader, FeedWire *out, Failure *reterr)
 {
         if (!stream_is_known(reader->stream)) {
@@ -535,9 +548,12 @@ static FeedStep send_event(FeedReader *reader, FeedWire *out, const BinlogEvent 
                 reader->reached = *stream_position(reader->stream);
                 return pass(reader, &event->header, end);
         }
-        if (!position_is_set(&reader->first))
-                reader->first = *start;
         bool format = decision.action == STREAM_SEND_FORMAT;
+        if (!position_is_set(&reader->first)) {
+                reader->first = *start;
+                if (reader->request->gtid && !format && begin_file(reader, out, start, reterr) < 0)
+                        return FEED_STEP_BAD;
+        }
         if (decision.announce && format)
                 emit_rotate(reader, out, start);
         else if (decision.announce && announce(reader, out, start, reterr) < 0)

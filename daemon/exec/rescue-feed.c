@@ -195,10 +195,11 @@ static Feed *make_feed(Rescue *rescue, Standin *standin, const Json *input, cons
         for (size_t i = 0; i < answer.n_pieces; i++) {
                 const RangesPiece *piece = &answer.pieces[i];
                 const SavedSource *source = source_number(rescue, piece->source);
+                uint64_t before = source->relay ? 0 : piece->from.offset - piece->stored_at;
                 paths[i] = text_format("%s/%s/%s", rescue->directory, source->server, piece->stored.file);
                 pieces[i] = (FeedPiece){ .file = piece->from.file,
                                          .path = paths[i],
-                                         .offset = piece->stored.offset,
+                                         .offset = piece->stored.offset + before,
                                          .from = piece->from.offset,
                                          .to = piece->to,
                                          .relay_server_id = source->relay ? source->own_id : 0 };

@@ -107,6 +107,7 @@ static void add_piece(Walk *walk, const RangeSpan *span, const RangeBlock *block
                               .from = position_in(walk->ranges, walk->file, walk->at),
                               .to = block->to,
                               .stored.offset = block->stored_offset,
+                              .stored_at = block->from,
                               .rewritten = block->rewritten };
         memcpy(piece.stored.file, block->stored_file, strlen(block->stored_file) + 1);
         ALLOC_GROW(answer->pieces, answer->n_pieces);

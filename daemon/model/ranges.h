@@ -67,7 +67,8 @@ typedef struct RangesPiece {
         size_t source;
         Position from;
         uint64_t to;
-        Position stored; /* an event in the source's own file, at or before from: reading begins there */
+        Position stored;    /* an event in the source's own file, at or before from: reading begins there */
+        uint64_t stored_at; /* where that event stands in the primary's log */
         bool rewritten;
 } RangesPiece;
 

@@ -178,6 +178,10 @@ static void test_whole(void **state)
         /* Inside a block the transactions before count too; at a border they do not. */
         assert_answer(ranges, group_at("log.000003", 2),
                       "db1 log.000003:369-732; end log.000003:732; at most 5; " UUID ":21-25");
+        Position inside = group_at("log.000003", 2);
+        CLEANUP(ranges_answer_done) RangesAnswer answer = ranges_ask(ranges, &inside);
+        assert_int_equal(answer.pieces[0].stored.offset, answer.pieces[0].stored_at);
+        assert_true(answer.pieces[0].stored_at < inside.offset);
         size_t length;
         assert_non_null(ranges_format(ranges, "log.000002", &length));
         assert_int_equal(length, HEAD - 4);
