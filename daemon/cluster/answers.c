@@ -178,6 +178,7 @@ Json *cluster_status(Cluster *cluster)
         if (cluster->row) {
                 Json *finding = json_ensure_object(json, "finding");
                 json_set_string(finding, "row", cluster->row->id);
+                json_set_string(finding, "finding", finding_to_string(cluster->row->finding));
                 CLEANUP(mem_free) char *text = text_format("%s: %s", cluster->row->sentence, cluster->row_text);
                 json_set_string(finding, "text", text);
         }
@@ -301,11 +302,14 @@ static int check_switch(Cluster *cluster, const Json *options, Failure *reterr)
         const char *name = cluster->config->name, *primary = cluster_primary_name(cluster);
         const char *to = json_get_string(options, "to");
         static const ProblemId writable[] = { PROBLEM_TWO_PRIMARIES, PROBLEM_WRITABLE_REPLICA };
+        const Problem *manager = topology_find(&cluster->topology, PROBLEM_OTHER_MANAGER);
         if (cluster->runbook)
                 return failure_set(reterr, FAILURE_INVALID, 0, "%s: run %s is under way: mhactl status %s", name,
                                    runbook_id(cluster->runbook), name);
         if (is_paused(cluster))
                 return failure_set(reterr, FAILURE_INVALID, 0, "%s is paused: mhactl resume %s first", name, name);
+        if (manager)
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: %s", name, manager->text);
         for (size_t i = 0; i < ARRAY_LENGTH(writable); i++) {
                 const Problem *problem = topology_find(&cluster->topology, writable[i]);
                 if (problem)
@@ -456,6 +460,13 @@ int cluster_failover(Cluster *cluster, const Json *options, const char *by, Json
         if (view->evidence == EVIDENCE_ALIVE || view->evidence == EVIDENCE_ERROR)
                 return failure_set(reterr, FAILURE_INVALID, 0,
                                    "%s: the primary %s is alive: a failover is for a dead one", name, primary);
+        for (size_t i = 0; i < cluster->config->n_servers; i++) {
+                const ServerView *of_server = watch_view(cluster->watches[i]);
+                if (of_server->manager && of_server->evidence == EVIDENCE_ALIVE)
+                        return failure_set(reterr, FAILURE_INVALID, 0,
+                                           "%s: %s has MHA's failover lock on %s: another manager is at work", name,
+                                           of_server->manager, cluster->config->servers[i].name);
+        }
         if (to && (cluster_find(cluster, to) < 0 || text_equal(to, primary)))
                 return failure_set(reterr, FAILURE_INVALID, 0, "%s: \"%s\" is not one of its replicas", name, to);
         const Json *last = json_get(cluster->state.root, "last_failover");

@@ -156,6 +156,35 @@ static bool everybody_was_asked(const Cluster *cluster)
         return true;
 }
 
+/* Whoever has the monitor's lock on the primary is in charge: then the replicas' are left to them. */
+static void set_locks(Cluster *cluster)
+{
+        const ClusterConfig *config = cluster->config;
+        ssize_t primary = cluster->topology.primary;
+        bool acts = config->failover.mode == FAILOVER_MODE_AUTOMATIC;
+        bool in_charge = acts && primary >= 0 && !watch_view(cluster->watches[primary])->manager;
+        for (size_t i = 0; i < config->n_servers; i++)
+                watch_set_lock(cluster->watches[i], (ssize_t) i == primary && acts ? MHA_LOCK_MONITOR
+                                                    : in_charge                    ? MHA_LOCK_FAILOVER
+                                                                                   : MHA_LOCK_NONE);
+}
+
+/* The next process has to know which sessions were ours: a server may take a while to miss one. */
+static void keep_lock_sessions(Cluster *cluster)
+{
+        Json *sessions = json_ensure_object(cluster->state.root, "lock_sessions");
+        bool changed = false;
+        for (size_t i = 0; i < cluster->config->n_servers; i++) {
+                const char *name = cluster->config->servers[i].name, *now = watch_lock_session(cluster->watches[i]);
+                if (!*now || text_equal(json_get_string(sessions, name), now))
+                        continue;
+                json_set_string(sessions, name, now);
+                changed = true;
+        }
+        if (changed)
+                cluster_save(cluster);
+}
+
 static void note_primary(Cluster *cluster)
 {
         const char *primary = cluster_primary_name(cluster);
@@ -199,6 +228,8 @@ static void evaluate(void *userdata)
         if (settling)
                 return;
         note_primary(cluster);
+        set_locks(cluster);
+        keep_lock_sessions(cluster);
         ClusterEvent event = what_happens(cluster);
         cluster_transition(cluster, event, NULL);
         if (cluster->now == CLUSTER_STEADY)
@@ -308,9 +339,12 @@ int cluster_new(const ClusterContext *context, const ClusterConfig *config, Clus
         cluster->witnesses = witnesses_new(context->loop, context->resolver, cluster->identity, cluster->config,
                                            on_witness, cluster);
         cluster->watches = ALLOC_ARRAY(Watch *, n);
-        for (size_t i = 0; i < n; i++)
+        const Json *sessions = json_get(cluster->state.root, "lock_sessions");
+        for (size_t i = 0; i < n; i++) {
                 cluster->watches[i] = watch_new(context->loop, context->resolver, context->gate, cluster->config,
                                                 &cluster->config->servers[i], phase_of(cluster, i), on_watch, cluster);
+                watch_remember_lock_session(cluster->watches[i], json_get_string(sessions, config->servers[i].name));
+        }
         cluster->scripts = scripts_new(cluster);
         timer_set_in(cluster->slow, SLOW_INTERVAL);
         *ret = TAKE(cluster);

@@ -30,6 +30,9 @@ typedef enum Question {
         ASK_BINLOG,
         ASK_SEMI_SYNC,
         ASK_EVENTS,
+        ASK_LOCK,
+        ASK_LOCK_HOLDER,
+        ASK_LOCK_END,
         _ASK_MAX,
 } Question;
 
@@ -54,13 +57,15 @@ struct Watch {
         bool primary;
         bool ping_table_made;
         bool events_asked; /* since it is the primary */
-        bool write_hung;  /* the last ping: insert did; what else is answered proves nothing until one goes through */
-        unsigned round;   /* counts, to ask slow things seldom */
-        unsigned pending; /* bit mask of Question */
+        bool write_hung;   /* the last ping: insert did; what else is answered proves nothing until one goes through */
+        unsigned round;    /* counts, to ask slow things seldom */
+        unsigned pending;  /* bit mask of Question */
         Question current;
         usec_t asked_at, last_ping, next_tick, last_good_real;
         usec_t began_at, ended_began_at; /* of the present attempt, and of the last one that has ended */
         usec_t last_status;
+        MhaLocking locking;
+        bool lock_changed; /* another one is wanted: asked in the next round */
 
         char **addresses;
         size_t n_addresses;
@@ -112,6 +117,7 @@ static uint64_t fingerprint(const ServerView *view)
                 mix(&hash, numbers, sizeof numbers);
                 mix_text(&hash, channel->source_host);
         }
+        mix_text(&hash, view->manager);
         return hash;
 }
 
@@ -132,6 +138,8 @@ static void drop_connection(Watch *watch)
         watch->sql = sql_free(watch->sql);
         watch->probe = sql_free(watch->probe);
         watch->pending = 0;
+        mha_locking_reset(&watch->locking);
+        watch->lock_changed = true;
 }
 
 static usec_t interval(const Watch *watch)
@@ -245,10 +253,22 @@ static char *statement_for(const Watch *watch, Question question)
                 return alloc_string(dialect_semi_sync_status());
         case ASK_EVENTS:
                 return alloc_string(dialect_events());
+        case ASK_LOCK:
+                return mha_locking_take(&watch->locking);
+        case ASK_LOCK_HOLDER:
+                return mha_locking_holder(&watch->locking);
+        case ASK_LOCK_END:
+                return mha_locking_end(&watch->locking);
         case _ASK_MAX:
                 break;
         }
         return NULL;
+}
+
+static void note_manager(Watch *watch)
+{
+        free(watch->view->manager);
+        watch->view->manager = alloc_string(watch->locking.manager);
 }
 
 static void read_answer(Watch *watch, Question question, const Reply *reply)
@@ -282,6 +302,19 @@ static void read_answer(Watch *watch, Question question, const Reply *reply)
                 break;
         case ASK_SEMI_SYNC:
                 r = observation_read_semi_sync(watch->view, reply, &failure);
+                break;
+        case ASK_LOCK:
+                mha_locking_took(&watch->locking, reply);
+                note_manager(watch);
+                watch->pending |= 1u << ASK_LOCK_HOLDER;
+                break;
+        case ASK_LOCK_HOLDER:
+                mha_locking_held(&watch->locking, reply);
+                note_manager(watch);
+                watch->pending |= 1u << ASK_LOCK_END;
+                break;
+        case ASK_LOCK_END:
+                watch->lock_changed = true;
                 break;
         case ASK_EVENTS:
                 json_free(watch->view->events);
@@ -390,6 +423,10 @@ static unsigned questions(Watch *watch)
         if (watch->primary && (slow || !watch->events_asked)) {
                 ask |= 1u << ASK_EVENTS;
                 watch->events_asked = true;
+        }
+        if (watch->locking.wanted != watch->locking.held && (watch->lock_changed || slow || watch->round % 5 == 0)) {
+                watch->lock_changed = false;
+                ask |= 1u << ASK_LOCK;
         }
         if (watch->primary && watch->config->detection.ping == DETECTION_PING_INSERT)
                 ask |= watch->ping_table_made ? 1u << ASK_INSERT : 1u << ASK_PING_SCHEMA | 1u << ASK_PING_TABLE;
@@ -533,6 +570,27 @@ void watch_relax(Watch *watch)
         watch->quick = false;
 }
 
+void watch_set_lock(Watch *watch, MhaLock lock)
+{
+        watch->lock_changed = watch->lock_changed || watch->locking.wanted != lock;
+        watch->locking.wanted = lock;
+        if (lock == MHA_LOCK_NONE && watch->view->manager) { /* it is not asked for any more */
+                mha_locking_forget(&watch->locking);
+                note_manager(watch);
+        }
+}
+
+const char *watch_lock_session(const Watch *watch)
+{
+        return watch->locking.session ? watch->locking.session : "";
+}
+
+void watch_remember_lock_session(Watch *watch, const char *session)
+{
+        free(watch->locking.session);
+        watch->locking.session = alloc_string(session);
+}
+
 void watch_set_primary(Watch *watch, bool primary)
 {
         if (primary && !watch->primary)
@@ -576,6 +634,7 @@ Watch *watch_free(Watch *watch)
                 free(watch->addresses[i]);
         free(watch->addresses);
         server_view_free(watch->view);
+        mha_locking_done(&watch->locking);
         free(watch);
         return NULL;
 }

@@ -4,6 +4,7 @@
 #include "config.h"
 #include "gate.h"
 #include "loop.h"
+#include "mhalock.h"
 #include "observation.h"
 #include "resolve.h"
 #include "server.h"
@@ -27,6 +28,11 @@ usec_t watch_last_ping(const Watch *watch);      /* how long the last good quest
 usec_t watch_last_good_real(const Watch *watch); /* wall clock of the last answer; 0: none yet */
 usec_t watch_asked_at(const Watch *watch);       /* when the last attempt that has ended, well or not, began; 0: none */
 
+/* Which of MHA's locks its session is to have. */
+void watch_set_lock(Watch *watch, MhaLock lock);
+/* The session that had one last, "" for none; a former process's may be handed in. */
+const char *watch_lock_session(const Watch *watch);
+void watch_remember_lock_session(Watch *watch, const char *session);
 /* Whether it is the primary: decides what is asked at each interval. */
 void watch_set_primary(Watch *watch, bool primary);
 /* Something is wrong somewhere: ask now, and when there is no connection try at short intervals until watch_relax(). */

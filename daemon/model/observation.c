@@ -229,6 +229,7 @@ void server_view_done(ServerView *view)
         channels_free(view->channels, view->n_channels);
         free(view->binlog_do_db);
         free(view->binlog_ignore_db);
+        free(view->manager);
         json_free(view->events);
         *view = (ServerView){ 0 };
 }

@@ -134,6 +134,9 @@ typedef struct ServerView {
         unsigned semi_sync_clients; /* replicas that acknowledge */
         unsigned semi_sync_waiting; /* sessions that wait for one */
 
+        /* Who else has MHA's lock on it, in words: mhalock.h; NULL: nobody, as far as is known. */
+        char *manager;
+
         /* Scheduled events: observation_events(); NULL: not read. In JSON its members stand beside the others, and they are
          * not read back from it. */
         Json *events;

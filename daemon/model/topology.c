@@ -43,6 +43,7 @@ static const char *const problem_names[_PROBLEM_MAX] = {
         [PROBLEM_SERVER_ERROR] = "server_error",
         [PROBLEM_DUPLICATE_ID] = "duplicate_id",
         [PROBLEM_MIXED_FLAVOURS] = "mixed_flavours",
+        [PROBLEM_OTHER_MANAGER] = "other_manager",
 };
 ENUM_STRINGS(problem, ProblemId, problem_names)
 
@@ -63,7 +64,7 @@ static const char *name_of(const Picture *picture, ssize_t i)
 static bool is_own_business(ProblemId id)
 {
         return id != PROBLEM_ALL_READ_ONLY && id != PROBLEM_AMBIGUOUS_PRIMARY && id != PROBLEM_DUPLICATE_ID &&
-               id != PROBLEM_MIXED_FLAVOURS;
+               id != PROBLEM_MIXED_FLAVOURS && id != PROBLEM_OTHER_MANAGER;
 }
 
 static void add_problem(const Picture *picture, ProblemId id, ssize_t server, bool blocks, const char *format, ...)
@@ -525,6 +526,19 @@ static void check_replica(const Picture *picture, ssize_t i, int64_t max_lag)
                             name_of(picture, i));
 }
 
+/* What a dead primary said last counts: the other manager is about to act. */
+static void check_manager(const Picture *picture, ssize_t i)
+{
+        const ServerView *view = picture->servers[i].view;
+        bool primary = i == picture->topology->primary;
+        if (view->manager && (primary || is_up(picture, i)))
+                add_problem(picture, PROBLEM_OTHER_MANAGER, i, true,
+                            "%s has MHA's lock on %s: %s; end it, or set failover.mode: monitor here", view->manager,
+                            name_of(picture, i),
+                            primary ? "another manager is in charge of the cluster"
+                                    : "another manager is at work, or its purge_relay_logs");
+}
+
 static void check_filters(const Picture *picture)
 {
         ssize_t first = -1;
@@ -572,6 +586,7 @@ static void find_problems(const Picture *picture, int64_t max_lag)
                 if (!has_database(picture, i))
                         continue;
                 check_reachable(picture, i);
+                check_manager(picture, i);
                 if (picture->topology->entries[i].role == ROLE_ALONE)
                         add_problem(picture, PROBLEM_ALONE, i, false,
                                     "%s does not replicate, and nobody counts on it as the primary",

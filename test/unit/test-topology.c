@@ -367,6 +367,24 @@ static void test_names(void **state)
                 assert_int_equal(problem_from_string(problem_to_string((ProblemId) i)), i);
 }
 
+/* Another manager: on a replica as long as that answers, on the primary also when it is dead. */
+static void test_other_manager(void **state)
+{
+        LAB("W R0 R0");
+        lab_.views[0].manager = alloc_string("session 8 of mha from 10.0.0.9:1");
+        assert_problems(read_lab(&lab_, NULL), "other_manager!");
+        assert_non_null(strstr(lab_.topology.problems[0].text, "session 8 of mha"));
+        lab_.views[0].evidence = EVIDENCE_REFUSED;
+        assert_problems(read_lab(&lab_, "db0"), "other_manager!");
+        free(lab_.views[0].manager);
+        lab_.views[0].manager = NULL;
+        lab_.views[0].evidence = EVIDENCE_ALIVE;
+        lab_.views[1].manager = alloc_string("session 9");
+        assert_problems(read_lab(&lab_, NULL), "other_manager!");
+        lab_.views[1].evidence = EVIDENCE_REFUSED;
+        assert_problems(read_lab(&lab_, NULL), "server_down");
+}
+
 /* What is wrong with it alone is no problem; what endangers the others is one. */
 static void test_excused(void **state)
 {
@@ -397,6 +415,7 @@ int main(void)
                 cmocka_unit_test(test_receivers_of_a_dead_primary),
                 cmocka_unit_test(test_match),
                 cmocka_unit_test(test_excused),
+                cmocka_unit_test(test_other_manager),
                 cmocka_unit_test(test_queries),
                 cmocka_unit_test(test_names),
         };
