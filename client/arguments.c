@@ -27,6 +27,8 @@ static const struct {
         [OPTION_REASON] = { "--reason", NULL, "TEXT", "why, for the record (also: --why)", "--why" },
         [OPTION_FOR] = { "--for", NULL, "TIME", "how long: 30m, 1h, 2d (until resumed when it is not given)" },
         [OPTION_SERVER] = { "--server", NULL, "SERVER", "whose verdict is overridden" },
+        [OPTION_UNTIL] = { "--until", NULL, "WHAT", "dead: its primary is; healthy: nothing is wrong with it" },
+        [OPTION_TIMEOUT] = { "--timeout", NULL, "TIME", "wait no longer than this: 30s, 10m, 1h" },
         [OPTION_GLOBAL] = { "--global", NULL, "FILE",
                             "MHA's defaults for all (else /etc/masterha_default.cnf, if it is there)" },
         [OPTION_OUTPUT_DIR] = { "--output-dir", NULL, "DIR",
@@ -186,6 +188,7 @@ void arguments_help(Text *out, const Verb *verb, const Verb *verbs, size_t n_ver
         for (int id = 0; id < _OPTION_GLOBAL_MAX; id++)
                 help_option(out, (OptionId) id);
         text_add(out, "\nExit status: 0 done, 1 refused or failed, 2 wrong usage, 3 mhad cannot be reached;\n"
-                      "  status: 0 healthy, 10 degraded, 11 suspect or held, 12 a run is under way, 13 halted;\n"
+                      "  wait: 4 not reached in time; status: 0 healthy, 10 degraded, 11 suspect or held, 12 a run is "
+                      "under way, 13 halted;\n"
                       "  check: 0 ready, 1 not ready; failover, switch: 0 completed, 1 aborted, 13 halted.\n");
 }

@@ -26,6 +26,8 @@ typedef enum OptionId {
         OPTION_FOR,
         OPTION_SERVER,
         OPTION_VERDICT,
+        OPTION_UNTIL,
+        OPTION_TIMEOUT,
         OPTION_GLOBAL,
         OPTION_OUTPUT_DIR,
         OPTION_CONFIG,

@@ -16,6 +16,13 @@ static const Verb verbs[] = {
           "Exit status: 0 healthy, 10 degraded, 11 suspect or held, 12 a run is under way, 13 halted.\n" },
         { "check", "[CLUSTER]", 0, 1, 0, "whether a failover would go through", verb_check,
           "Exit status: 0 ready, 1 not ready.\n" },
+        { "wait", "CLUSTER", 1, 1, OPTION_BIT(OPTION_UNTIL) | OPTION_BIT(OPTION_TIMEOUT),
+          "wait until the primary of a cluster is dead, or the cluster healthy", verb_wait,
+          "dead: found to be by the daemon's rules, whether or not something is done about it (a failover that begins while\n"
+          "this waits counts, too). healthy: as status 0 of mhactl status.\n"
+          "  mhactl wait app1 --until dead && mail -s 'app1 has lost its primary' dba < /dev/null\n"
+          "  mhactl wait app1 --until healthy --timeout 5m\n"
+          "Exit status: 0 it is so, 4 the time is over, 1 there is no such cluster, 3 mhad cannot be reached.\n" },
         { "plan", "failover|switch CLUSTER", 2, 2, FAILOVER_OPTIONS | OPTION_BIT(OPTION_NO_DEMOTE),
           "what a failover or a switchover would do, without doing it", verb_plan },
         { "failover", "CLUSTER", 1, 1, FAILOVER_OPTIONS | OPTION_BIT(OPTION_YES),

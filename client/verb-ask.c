@@ -1,5 +1,6 @@
 /* Verbs that only ask: one call, one rendering, and an exit status for scripts. */
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "verb.h"
@@ -124,4 +125,68 @@ int verb_version(const Context *context)
                   (long long) json_get_int(answer, "pid", 0));
         verb_print(context, answer, &text);
         return STATUS_OK;
+}
+
+/* Waiting. */
+
+#define WAIT_INTERVAL (500 * USEC_MSEC)
+
+static void nap(usec_t duration)
+{
+        const struct timespec time = { .tv_sec = (time_t) (duration / USEC_SEC),
+                                       .tv_nsec = (long) (duration % USEC_SEC) * 1000 };
+        (void) nanosleep(&time, NULL);
+}
+
+static bool is_failover(const Json *run)
+{
+        return text_equal(json_get_string(run, "procedure"), "failover");
+}
+
+/* A failover that began meanwhile may have ended already. */
+static bool is_dead(const Json *cluster, usec_t since)
+{
+        const Json *last = json_get(cluster, "last_run");
+        return text_equal(json_get_string(json_get(cluster, "finding"), "finding"), "dead") ||
+               is_failover(json_get(cluster, "run")) ||
+               (is_failover(last) && (usec_t) json_get_int(last, "started", 0) >= since);
+}
+
+static bool is_reached(const Json *answer, const char *until, usec_t since)
+{
+        const Json *cluster = json_at(json_get(answer, "clusters"), 0);
+        return text_equal(until, "dead") ? is_dead(cluster, since)
+                                         : text_equal(json_get_string(cluster, "health"), "ok");
+}
+
+int verb_wait(const Context *context)
+{
+        const char *until = verb_option(context, OPTION_UNTIL), *timeout = verb_option(context, OPTION_TIMEOUT);
+        usec_t limit = USEC_INFINITY, since = usec_now_real(), begun = usec_now_monotonic();
+        if (!text_equal(until, "dead") && !text_equal(until, "healthy")) {
+                fputs("mhactl: wait for what? --until dead or --until healthy\n", stderr);
+                return STATUS_USAGE;
+        }
+        if (timeout && usec_parse(timeout, &limit) < 0) {
+                fprintf(stderr, "mhactl: --timeout %s is no time: say 30s, 10m or 1h\n", timeout);
+                return STATUS_USAGE;
+        }
+        for (;;) {
+                CLEANUP(json_free) Json *answer = NULL;
+                int status = verb_call(context, API_STATUS, verb_cluster(verb_word(context, 0)), &answer);
+                if (status != STATUS_OK)
+                        return status;
+                if (is_reached(answer, until, since)) {
+                        Text text = { 0 };
+                        text_addf(&text, "%s is %s\n", verb_word(context, 0), until);
+                        verb_print(context, answer, &text);
+                        return STATUS_OK;
+                }
+                usec_t left = usec_sub(limit, usec_sub(usec_now_monotonic(), begun));
+                if (left == 0) {
+                        fprintf(stderr, "mhactl: %s is not %s\n", verb_word(context, 0), until);
+                        return STATUS_TIMEOUT;
+                }
+                nap(left < WAIT_INTERVAL ? left : WAIT_INTERVAL);
+        }
 }

@@ -10,6 +10,7 @@ enum {
         STATUS_REFUSED = 1,
         STATUS_USAGE = 2,
         STATUS_UNREACHABLE = 3,
+        STATUS_TIMEOUT = 4,
         STATUS_DEGRADED = 10,
         STATUS_HELD = 11,
         STATUS_RUNNING = 12,
@@ -58,5 +59,6 @@ int verb_acknowledge(const Context *context);
 int verb_run(const Context *context);
 int verb_reload(const Context *context);
 int verb_events(const Context *context);
+int verb_wait(const Context *context);
 int verb_import(const Context *context);
 int verb_server(const Context *context);

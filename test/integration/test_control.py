@@ -1,5 +1,6 @@
 """What operators order: to hold back, to go on, to fail over, to read the configuration again."""
 
+import concurrent.futures
 import json
 import os
 
@@ -274,3 +275,41 @@ def test_strangers_may_look_only(lab):
         assert done.returncode == REFUSED, (words, done.stdout)
     assert "paused" not in manager.status(), brief(manager.status())
     assert invariants(lab) is lab.primary
+
+
+# Waiting
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("gtid")
+def test_wait(lab):
+    """masterha_master_monitor: who only watches says when the primary is dead; and when all is well again."""
+    manager = Manager.start(lab, failover={"mode": "monitor"})
+    name = manager.cluster.name
+    assert manager.order("wait", name, "--until", "healthy", "--timeout", "20s").returncode == OK
+    assert manager.order("wait", name, "--until", "dead", "--timeout", "1s").returncode == 4
+    assert manager.order("wait", name).returncode == 2
+    assert manager.order("wait", "nobody", "--until", "dead").returncode == REFUSED
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        waiting = pool.submit(manager.order, "wait", name, "--until", "dead", "--timeout", f"{PATIENCE}s")
+        lab["db1"].kill()
+        assert waiting.result().returncode == OK
+    assert manager.status()["finding"]["finding"] == "dead"
+    manager.untouched(1)
+    lab["db1"].start()
+    assert manager.order("wait", name, "--until", "healthy", "--timeout", f"{PATIENCE}s").returncode == OK
+    assert manager.status()["health"] == "ok"
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("gtid")
+def test_wait_for_a_failover(lab):
+    """Who waits for a death is told of one that was over in a moment, too."""
+    manager = Manager.start(lab)
+    name = manager.cluster.name
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        waiting = pool.submit(manager.order, "wait", name, "--until", "dead", "--timeout", f"{PATIENCE}s")
+        until(lambda: not waiting.done(), 1, "it waits")
+        lab["db1"].kill()
+        manager.wait_run()
+        assert waiting.result().returncode == OK
