@@ -17,7 +17,8 @@ static const struct {
         [OPTION_VERSION] = { "--version", NULL, NULL, "the version of mhactl" },
         [OPTION_WATCH] = { "--watch", "-w", NULL, "show it again every second" },
         [OPTION_FOLLOW] = { "--follow", "-f", NULL, "wait for new events and show them too" },
-        [OPTION_TO] = { "--to", NULL, "SERVER", "the server that is to be the new primary" },
+        [OPTION_TO] = { "--to", NULL, "SERVER",
+                        "the server that is to be the new primary; of a log: FILE or FILE:OFFSET" },
         [OPTION_YES] = { "--yes", "-y", NULL, "do not ask" },
         [OPTION_IGNORE_LAST_FAILOVER] = { "--ignore-last-failover", NULL, NULL, "also shortly after the last one" },
         [OPTION_ACCEPT_LOSS] = { "--accept-loss", NULL, "WHAT",
@@ -34,6 +35,8 @@ static const struct {
         [OPTION_OUTPUT_DIR] = { "--output-dir", NULL, "DIR",
                                 "where mhad.yaml and clusters.d are or shall be (else /etc/mhad)" },
         [OPTION_CONFIG] = { "--config", NULL, "FILE", "mhad's main file (else /etc/mhad/mhad.yaml)" },
+        [OPTION_FROM] = { "--from", NULL, "POSITION", "where to begin in a log: FILE or FILE:OFFSET" },
+        [OPTION_OUTPUT] = { "--output", NULL, "DIR", "copy the files into this folder then" },
         [OPTION_VERDICT] = { "--verdict", NULL, "VERDICT", "what to take as given for it: met" },
 };
 

@@ -31,6 +31,8 @@ typedef enum OptionId {
         OPTION_GLOBAL,
         OPTION_OUTPUT_DIR,
         OPTION_CONFIG,
+        OPTION_FROM,
+        OPTION_OUTPUT,
         _OPTION_MAX,
 } OptionId;
 

@@ -53,6 +53,14 @@ static const Verb verbs[] = {
         { "events", "[CLUSTER]", 0, 1, OPTION_BIT(OPTION_FOLLOW), "what happened lately; with -f, what happens", verb_events },
         { "report", "[CLUSTER] [RUN]", 0, 2, 0, "the report of the last failover, or of one", verb_report },
         { "history", "[CLUSTER]", 0, 1, 0, "the runs that have ended", verb_history },
+        { "rescue", "show|fetch|copy [CLUSTER] [RUN|SERVER] [DIR]", 1, 4,
+          OPTION_BIT(OPTION_FROM) | OPTION_BIT(OPTION_TO) | OPTION_BIT(OPTION_OUTPUT),
+          "binary logs that are saved: see them, save a server's, copy them out", verb_rescue,
+          "  show [CLUSTER [RUN]]       what is saved, of all runs or of one\n"
+          "  fetch CLUSTER SERVER       save a server's binary log, from the lowest position on that a replica has executed\n"
+          "  copy CLUSTER RUN DIR       copy what a run has saved into a folder, with checksums compared\n"
+          "  mhactl rescue fetch app1 db1 --from binlog.000007 --output /root/app1-db1\n"
+          "A copy is ready for mysqlbinlog, also that of a part of a file. The daemon's folder can be read by root and its user only.\n" },
         { "reload", "", 0, 0, 0, "take a changed configuration over", verb_reload },
         { "import", "FILE", 1, 1, OPTION_BIT(OPTION_GLOBAL) | OPTION_BIT(OPTION_OUTPUT_DIR),
           "make mhad's files out of a configuration of MHA", verb_import,

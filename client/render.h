@@ -34,6 +34,9 @@ void render_switch(Text *out, const Look *look, const Json *status, const Json *
 /* The checks of a plan alone; false when one of them fails. */
 bool render_checks(Text *out, const Look *look, const Json *plan);
 void render_report(Text *out, const Look *look, const Json *report);
+/* What is saved: of all runs a line each, of one all about it. */
+void render_rescues(Text *out, const Look *look, const Json *rescues);
+void render_rescue(Text *out, const Look *look, const Json *rescue);
 void render_history(Text *out, const Look *look, const Json *history);
 void render_events(Text *out, const Look *look, const Json *events);
 void render_event(Text *out, const Look *look, const Json *event);
@@ -50,6 +53,7 @@ Tone render_tone(const char *state);                          /* of states, leve
 const char *render_or(const Json *object, const char *name, const char *otherwise);
 /* "2.1 s ago", "in 5 min 0 s". Free with free(). */
 char *render_ago(const Look *look, usec_t real);
+char *render_size(int64_t bytes);            /* "0", "512 B", "35.2 kB"; free with free() */
 char *render_duration(int64_t milliseconds); /* "0", "40 ms", "3.2 s" */
 /* The name of a step's target: of a server, or "mhad" for what concerns none. */
 const char *render_target(const Json *target);

@@ -62,3 +62,4 @@ int verb_events(const Context *context);
 int verb_wait(const Context *context);
 int verb_import(const Context *context);
 int verb_server(const Context *context);
+int verb_rescue(const Context *context);

@@ -27,6 +27,10 @@ static const ApiParameter failover_options[API_PARAMETERS_MAX] = {
         { "ignore_last_failover", API_BOOL },
         { "accept_loss", API_STRING },
 };
+static const ApiParameter fetch_options[API_PARAMETERS_MAX] = {
+        { "from", API_STRING },
+        { "to", API_STRING },
+};
 static const ApiParameter run_options[API_PARAMETERS_MAX] = {
         { "server", API_STRING },
         { "verdict", API_STRING },
@@ -68,6 +72,9 @@ static const ApiMethod methods[_API_MAX] = {
         [API_EVENTS] = { MHAD, "Events", API_READS, "the last events, and with \"more\" each new one", { ANY_CLUSTER } },
         [API_REPORT] = { MHAD, "Report", API_READS, "the report of a failover", { ANY_CLUSTER, { "run", API_STRING } } },
         [API_HISTORY] = { MHAD, "History", API_READS, "the runs that have ended", { ANY_CLUSTER } },
+        [API_RESCUES] = { MHAD, "Rescues", API_READS, "the binary logs that are saved", { ANY_CLUSTER, { "run", API_STRING } } },
+        [API_RESCUE_FETCH] = { MHAD, "RescueFetch", API_CHANGES, "save a server's binary log, to look at it",
+                { ONE_CLUSTER, { "server", API_STRING, true }, OPTIONS(fetch_options) } },
         [API_RELOAD] = { MHAD, "Reload", API_CHANGES, "take a changed configuration over" },
         [API_VERSION] = { MHAD, "Version", API_READS, "the running program's version" },
 };

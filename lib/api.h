@@ -25,6 +25,8 @@ typedef enum ApiId {
         API_EVENTS,
         API_REPORT,
         API_HISTORY,
+        API_RESCUES,
+        API_RESCUE_FETCH,
         API_RELOAD,
         API_VERSION,
         _API_MAX,

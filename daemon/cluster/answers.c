@@ -254,7 +254,9 @@ static void on_plan(Json *plan, void *userdata)
         cluster_plan_fn done = request->done;
         void *whose = request->userdata;
         free_request(request);
-        done(plan, whose);
+        Json *answer = json_object();
+        json_set(answer, "plan", plan);
+        done(answer, whose);
 }
 
 static bool is_paused(Cluster *cluster)

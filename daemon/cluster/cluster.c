@@ -29,6 +29,11 @@ ssize_t cluster_find(const Cluster *cluster, const char *server)
         return -1;
 }
 
+const char *cluster_directory(const Cluster *cluster)
+{
+        return cluster->directory;
+}
+
 const char *cluster_primary_name(const Cluster *cluster)
 {
         ssize_t primary = cluster->topology.primary;
@@ -346,6 +351,7 @@ int cluster_new(const ClusterContext *context, const ClusterConfig *config, Clus
                 watch_remember_lock_session(cluster->watches[i], json_get_string(sessions, config->servers[i].name));
         }
         cluster->scripts = scripts_new(cluster);
+        saved_open(cluster);
         timer_set_in(cluster->slow, SLOW_INTERVAL);
         *ret = TAKE(cluster);
         return 0;
@@ -363,6 +369,7 @@ Cluster *cluster_free(Cluster *cluster)
         witnesses_free(cluster->witnesses);
         scripts_free(cluster->scripts);
         answers_done(cluster);
+        saved_done(cluster);
         fenced_done(cluster);
         background_done(cluster);
         runs_done(cluster);

@@ -30,6 +30,7 @@ DEFINE_CLEANUP(Cluster *, cluster_free)
 
 const char *cluster_name(const Cluster *cluster);
 const ClusterConfig *cluster_config(const Cluster *cluster);
+const char *cluster_directory(const Cluster *cluster); /* of its state */
 ClusterState cluster_state(const Cluster *cluster);
 bool cluster_is_healthy(const Cluster *cluster);   /* steady and nothing that blocks */
 usec_t cluster_lost_since(const Cluster *cluster); /* when its primary was suspected (monotonic); 0: it is not */
@@ -48,6 +49,12 @@ Json *cluster_history(Cluster *cluster);
 int cluster_failover(Cluster *cluster, const Json *options, const char *by, Json **ret, Failure *reterr);
 int cluster_rejoin(Cluster *cluster, const char *server, const char *by, Json **ret, Failure *reterr);
 int cluster_switch(Cluster *cluster, const Json *options, const char *by, Json **ret, Failure *reterr);
+/* Copies a server's binary log from options' "from" to its "to" (both may be absent); *ret is {"run"}. */
+int cluster_rescue_fetch(Cluster *cluster, const char *server, const Json *options, const char *by, Json **ret,
+                         Failure *reterr);
+/* How the last of these copies stands or ended: {"run", "server", "state": copying, indexing, complete or failed, "copied",
+ * "total", "failure"}; NULL: there was none. Lent. */
+const Json *cluster_fetch_state(const Cluster *cluster);
 int cluster_pause(Cluster *cluster, const char *reason, usec_t for_how_long, const char *by, Failure *reterr);
 int cluster_resume(Cluster *cluster, const char *by, Failure *reterr);
 int cluster_acknowledge(Cluster *cluster, const char *by, Failure *reterr);

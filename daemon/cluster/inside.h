@@ -13,10 +13,12 @@
 typedef struct PlanRequest PlanRequest;
 typedef struct Scripts Scripts;
 
+typedef struct Saved Saved;
+
 typedef struct FenceSlot {
         Cluster *cluster;
         ExecJob *job;
-        usec_t at; /* when it was begun; 0: never */
+        usec_t at;  /* when it was begun; 0: never */
         bool tried; /* to attach it, since it is back */
 } FenceSlot;
 
@@ -65,6 +67,7 @@ struct Cluster {
         FenceSlot *fence_slots; /* one a server */
 
         PlanRequest *plans;
+        Saved *saved; /* logs */
 };
 
 LogFields cluster_fields(const Cluster *cluster, const char *server);
@@ -115,6 +118,11 @@ int background_rejoin(Cluster *cluster, const char *server, const char *by, Fail
 void background_note_failover(Cluster *cluster, const Facts *facts);
 void background_stop(Cluster *cluster, const char *why); /* another run begins */
 void background_done(Cluster *cluster);
+
+/* saved.c */
+void saved_open(Cluster *cluster);
+void saved_run_ended(Cluster *cluster); /* old ones may have to go */
+void saved_done(Cluster *cluster);
 
 /* answers.c */
 void answers_done(Cluster *cluster);

@@ -8,6 +8,7 @@
 #include "cluster.h"
 #include "config.h"
 #include "log.h"
+#include "savedlogs.h"
 #include "text.h"
 
 #define EVENTS_KEPT 500
@@ -25,6 +26,17 @@ typedef struct Unusable {
         char *name;
         char *why;
 } Unusable;
+
+/* Somebody wants to know what is saved. */
+typedef struct Question Question;
+struct Question {
+        Question *next;
+        Registry *registry;
+        char *cluster, *run; /* NULL: all */
+        SavedLogs *task;
+        registry_later_fn done;
+        void *userdata;
+};
 
 typedef struct Subscriber {
         registry_event_fn fn;
@@ -49,6 +61,7 @@ struct Registry {
         int64_t clock_offset; /* wall clock less monotonic */
         Json *events[EVENTS_KEPT];
         size_t first_event, n_events;
+        Question *questions;
         Subscriber *subscribers;
         size_t n_subscribers;
 };
@@ -497,15 +510,105 @@ int registry_history(Registry *registry, const char *cluster, Json **ret, Failur
 }
 
 int registry_plan(Registry *registry, const char *cluster, const char *procedure, const Json *options,
-                  registry_plan_fn done, void *userdata, Failure *reterr)
+                  registry_later_fn done, void *userdata, Failure *reterr)
 {
         Cluster *one = NULL;
         int r = get(registry, cluster, &one, reterr);
         return r < 0 ? r : cluster_plan(one, procedure, options, done, userdata, reterr);
 }
 
-void registry_plan_forget(Registry *registry, void *userdata)
+/* Of a copy under way the disk knows less than the cluster. */
+static void add_progress(const Question *question, const Cluster *cluster, Json *answer)
 {
+        const Json *state = cluster_fetch_state(cluster);
+        const char *run = json_get_string(state, "run"), *failure = json_get_string(state, "failure");
+        if (!run || (question->run && !text_equal(question->run, run)))
+                return;
+        CLEANUP(json_free) Json *before = json_copy(json_get(answer, "rescues"));
+        Json *after = json_array();
+        bool there = false;
+        JSON_FOREACH(entry, before)
+        {
+                Json *json = json_copy(entry);
+                if (text_equal(json_get_string(json, "run"), run) &&
+                    text_equal(json_get_string(json, "cluster"), cluster_name(cluster))) {
+                        there = true;
+                        json_set(json, "progress", json_copy(state));
+                }
+                json_append(after, json);
+        }
+        /* Nothing of it is on the disk yet, or nothing ever will be. */
+        if (!there && (question->run || !failure)) {
+                Json *json = json_object();
+                json_set_string(json, "cluster", cluster_name(cluster));
+                json_set_string(json, "run", run);
+                json_set_string(json, "state", failure ? "failed" : "partial");
+                json_set(json, "progress", json_copy(state));
+                json_append(after, json);
+        }
+        json_set(answer, "rescues", after);
+}
+
+static void forget_question(Question *question)
+{
+        Question **at = &question->registry->questions;
+        while (*at != question)
+                at = &(*at)->next;
+        *at = question->next;
+        savedlogs_abandon(question->task);
+        free(question->cluster);
+        free(question->run);
+        free(question);
+}
+
+static void on_listed(Json *answer, void *userdata)
+{
+        Question *question = userdata;
+        Registry *registry = question->registry;
+        registry_later_fn done_fn = question->done;
+        void *whom = question->userdata;
+        question->task = NULL;
+        for (size_t i = 0; i < registry->n_clusters; i++)
+                if (!question->cluster || text_equal(question->cluster, cluster_name(registry->clusters[i])))
+                        add_progress(question, registry->clusters[i], answer);
+        (void) json_ensure_array(answer, "rescues");
+        forget_question(question);
+        done_fn(answer, whom);
+}
+
+int registry_rescues(Registry *registry, const char *cluster, const char *run, registry_later_fn done, void *userdata,
+                     Failure *reterr)
+{
+        Cluster *only = NULL;
+        int r = cluster ? get(registry, cluster, &only, reterr) : 0;
+        if (r < 0)
+                return r;
+        Question *question = ALLOC(Question);
+        *question = (Question){ .next = registry->questions,
+                                .registry = registry,
+                                .cluster = alloc_string(cluster),
+                                .run = alloc_string(run),
+                                .done = done,
+                                .userdata = userdata };
+        registry->questions = question;
+        SavedLogsPlace *places = ALLOC_ARRAY(SavedLogsPlace, registry->n_clusters + 1);
+        size_t n = 0;
+        for (size_t i = 0; i < registry->n_clusters; i++)
+                if (!only || registry->clusters[i] == only)
+                        places[n++] = (SavedLogsPlace){ cluster_name(registry->clusters[i]),
+                                                        cluster_directory(registry->clusters[i]) };
+        question->task = savedlogs_list(registry->loop, places, n, run, on_listed, question);
+        free(places);
+        return 0;
+}
+
+void registry_forget(Registry *registry, void *userdata)
+{
+        for (Question *question = registry->questions, *next; question; question = next) {
+                next = question->next;
+                if (question->userdata == userdata)
+                        forget_question(question);
+        }
         for (size_t i = 0; i < registry->n_clusters; i++)
                 cluster_plan_forget(registry->clusters[i], userdata);
 }
@@ -577,6 +680,14 @@ int registry_rejoin(Registry *registry, const char *cluster, const char *server,
         Cluster *one = NULL;
         int r = get(registry, cluster, &one, reterr);
         return r < 0 ? r : cluster_rejoin(one, server, asker->who, ret, reterr);
+}
+
+int registry_rescue_fetch(Registry *registry, const char *cluster, const char *server, const Json *options,
+                          const Asker *asker, Json **ret, Failure *reterr)
+{
+        Cluster *one = NULL;
+        int r = get(registry, cluster, &one, reterr);
+        return r < 0 ? r : cluster_rescue_fetch(one, server, options, asker->who, ret, reterr);
 }
 
 int registry_pause(Registry *registry, const char *cluster, const char *reason, usec_t for_how_long, const Asker *asker,

@@ -29,11 +29,16 @@ void registry_on_change(Registry *registry, loop_fn changed, void *userdata);
 /* Questions. A cluster of NULL means all where it makes sense; an unknown one is FAILURE_INVALID naming the known. */
 int registry_status(Registry *registry, const char *cluster, Json **ret, Failure *reterr);
 int registry_check(Registry *registry, const char *cluster, Json **ret, Failure *reterr);
-/* The answer comes later, from the loop: the servers are asked. plan is the callee's. One at a time an owner pointer. */
-typedef void (*registry_plan_fn)(Json *plan, void *userdata);
+/* The answer of these comes later, from the loop: servers or disks are asked. It is the callee's. One at a time an owner
+ * pointer. */
+typedef void (*registry_later_fn)(Json *answer, void *userdata);
 int registry_plan(Registry *registry, const char *cluster, const char *procedure, const Json *options,
-                  registry_plan_fn done, void *userdata, Failure *reterr);
-void registry_plan_forget(Registry *registry, void *userdata);
+                  registry_later_fn done, void *userdata, Failure *reterr);
+/* The logs that are saved: of all runs, or of one with all about it (savedlogs.h). Those that are being copied have
+ * "progress". */
+int registry_rescues(Registry *registry, const char *cluster, const char *run, registry_later_fn done, void *userdata,
+                     Failure *reterr);
+void registry_forget(Registry *registry, void *userdata);
 int registry_report(Registry *registry, const char *cluster, const char *run, Json **ret, Failure *reterr);
 int registry_history(Registry *registry, const char *cluster, Json **ret, Failure *reterr);
 /* The last events kept in memory, oldest first: {"events": [{"time", "event", "cluster", "server", "run", "step",
@@ -51,6 +56,9 @@ int registry_switch(Registry *registry, const char *cluster, const Json *options
                     Failure *reterr);
 int registry_rejoin(Registry *registry, const char *cluster, const char *server, const Asker *asker, Json **ret,
                     Failure *reterr);
+/* Copies a server's binary log: options hold "from" and "to", positions or files. */
+int registry_rescue_fetch(Registry *registry, const char *cluster, const char *server, const Json *options,
+                          const Asker *asker, Json **ret, Failure *reterr);
 int registry_pause(Registry *registry, const char *cluster, const char *reason, usec_t for_how_long, const Asker *asker,
                    Json **ret, Failure *reterr);
 int registry_resume(Registry *registry, const char *cluster, const Asker *asker, Json **ret, Failure *reterr);

@@ -352,6 +352,7 @@ static void forget_run(Cluster *cluster)
         cluster->run_old = NULL;
         cluster->run_opened = false;
         exec_cool(cluster->exec);
+        saved_run_ended(cluster);
         Failure failure = { 0 };
         LogFields fields = cluster_fields(cluster, NULL);
         if (journal_compact(cluster->journal, cluster->config->failover.keep_runs, &failure) < 0)

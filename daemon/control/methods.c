@@ -11,7 +11,7 @@ typedef struct Request {
         const Json *parameters;
         const char *cluster; /* NULL when it is not given */
         Asker asker;
-        registry_plan_fn later;
+        registry_later_fn later;
         void *userdata;
 } Request;
 
@@ -126,6 +126,18 @@ static int history(const Request *request, Json **ret, Failure *reterr)
         return registry_history(request->registry, request->cluster, ret, reterr);
 }
 
+static int rescues(const Request *request, Json **ret, Failure *reterr)
+{
+        return registry_rescues(request->registry, request->cluster, parameter(request, "run"), request->later,
+                                request->userdata, reterr);
+}
+
+static int rescue_fetch(const Request *request, Json **ret, Failure *reterr)
+{
+        return registry_rescue_fetch(request->registry, request->cluster, parameter(request, "server"),
+                                     json_get(request->parameters, "options"), &request->asker, ret, reterr);
+}
+
 static int version(const Request *request, Json **ret, Failure *reterr)
 {
         *ret = json_object();
@@ -137,12 +149,25 @@ static int version(const Request *request, Json **ret, Failure *reterr)
 
 /* Two have errors of their own and are answered by themselves below: the interface's text and the reload. */
 static const method_fn handlers[_API_MAX] = {
-        [API_GET_INFO] = get_info,   [API_STATUS] = status,           [API_CHECK] = check,
-        [API_PLAN] = plan,           [API_FAILOVER] = failover,       [API_PAUSE] = pause_cluster,
-        [API_RESUME] = resume,       [API_ACKNOWLEDGE] = acknowledge, [API_RUN] = run,
-        [API_EVENTS] = events,       [API_REPORT] = report,           [API_HISTORY] = history,
-        [API_VERSION] = version,     [API_SWITCH] = switch_over, [API_REJOIN] = rejoin,      [API_SERVER_DOWN] = server_down,
+        [API_GET_INFO] = get_info,
+        [API_STATUS] = status,
+        [API_CHECK] = check,
+        [API_PLAN] = plan,
+        [API_FAILOVER] = failover,
+        [API_PAUSE] = pause_cluster,
+        [API_RESUME] = resume,
+        [API_ACKNOWLEDGE] = acknowledge,
+        [API_RUN] = run,
+        [API_EVENTS] = events,
+        [API_REPORT] = report,
+        [API_HISTORY] = history,
+        [API_VERSION] = version,
+        [API_SWITCH] = switch_over,
+        [API_REJOIN] = rejoin,
+        [API_SERVER_DOWN] = server_down,
         [API_SERVER_UP] = server_up,
+        [API_RESCUES] = rescues,
+        [API_RESCUE_FETCH] = rescue_fetch,
 };
 
 static Answer answer_error(const char *error, const char *name, const char *value)
@@ -188,7 +213,7 @@ static Answer reload(Registry *registry)
         return answer;
 }
 
-static Answer handle(Registry *registry, const ApiCall *call, const Peer *peer, registry_plan_fn later, void *userdata)
+static Answer handle(Registry *registry, const ApiCall *call, const Peer *peer, registry_later_fn later, void *userdata)
 {
         Request request = {
                 .registry = registry,
@@ -202,11 +227,12 @@ static Answer handle(Registry *registry, const ApiCall *call, const Peer *peer, 
         Answer answer = { .follow = call->id == API_EVENTS && call->more && !call->oneway };
         if (handlers[call->id](&request, &answer.parameters, &failure) < 0)
                 return answer_failure(&failure, request.cluster);
-        answer.later = call->id == API_PLAN;
+        answer.later = call->id == API_PLAN || call->id == API_RESCUES;
         return answer;
 }
 
-Answer methods_answer(Registry *registry, const ApiCall *call, const Peer *peer, registry_plan_fn later, void *userdata)
+Answer methods_answer(Registry *registry, const ApiCall *call, const Peer *peer, registry_later_fn later,
+                      void *userdata)
 {
         if (call->error)
                 return answer_error(call->error, call->detail_name, call->detail);

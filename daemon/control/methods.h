@@ -13,6 +13,6 @@ typedef struct Answer {
 } Answer;
 
 /* Answers a call that api_call_parse() accepted, also one that it found wrong. later (with userdata) gets the answer of a
- * method that takes its time; registry_plan_forget() for that userdata takes it back. */
-Answer methods_answer(Registry *registry, const ApiCall *call, const Peer *peer, registry_plan_fn later,
+ * method that takes its time; registry_forget() for that userdata takes it back. */
+Answer methods_answer(Registry *registry, const ApiCall *call, const Peer *peer, registry_later_fn later,
                       void *userdata);

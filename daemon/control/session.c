@@ -212,12 +212,10 @@ static void answer_later(Session *session, const Json *reply)
         settle(session);
 }
 
-static void on_later(Json *plan, void *userdata)
+static void on_later(Json *answer, void *userdata)
 {
         Session *session = userdata;
-        Json *parameters = json_object();
-        json_set(parameters, "plan", plan);
-        CLEANUP(json_free) Json *reply = api_make_reply(parameters, false);
+        CLEANUP(json_free) Json *reply = api_make_reply(answer, false);
         if (session->state == SESSION_AWAITING)
                 answer_later(session, reply);
 }
@@ -225,9 +223,9 @@ static void on_later(Json *plan, void *userdata)
 /* The cluster may have gone with a reload, and its plan with it. */
 static void give_up_waiting(Session *session)
 {
-        registry_plan_forget(session->registry, session);
+        registry_forget(session->registry, session);
         Json *parameters = json_object();
-        json_set_string(parameters, "reason", "the servers could not be asked in time");
+        json_set_string(parameters, "reason", "the answer could not be had in time");
         CLEANUP(json_free) Json *reply = api_make_error(API_ERROR_FAILED, parameters);
         answer_later(session, reply);
 }
@@ -313,7 +311,7 @@ Session *session_free(Session *session)
 {
         if (!session)
                 return NULL;
-        registry_plan_forget(session->registry, session);
+        registry_forget(session->registry, session);
         if (session->subscribed)
                 registry_unsubscribe(session->registry, session);
         timer_free(session->last);

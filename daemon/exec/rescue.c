@@ -133,6 +133,7 @@ static Json *describe(const Rescue *rescue)
         Json *json = json_object(), *sources = json_ensure_object(json, "sources"),
              *feeds = json_ensure_object(json, "feeds");
         json_set_string(json, "directory", rescue->directory);
+        json_set_bool(json, "writing", rescue->writer || rescue->unwritten);
         if (rescue->index_failure.kind != FAILURE_NONE)
                 json_set_string(json, "failure", rescue->index_failure.text);
         for (const SavedSource *source = rescue->sources; source; source = source->next)

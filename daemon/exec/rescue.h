@@ -23,7 +23,7 @@
  *          of "wanted" (may be absent) is neither there nor had; from may be "" then, and all that is saved is looked at.
  *
  * All of them answer:
- *   {"directory": "…", "failure": why the index cannot be kept,
+ *   {"directory": "…", "failure": why the index cannot be kept, "writing": it is not on the disk yet,
  *    "sources": {"db1": {"state": "copying"|"indexing"|"done"|"failed", "kind", "n_files", "n_done", "bytes", "total",
  *                        "verified": bool, "end": a FetchEnd, "failure": "…"}},
  *    "answers": {"db2": {"complete": bool, "bytes", "n_transactions", "exact": bool, "end", "last", "torn", "gtids": "…",

@@ -33,13 +33,29 @@ int registry_check(Registry *registry, const char *cluster, Json **ret, Failure 
 }
 
 int registry_plan(Registry *registry, const char *cluster, const char *procedure, const Json *options,
-                  registry_plan_fn done, void *userdata, Failure *reterr)
+                  registry_later_fn done, void *userdata, Failure *reterr)
 {
         Json *plan = NULL;
         int r = echo(cluster, procedure, options, &plan, reterr);
         if (r == 0)
                 done(plan, userdata);
         return r;
+}
+
+int registry_rescues(Registry *registry, const char *cluster, const char *run, registry_later_fn done, void *userdata,
+                     Failure *reterr)
+{
+        Json *answer = NULL;
+        int r = echo(cluster, run, NULL, &answer, reterr);
+        if (r == 0)
+                done(answer, userdata);
+        return r;
+}
+
+int registry_rescue_fetch(Registry *registry, const char *cluster, const char *server, const Json *options,
+                          const Asker *asker, Json **ret, Failure *reterr)
+{
+        return echo(cluster, server, options, ret, reterr);
 }
 
 int registry_report(Registry *registry, const char *cluster, const char *run, Json **ret, Failure *reterr)

@@ -39,7 +39,7 @@ struct Registry {
         } subscribers[CONTROL_CLIENTS_MAX];
         Json *plan;
         Timer *plan_timer;
-        registry_plan_fn plan_fn;
+        registry_later_fn plan_fn;
         void *plan_userdata;
         char last_asker[100];
 };
@@ -77,11 +77,13 @@ static void plan_done(void *userdata)
 {
         Registry *registry = userdata;
         registry->plan_timer = NULL;
-        registry->plan_fn(TAKE(registry->plan), registry->plan_userdata);
+        Json *answer = json_object();
+        json_set(answer, "plan", TAKE(registry->plan));
+        registry->plan_fn(answer, registry->plan_userdata);
 }
 
 int registry_plan(Registry *registry, const char *cluster, const char *procedure, const Json *options,
-                  registry_plan_fn done, void *userdata, Failure *reterr)
+                  registry_later_fn done, void *userdata, Failure *reterr)
 {
         if (text_equal(procedure, "nothing"))
                 return 0;
@@ -95,7 +97,20 @@ int registry_plan(Registry *registry, const char *cluster, const char *procedure
         return 0;
 }
 
-void registry_plan_forget(Registry *registry, void *userdata)
+int registry_rescues(Registry *registry, const char *cluster, const char *run, registry_later_fn done, void *userdata,
+                     Failure *reterr)
+{
+        return failure_set(reterr, FAILURE_INVALID, 0, "nothing is saved");
+}
+
+int registry_rescue_fetch(Registry *registry, const char *cluster, const char *server, const Json *options,
+                          const Asker *asker, Json **ret, Failure *reterr)
+{
+        *ret = say("run", server);
+        return 0;
+}
+
+void registry_forget(Registry *registry, void *userdata)
 {
         if (!registry->plan || registry->plan_userdata != userdata)
                 return;
@@ -474,7 +489,7 @@ static void test_later(void **state)
         expect(&client, "{\"parameters\":{\"plan\":{\"procedure\":\"a\"}}}");
         expect(&client, "{\"parameters\":{}}");
         expect(&client, "{\"error\":\"org.mhad.Failed\",\"parameters\":{\"reason\":"
-                        "\"the servers could not be asked in time\"}}");
+                        "\"the answer could not be had in time\"}}");
         expect(&client, "{\"parameters\":{\"plan\":{\"procedure\":\"c\"}}}");
         leave(&client);
         for (int i = 0; i < CONTROL_CLIENTS_MAX / 2; i++) {
@@ -704,7 +719,8 @@ static void changes_by(const char *expected)
 {
         for (ApiId id = 0; id < _API_MAX; id++) {
                 CLEANUP(mem_free) char *name = api_full_name(id);
-                bool of_server = id == API_SERVER_DOWN || id == API_SERVER_UP || id == API_REJOIN;
+                bool of_server = id == API_SERVER_DOWN || id == API_SERVER_UP || id == API_REJOIN ||
+                                 id == API_RESCUE_FETCH;
                 CLEANUP(mem_free)
                 char *call = text_format("{\"method\":\"%s\",\"parameters\":{\"cluster\":\"shop\"%s}}", name,
                                          id == API_RUN ? ",\"what\":\"retry\""
