@@ -25,6 +25,8 @@ static const struct {
                                  "go on although this is lost (as the refusal names it)" },
         [OPTION_CHECK] = { "--check", NULL, NULL, "only check whether it could be done now" },
         [OPTION_NO_DEMOTE] = { "--no-demote", NULL, NULL, "leave the old primary read-only, following nobody" },
+        [OPTION_MULTI_TIER] = { "--multi-tier", NULL, "stay|follow",
+                                "replicas of replicas: stay where they are, or follow the new primary itself" },
         [OPTION_REASON] = { "--reason", NULL, "TEXT", "why, for the record (also: --why)", "--why" },
         [OPTION_FOR] = { "--for", NULL, "TIME", "how long: 30m, 1h, 2d (until resumed when it is not given)" },
         [OPTION_SERVER] = { "--server", NULL, "SERVER", "whose verdict is overridden" },
@@ -193,5 +195,6 @@ void arguments_help(Text *out, const Verb *verb, const Verb *verbs, size_t n_ver
         text_add(out, "\nExit status: 0 done, 1 refused or failed, 2 wrong usage, 3 mhad cannot be reached;\n"
                       "  wait: 4 not reached in time; status: 0 healthy, 10 degraded, 11 suspect or held, 12 a run is "
                       "under way, 13 halted;\n"
-                      "  check: 0 ready, 1 not ready; failover, switch: 0 completed, 1 aborted, 13 halted.\n");
+                      "  check: 0 ready, 1 not ready; failover, switch: 0 completed, 1 undone, 13 halted, "
+                      "20 to 33 refused.\n");
 }

@@ -22,6 +22,7 @@ typedef enum OptionId {
         OPTION_ACCEPT_LOSS,
         OPTION_CHECK,
         OPTION_NO_DEMOTE,
+        OPTION_MULTI_TIER,
         OPTION_REASON,
         OPTION_FOR,
         OPTION_SERVER,

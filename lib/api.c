@@ -17,10 +17,12 @@ static const ApiParameter procedure_options[API_PARAMETERS_MAX] = {
         { "ignore_last_failover", API_BOOL },
         { "accept_loss", API_STRING },
         { "no_demote", API_BOOL },
+        { "multi_tier", API_STRING },
 };
 static const ApiParameter switch_options[API_PARAMETERS_MAX] = {
         { "to", API_STRING },
         { "no_demote", API_BOOL },
+        { "multi_tier", API_STRING },
 };
 static const ApiParameter failover_options[API_PARAMETERS_MAX] = {
         { "to", API_STRING },

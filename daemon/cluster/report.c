@@ -130,8 +130,17 @@ static Json *server_result(const Json *run, const Facts *facts, const char *name
                 return result;
         }
         const Json *target = json_get(json_get(find_step(run, "repoint-replicas"), "targets"), name);
+        const char *follows = facts_server_string(facts, name, "follows");
+        if (!target)
+                target = json_get(json_get(find_step(run, "raise-sub-replicas"), "targets"), name);
         if (!target)
                 target = json_get(json_get(find_step(run, "repoint-late"), "targets"), name);
+        if (!target && handed_over && follows && !text_equal(follows, old)) {
+                CLEANUP(mem_free) char *text = text_format("goes on following %s", follows);
+                json_set_string(result, "state", "stays");
+                json_set_string(result, "text", text);
+                return result;
+        }
         const char *verdict = json_get_string(target, "verdict");
         json_set_string(result, "state",
                         !target                      ? "left out"

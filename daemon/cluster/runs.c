@@ -96,6 +96,8 @@ static Json *frozen_config(const Cluster *cluster, ssize_t old, const Json *opti
         set_ms(timeouts, "detach-candidate", 90 * USEC_SEC);
         set_ms(timeouts, "repoint-replicas", rules->repoint_timeout);
         set_ms(timeouts, "verify-replication", rules->repoint_timeout);
+        set_ms(timeouts, "raise-sub-replicas", rules->repoint_timeout);
+        set_ms(timeouts, "verify-sub-replicas", rules->repoint_timeout);
         set_ms(timeouts, "catch-up", rules->apply_timeout);
         /* One that takes longer for this does not keep up: it would hold the block up as long. */
         set_ms(timeouts, "catch-up-again", config->switchover.max_write_block);
@@ -140,6 +142,24 @@ static void set_time(Json *times, const char *name, usec_t real)
                 json_set_int(times, name, (int64_t) real);
 }
 
+/* Who follows whom; and replicas of replicas, when they are to follow the new primary itself. */
+static void add_tiers(const Cluster *cluster, const Json *options, Facts *facts)
+{
+        const Topology *topology = &cluster->topology;
+        Json *servers = json_get_mutable(facts->root, "servers");
+        const char *told = json_get_string(options, "multi_tier");
+        SwitchoverTier tier = told ? switchover_tier_from_string(told) : cluster->config->switchover.multi_tier;
+        for (size_t i = 0; topology->entries && i < cluster->config->n_servers; i++) {
+                const char *name = cluster->config->servers[i].name;
+                ssize_t source = topology->entries[i].source;
+                if (source >= 0)
+                        json_set_string(json_ensure_object(servers, name), "follows",
+                                        cluster->config->servers[source].name);
+                if (tier == SWITCHOVER_TIER_FOLLOW && topology->entries[i].role == ROLE_SUB_REPLICA)
+                        json_append_string(json_ensure_array(facts->root, "sub_replicas"), name);
+        }
+}
+
 Facts runs_facts(Cluster *cluster, const char *old_primary, const Json *options, const char *procedure)
 {
         CLEANUP(mem_free) char *run = new_run_id(cluster);
@@ -163,6 +183,7 @@ Facts runs_facts(Cluster *cluster, const char *old_primary, const Json *options,
         }
         if (old >= 0 && witnesses_ssh(cluster->witnesses, (size_t) old) == 1)
                 json_set_bool(json_get_mutable(servers, old_primary), "ssh_works", true);
+        add_tiers(cluster, options, &facts);
         json_set_string(facts.root, "old_primary", old_primary);
         json_set_string(facts.root, "told_candidate", json_get_string(options, "to"));
         json_set_string(facts.root, "ordered_by", json_get_string(options, "by"));

@@ -188,6 +188,13 @@ typedef enum SwitchoverKill {
         _SWITCHOVER_KILL_INVALID = -22,
 } SwitchoverKill;
 
+typedef enum SwitchoverTier {
+        SWITCHOVER_TIER_STAY,
+        SWITCHOVER_TIER_FOLLOW,
+        _SWITCHOVER_TIER_MAX,
+        _SWITCHOVER_TIER_INVALID = -22,
+} SwitchoverTier;
+
 typedef struct SwitchoverConfig {
         usec_t max_lag;
         usec_t running_updates_limit, running_seconds_limit;
@@ -195,6 +202,7 @@ typedef struct SwitchoverConfig {
         SwitchoverKill kill_sessions;
         usec_t kill_grace;
         bool demote;
+        SwitchoverTier multi_tier;
 } SwitchoverConfig;
 
 typedef struct ClusterConfig {
@@ -242,6 +250,8 @@ const char *rescue_tail_to_string(RescueTail tail);
 RescueTail rescue_tail_from_string(const char *name);
 const char *switchover_kill_to_string(SwitchoverKill kill);
 SwitchoverKill switchover_kill_from_string(const char *name);
+const char *switchover_tier_to_string(SwitchoverTier tier);
+SwitchoverTier switchover_tier_from_string(const char *name);
 
 /* Reads the main file and every clusters.d/NAME.yaml beside it, and the secrets they name. All errors are appended to
  * errors (strings "file:line:column: text"), none of which holds a secret; -EINVAL when there is one, and *ret is not

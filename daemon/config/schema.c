@@ -44,6 +44,9 @@ static const char *const kills[] = {
         [SWITCHOVER_KILL_AFTER_GRACE] = "after-grace",
         NULL,
 };
+static const char *const tiers[] = {
+        [SWITCHOVER_TIER_STAY] = "stay", [SWITCHOVER_TIER_FOLLOW] = "follow", NULL
+};
 static const char *const promotions[] = {
         [PROMOTION_ALLOW] = "allow", [PROMOTION_PREFER] = "prefer", [PROMOTION_NEVER] = "never", NULL
 };
@@ -57,6 +60,7 @@ ENUM_STRINGS(failover_mode, FailoverMode, modes)
 ENUM_STRINGS(failover_unreachable, FailoverUnreachable, unreachables)
 ENUM_STRINGS(rescue_tail, RescueTail, tails)
 ENUM_STRINGS(switchover_kill, SwitchoverKill, kills)
+ENUM_STRINGS(switchover_tier, SwitchoverTier, tiers)
 
 /* clang-format off */
 #define MAIN(path_, type_, member_) .scope = SCHEMA_MAIN, .path = path_, .type = type_, .offset = offsetof(Config, member_)
@@ -298,6 +302,8 @@ const SchemaRow schema_rows[] = {
           .meaning = "For kill_sessions: after-grace." },
         { CLUSTER("switchover.demote", SCHEMA_BOOL, switchover.demote), .otherwise = "true", .effect = SCHEMA_NEXT_RUN, .mha = "--orig_master_is_new_slave",
           .meaning = "Whether the old primary becomes a replica of the new one; else it stays as it is, read-only." },
+        { CLUSTER("switchover.multi_tier", SCHEMA_CHOICE, switchover.multi_tier), .otherwise = "stay", .choices = tiers, .effect = SCHEMA_NEXT_RUN,
+          .meaning = "What becomes of replicas of replicas. stay: each goes on following the server that it follows. follow: they follow the new primary itself. mhactl switch --multi-tier says otherwise for once." },
 };
 /* clang-format on */
 const size_t schema_n_rows = ARRAY_LENGTH(schema_rows);

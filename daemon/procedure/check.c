@@ -155,6 +155,20 @@ static void level_out(ElectionInput *input)
         }
 }
 
+/* All that will follow the candidate. */
+static Json *followers(const Facts *facts)
+{
+        Json *names = json_array();
+        static const char *const lists[] = { "replicas", "sub_replicas" };
+        for (size_t i = 0; i < ARRAY_LENGTH(lists); i++) {
+                JSON_FOREACH(name, json_get(facts->root, lists[i]))
+                {
+                        json_append_string(names, json_string(name));
+                }
+        }
+        return names;
+}
+
 /* What another replica may still need and the candidate has purged; NULL when nothing. */
 static char *purged_of(const Facts *facts, const char *candidate)
 {
@@ -163,7 +177,8 @@ static char *purged_of(const Facts *facts, const char *candidate)
         if (server_view_gtid_family(view) != GTID_FAMILY_MYSQL ||
             gtid_parse(GTID_FAMILY_MYSQL, view->gtid_purged, &purged, NULL) < 0)
                 return NULL;
-        JSON_FOREACH(replica, json_get(facts->root, "replicas"))
+        CLEANUP(json_free) Json *names = followers(facts);
+        JSON_FOREACH(replica, names)
         {
                 CLEANUP(server_view_free) ServerView *other = status_known(facts, json_string(replica));
                 CLEANUP(gtid_free) GtidSet *applied = server_view_gtid_applied(other);
@@ -250,7 +265,8 @@ void judge_errant(const Facts *facts, const char *server, const Replies *replies
         }
         CLEANUP(gtid_free) GtidSet *has = server_view_gtid_applied(view);
         Text text = { 0 };
-        JSON_FOREACH(replica, json_get(facts->root, "replicas"))
+        CLEANUP(json_free) Json *names = followers(facts);
+        JSON_FOREACH(replica, names)
         {
                 CLEANUP(server_view_free) ServerView *other = status_known(facts, json_string(replica));
                 CLEANUP(gtid_free) GtidSet *applied = server_view_gtid_applied(other);

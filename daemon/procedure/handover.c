@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "check.h"
 #include "promote.h"
 #include "source.h"
 #include "status.h"
@@ -15,8 +16,7 @@ static const char *candidate_of(const Facts *facts)
         return facts_string(facts, "candidate");
 }
 
-/* One that points at the candidate: is it well? */
-static void judge_attached(const Facts *facts, const ReplicaChannel *channel, Judgement *judgement)
+void handover_judge_attached(const Facts *facts, const ReplicaChannel *channel, Judgement *judgement)
 {
         const char *candidate = candidate_of(facts);
         if (channel->applier_errno && !channel->applier_running)
@@ -31,7 +31,7 @@ static void judge_attached(const Facts *facts, const ReplicaChannel *channel, Ju
                          channel->receiver_errno && channel->receiver_error ? channel->receiver_error : "");
 }
 
-static void start_again(const ServerView *view, const ReplicaChannel *channel, Script *script)
+void handover_start_again(const ServerView *view, const ReplicaChannel *channel, Script *script)
 {
         if (channel->receiver == RECEIVER_STOPPED || !channel->applier_running)
                 script_sql(script, "%s", server_view_dialect(view)->start_replica);
@@ -58,7 +58,7 @@ void judge_premoved(const Facts *facts, const char *server, const Replies *repli
         if (!channel)
                 judge_as(judgement, VERDICT_HOPELESS, "it does not replicate any more");
         else if (status_follows(facts, channel, candidate_of(facts)))
-                judge_attached(facts, channel, judgement);
+                handover_judge_attached(facts, channel, judgement);
         else
                 judge_as(judgement, VERDICT_UNMET, "it follows the old primary directly");
 }
@@ -71,9 +71,59 @@ void act_premove(const Facts *facts, const char *server, const Replies *seen, Sc
         if (!channel)
                 return;
         if (status_follows(facts, channel, candidate_of(facts)))
-                start_again(view, channel, script);
+                handover_start_again(view, channel, script);
         else
                 source_change(facts, server, view, candidate_of(facts), NULL, script);
+}
+
+/* A circle */
+
+bool skip_circle(const Facts *facts)
+{
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, facts_string(facts, "old_primary"));
+        const ReplicaChannel *channel = server_view_channel(view);
+        return !status_follows(facts, channel, candidate_of(facts)) || channel->receiver == RECEIVER_STOPPED;
+}
+
+bool skip_circle_undo(const Facts *facts)
+{
+        return !check_is_approved(facts) || skip_circle(facts);
+}
+
+static void judge_receiver(const Facts *facts, const char *server, const Replies *replies, bool stopped,
+                           Judgement *judgement)
+{
+        CLEANUP(server_view_free) ServerView *view = status_read(facts, server, replies, 0, judgement);
+        const ReplicaChannel *channel = view ? server_view_channel(view) : NULL;
+        if (!view)
+                return;
+        if (!channel)
+                judge_as(judgement, VERDICT_HOPELESS, "it does not replicate any more");
+        else
+                judge_as(judgement, (channel->receiver == RECEIVER_STOPPED) == stopped ? VERDICT_MET : VERDICT_UNMET,
+                         "its receiver is %s", receiver_state_to_string(channel->receiver));
+}
+
+void judge_circle_open(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        judge_receiver(facts, server, replies, true, judgement);
+}
+
+void act_circle_open(const Facts *facts, const char *server, const Replies *seen, Script *script)
+{
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
+        script_sql(script, "%s", server_view_dialect(view)->stop_receiver);
+}
+
+void judge_circle_closed(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        judge_receiver(facts, server, replies, false, judgement);
+}
+
+void act_circle_close(const Facts *facts, const char *server, const Replies *seen, Script *script)
+{
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
+        script_sql(script, "%s", server_view_dialect(view)->start_receiver);
 }
 
 /* The new primary */
@@ -127,7 +177,7 @@ void judge_follows_on(const Facts *facts, const char *server, const Replies *rep
                 return;
         }
         if (status_follows(facts, channel, candidate_of(facts))) {
-                judge_attached(facts, channel, judgement);
+                handover_judge_attached(facts, channel, judgement);
                 json_set_bool(judge_learned(judgement), "attached", judgement->verdict == VERDICT_MET);
                 return;
         }
@@ -153,7 +203,7 @@ void act_follow_on(const Facts *facts, const char *server, const Replies *seen, 
         if (!channel)
                 return;
         if (status_follows(facts, channel, candidate)) {
-                start_again(view, channel, script);
+                handover_start_again(view, channel, script);
                 return;
         }
         bool gtid = status_is_gtid(facts);
@@ -192,7 +242,7 @@ void judge_demoted(const Facts *facts, const char *server, const Replies *replie
         if (!view)
                 return;
         if (channel && status_follows(facts, channel, candidate_of(facts))) {
-                judge_attached(facts, channel, judgement);
+                handover_judge_attached(facts, channel, judgement);
                 json_set_bool(judge_learned(judgement), "attached", judgement->verdict == VERDICT_MET);
                 return;
         }
@@ -216,7 +266,7 @@ void act_demote(const Facts *facts, const char *server, const Replies *seen, Scr
         const ReplicaChannel *channel = server_view_channel(view);
         const Dialect *dialect = server_view_dialect(view);
         if (channel && status_follows(facts, channel, candidate)) {
-                start_again(view, channel, script);
+                handover_start_again(view, channel, script);
                 return;
         }
         bool gtid = status_is_gtid(facts);

@@ -11,7 +11,7 @@
 static const char *const scope_names[_SCOPE_MAX] = {
         [ON_DAEMON] = "daemon",     [ON_OLD_PRIMARY] = "old-primary",   [ON_CANDIDATE] = "candidate",
         [ON_DONOR] = "donor",       [ON_REPLICAS] = "replicas",         [ON_OTHERS] = "others",
-        [ON_LEFT_OUT] = "left-out", [ON_EVERY_SERVER] = "every-server",
+        [ON_LEFT_OUT] = "left-out", [ON_SUB_REPLICAS] = "sub-replicas", [ON_EVERY_SERVER] = "every-server",
 };
 ENUM_TO_STRING(scope, Scope, scope_names)
 
@@ -80,6 +80,10 @@ Json *step_targets(const Step *step, const Facts *facts)
         case ON_LEFT_OUT: {
                 const Json *left_out = json_get(facts->root, "left_out");
                 return left_out ? json_copy(left_out) : json_array();
+        }
+        case ON_SUB_REPLICAS: {
+                const Json *sub_replicas = json_get(facts->root, "sub_replicas");
+                return sub_replicas ? json_copy(sub_replicas) : json_array();
         }
         case ON_EVERY_SERVER:
                 return json_copy(json_get(facts->root, "order"));

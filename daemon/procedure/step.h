@@ -19,6 +19,7 @@ typedef enum Scope {
         ON_REPLICAS,     /* facts "replicas": the replicas that take part */
         ON_OTHERS,       /* the same without the candidate */
         ON_LEFT_OUT,     /* facts "left_out": replicas that could not be asked in time */
+        ON_SUB_REPLICAS, /* facts "sub_replicas": replicas of replicas that take part */
         ON_EVERY_SERVER, /* all that are configured */
         _SCOPE_MAX,
 } Scope;

@@ -11,6 +11,7 @@
 #include "promote.h"
 #include "repoint.h"
 #include "status.h"
+#include "tiers.h"
 #include "virtual_address.h"
 
 #define SEC USEC_SEC
@@ -22,6 +23,9 @@ static const Step steps[] = {
         { "check-replicas", "every replica's threads run, and it is not far behind", ON_REPLICAS, NEED_EVERY,
           THEN_ABORT, 5 * SEC, .check = true, .ask = ask_replica_fit, .judge = judge_replica_fit,
           .parallel_with_next = true },
+        { "check-sub-replicas", "the same of the replicas of replicas that are to follow the new primary",
+          ON_SUB_REPLICAS, NEED_EVERY, THEN_ABORT, 5 * SEC, .check = true, .ask = ask_replica_fit,
+          .judge = judge_replica_fit, .parallel_with_next = true },
         { "check-primary", "the primary takes writes, and nothing long runs on it", ON_OLD_PRIMARY, NEED_EVERY,
           THEN_ABORT, 5 * SEC, .check = true, .ask = ask_primary_fit, .judge = judge_primary_fit,
           .parallel_with_next = true },
@@ -56,6 +60,9 @@ static const Step steps[] = {
           .ask = ask_sample, .judge = judge_sample },
         { "catch-up", "the candidate has applied that much", ON_CANDIDATE, NEED_EVERY, THEN_ABORT, .ask = ask_caught_up,
           .judge = judge_caught_up },
+        { "open-circle", "the old primary does not receive from the candidate for now", ON_OLD_PRIMARY, NEED_EVERY,
+          THEN_ABORT, 10 * SEC, .skip = skip_circle, .ask = ask_status, .judge = judge_circle_open,
+          .act = act_circle_open },
         { "stop-events", "no event runs on the old primary", ON_OLD_PRIMARY, NEED_EVERY, THEN_ABORT, 10 * SEC,
           .ask = ask_events, .judge = judge_events_rest, .act = act_events_rest },
         { "stop-hook", "the stop hook has taken the clients off the old primary", ON_DAEMON, NEED_EVERY, THEN_ABORT,
@@ -102,6 +109,12 @@ static const Step steps[] = {
           .skip = skip_unlock, .ask = ask_waiting, .judge = judge_unlocked, .act = act_unlock },
         { "start-events", "the events that ran on the old primary run on the new one", ON_CANDIDATE, NEED_EVERY,
           THEN_CONTINUE, 10 * SEC, .ask = ask_events, .judge = judge_events_run, .act = act_events_run },
+        { "note-replicas", "where the log of each replica ends is on record", ON_OTHERS, NEED_NONE, THEN_CONTINUE,
+          .skip = skip_tier_end, .ask = ask_status, .judge = judge_tier_end, .parallel_with_next = true },
+        { "note-sub-replicas", "the same of the replicas of replicas", ON_SUB_REPLICAS, NEED_NONE, THEN_CONTINUE,
+          .skip = skip_tier_end, .ask = ask_status, .judge = judge_tier_end },
+        { "raise-sub-replicas", "replicas of replicas follow the new primary itself", ON_SUB_REPLICAS, NEED_NONE,
+          THEN_CONTINUE, .ask = ask_status, .judge = judge_raised, .act = act_raise },
         { "repoint-replicas", "every other replica follows the new primary", ON_OTHERS, NEED_NONE, THEN_CONTINUE,
           .ask = ask_follow_on, .judge = judge_follows_on, .act = act_follow_on },
         { "semi-sync", "the new primary waits for acknowledgements as the old one did", ON_CANDIDATE, NEED_EVERY,
@@ -113,6 +126,8 @@ static const Step steps[] = {
           .skip = skip_read_only, .ask = ask_read_only, .judge = judge_read_only, .act = act_read_only },
         { "verify-replication", "every other replica has what the new primary had when it was opened", ON_OTHERS,
           NEED_NONE, THEN_CONTINUE, .ask = ask_status, .judge = judge_level },
+        { "verify-sub-replicas", "replicas of replicas have what the new primary had when it was opened",
+          ON_SUB_REPLICAS, NEED_NONE, THEN_CONTINUE, .ask = ask_status, .judge = judge_level },
         { "hand-scheduler", "the old primary's event scheduler is as the new one's was", ON_OLD_PRIMARY, NEED_NONE,
           THEN_CONTINUE, 10 * SEC, .skip = skip_scheduler, .ask = ask_events, .judge = judge_scheduler,
           .act = act_scheduler },
@@ -138,6 +153,9 @@ static const Step undo[] = {
           .ask = ask_address, .judge = judge_address_present, .act = act_address_keep },
         { "abort-stop-hook", "what the stop hook did is taken back", ON_DAEMON, NEED_EVERY, THEN_CONTINUE,
           .skip = skip_abort_stop_hook, .ask = ask_abort_stop_hook, .judge = judge_stop_hook },
+        { "close-circle", "the old primary receives from the candidate as before", ON_OLD_PRIMARY, NEED_EVERY,
+          THEN_CONTINUE, 10 * SEC, .skip = skip_circle_undo, .ask = ask_status, .judge = judge_circle_closed,
+          .act = act_circle_close },
         { "restart-events", "the events of the old primary run as before", ON_OLD_PRIMARY, NEED_EVERY, THEN_CONTINUE,
           10 * SEC, .skip = skip_undo, .ask = ask_events, .judge = judge_events_back, .act = act_events_back },
         { "slow-down-again", "how often the candidate tells its position is as it was", ON_CANDIDATE, NEED_EVERY,

@@ -15,6 +15,7 @@
 #include "status.h"
 #include "switchover.h"
 #include "text.h"
+#include "tiers.h"
 
 #define MARIADB "10.11.6-MariaDB"
 #define MYSQL56 "5.6.24-log"
@@ -104,6 +105,16 @@ static void expect(const Facts *facts, step_judge_fn fn, const char *server, Rep
         if (judgement.verdict != verdict || !strstr(judgement.why, why))
                 fail_msg("%s: %s, wanted %s: %s", verdict_to_string(judgement.verdict), judgement.why,
                          verdict_to_string(verdict), why);
+        json_free(judgement.learned);
+        replies_free(replies);
+}
+
+static void take(Facts *facts, step_judge_fn fn, const char *server, Replies *replies)
+{
+        Judgement judgement = { 0 };
+        fn(facts, server, replies, &judgement);
+        assert_int_equal(judgement.verdict, VERDICT_MET);
+        facts_learn(facts, server, judgement.learned);
         json_free(judgement.learned);
         replies_free(replies);
 }
@@ -302,6 +313,68 @@ static void test_follow_on(void **state)
                "follows db2");
 }
 
+/* db4 follows db3, which follows db1. */
+static void test_tiers(void **state)
+{
+        CLEANUP(facts_done) Facts facts = fixture(MARIADB, "position");
+        assert_true(skip_tier_end(&facts));
+        learn(&facts, NULL, "{\"sub_replicas\":[\"db4\"]}");
+        learn(&facts, "db3", "{\"follows\":\"db1\"}");
+        learn(&facts, "db4", "{\"follows\":\"db3\",\"host\":\"db4\",\"port\":3306,\"version\":\"" MARIADB "\"}");
+        assert_false(skip_tier_end(&facts));
+        learn(&facts, "db1", "{\"end_position\":\"binlog.000003:900\"}");
+        learn(&facts, "db2", "{\"open_position\":\"binlog.000001:55\"}");
+        const char *behind = REPLICA("db1", "Yes", "Yes", "500", "0"),
+                   *level = REPLICA("db1", "Yes", "Yes", "900", "0");
+        const char *below = REPLICA("db3", "Yes", "Yes", "700", "0"),
+                   *stopped = REPLICA("db1", "Yes", "No", "500", "0");
+        expect(&facts, judge_tier_end, "db3", REPLIES(TICK("1", ""), behind, BINLOG("600")), VERDICT_UNMET,
+               "not applied");
+        expect(&facts, judge_tier_end, "db3", REPLIES(TICK("1", ""), stopped, BINLOG("600")), VERDICT_HOPELESS, "");
+        /* Where db4 would have to begin is not known as long as db3 is not at the end. */
+        expect(&facts, judge_tier_end, "db4", REPLIES(TICK("1", ""), below, BINLOG("40")), VERDICT_UNMET, "");
+        expect(&facts, judge_raised, "db4", REPLIES(TICK("1", ""), below, BINLOG("40")), VERDICT_HOPELESS, "db3");
+        take(&facts, judge_tier_end, "db3", REPLIES(TICK("1", ""), level, BINLOG("700")));
+        expect_act(&facts, act_raise, "db4",
+                   REPLIES(TICK("1", ""), REPLICA("db3", "Yes", "Yes", "699", "0"), BINLOG("40")), NULL, NULL);
+        expect(&facts, judge_raised, "db4", REPLIES(TICK("1", ""), below, BINLOG("40")), VERDICT_UNMET, "follows db3");
+        expect_act(&facts, act_raise, "db4", REPLIES(TICK("1", ""), below, BINLOG("40")), "MASTER_LOG_POS = 55", NULL);
+        expect(&facts, judge_raised, "db4",
+               REPLIES(TICK("1", ""), REPLICA("db2", "Yes", "Yes", "55", "0"), BINLOG("40")), VERDICT_MET, "db2");
+        json_set_string(facts.root, "mode", "mariadb_gtid");
+        assert_true(skip_tier_end(&facts));
+        expect_act(&facts, act_raise, "db4", REPLIES(TICK("1", ""), behind, BINLOG("40")),
+                   "MASTER_USE_GTID = slave_pos", NULL);
+}
+
+static void test_circle(void **state)
+{
+        CLEANUP(facts_done) Facts facts = fixture(MARIADB, "position");
+        assert_true(skip_circle(&facts));
+        CLEANUP(server_view_free) ServerView *view = server_view_new();
+        Replies *replies = REPLIES(REPLICA("db2", "Yes", "Yes", "900", "0"));
+        assert_int_equal(version_parse(MARIADB, &view->version, NULL), 0);
+        assert_int_equal(observation_read_replica(view, &replies->items[0], 0, NULL), 0);
+        replies_free(replies);
+        CLEANUP(json_free) Json *read = server_view_to_json(view);
+        Json *channels = json_object();
+        json_set(channels, "channels", json_copy(json_get(read, "channels")));
+        facts_learn(&facts, "db1", channels);
+        json_free(channels);
+        assert_false(skip_circle(&facts));
+        assert_true(skip_circle_undo(&facts));
+        json_set_bool(facts.root, "approved", true);
+        assert_false(skip_circle_undo(&facts));
+        const char *runs = REPLICA("db2", "Yes", "Yes", "900", "0"), *stopped = REPLICA("db2", "No", "Yes", "900", "0");
+        expect(&facts, judge_circle_open, "db1", REPLIES(TICK("0", ""), runs, BINLOG("4")), VERDICT_UNMET, "");
+        expect_act(&facts, act_circle_open, "db1", replies_new(0), "STOP SLAVE IO_THREAD", NULL);
+        expect(&facts, judge_circle_open, "db1", REPLIES(TICK("0", ""), stopped, BINLOG("4")), VERDICT_MET, "");
+        expect(&facts, judge_circle_closed, "db1", REPLIES(TICK("0", ""), stopped, BINLOG("4")), VERDICT_UNMET, "");
+        expect_act(&facts, act_circle_close, "db1", replies_new(0), "START SLAVE IO_THREAD", NULL);
+        expect(&facts, judge_demoted, "db1", REPLIES(TICK("1", ""), stopped, BINLOG("4")), VERDICT_UNMET, "stopped");
+        expect_act(&facts, act_demote, "db1", REPLIES(TICK("1", ""), stopped, BINLOG("4")), "START SLAVE", "CHANGE");
+}
+
 static Replies *demotion(const char *gtid, const char *offset)
 {
         CLEANUP(mem_free)
@@ -330,16 +403,6 @@ static void test_demote(void **state)
         "scheduler=ON|may_see=1|schema=app|name=" name                                                                 \
         "|definer=o`x@10.%|client=latin1|collation=latin1_german2_ci|status=" status "|once=" once "|due=" due
 #define NO_EVENT(scheduler) "scheduler=" scheduler "|may_see=1|name=NULL"
-
-static void take(Facts *facts, step_judge_fn fn, const char *server, Replies *replies)
-{
-        Judgement judgement = { 0 };
-        fn(facts, server, replies, &judgement);
-        assert_int_equal(judgement.verdict, VERDICT_MET);
-        facts_learn(facts, server, judgement.learned);
-        json_free(judgement.learned);
-        replies_free(replies);
-}
 
 static void test_events(void **state)
 {
@@ -442,6 +505,8 @@ int main(void)
                 cmocka_unit_test(test_premove),
                 cmocka_unit_test(test_follow_on),
                 cmocka_unit_test(test_demote),
+                cmocka_unit_test(test_tiers),
+                cmocka_unit_test(test_circle),
                 cmocka_unit_test(test_events),
                 cmocka_unit_test(test_events_that_rested),
                 cmocka_unit_test(test_events_of_the_dead),
