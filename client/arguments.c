@@ -196,5 +196,5 @@ void arguments_help(Text *out, const Verb *verb, const Verb *verbs, size_t n_ver
                       "  wait: 4 not reached in time; status: 0 healthy, 10 degraded, 11 suspect or held, 12 a run is "
                       "under way, 13 halted;\n"
                       "  check: 0 ready, 1 not ready; failover, switch: 0 completed, 1 undone, 13 halted, "
-                      "20 to 33 refused.\n");
+                      "20 to 34 refused.\n");
 }

@@ -11,6 +11,7 @@
 
 #include "alloc.h"
 #include "frame.h"
+#include "refusal.h"
 #include "text.h"
 
 #define ANSWER_MAX ((size_t) 256 * 1024 * 1024)
@@ -144,7 +145,8 @@ int reply_failure(const Reply *reply, Failure *reterr)
         const char *reason = json_get_string(reply->parameters, "reason");
         const char *parameter = json_get_string(reply->parameters, "parameter");
         if (reason)
-                return failure_set(reterr, FAILURE_INVALID, 0, "%s", reason);
+                return failure_set(reterr, FAILURE_INVALID,
+                                   (int) refusal_from_string(json_get_string(reply->parameters, "id")), "%s", reason);
         if (text_equal(reply->error, API_ERROR_PERMISSION_DENIED))
                 return failure_set(reterr, FAILURE_INVALID, 0,
                                    "that is for root, the user of mhad and members of its group only: try sudo");

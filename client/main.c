@@ -23,23 +23,31 @@ static const Verb verbs[] = {
           "  mhactl wait app1 --until dead && mail -s 'app1 has lost its primary' dba < /dev/null\n"
           "  mhactl wait app1 --until healthy --timeout 5m\n"
           "Exit status: 0 it is so, 4 the time is over, 1 there is no such cluster, 3 mhad cannot be reached.\n" },
-        { "plan", "failover|switch CLUSTER", 2, 2, FAILOVER_OPTIONS | OPTION_BIT(OPTION_NO_DEMOTE),
+        { "plan", "failover|switch CLUSTER", 2, 2, FAILOVER_OPTIONS | OPTION_BIT(OPTION_NO_DEMOTE) | OPTION_BIT(OPTION_MULTI_TIER),
           "what a failover or a switchover would do, without doing it", verb_plan },
         { "failover", "CLUSTER", 1, 1, FAILOVER_OPTIONS | OPTION_BIT(OPTION_YES),
           "fail over a cluster whose primary is dead", verb_failover,
           "Shows what will happen, asks once, then follows the run to its end; the run goes on without mhactl.\n"
-          "Exit status: 0 completed, 1 refused or aborted, 13 halted, 3 mhad cannot be reached.\n" },
+          "Exit status: 0 completed, 1 refused or undone, 13 halted, 3 mhad cannot be reached; mhactl(1) has the others.\n" },
         { "switch", "CLUSTER", 1, 1,
-          OPTION_BIT(OPTION_TO) | OPTION_BIT(OPTION_YES) | OPTION_BIT(OPTION_CHECK) | OPTION_BIT(OPTION_NO_DEMOTE),
+          OPTION_BIT(OPTION_TO) | OPTION_BIT(OPTION_YES) | OPTION_BIT(OPTION_CHECK) | OPTION_BIT(OPTION_NO_DEMOTE) |
+                  OPTION_BIT(OPTION_MULTI_TIER),
           "hand the primary role of a healthy cluster over", verb_switch,
           "Checks, shows from whom to whom, asks once, then follows the run to its end; the run goes on without mhactl.\n"
-          "Before the new primary is opened, mhactl run cancel CLUSTER takes everything back.\n"
-          "Exit status: 0 completed (or ready, with --check), 1 refused or undone, 13 halted, 3 mhad cannot be reached.\n" },
+          "Before the new primary is opened, mhactl cancel CLUSTER takes everything back.\n"
+          "Exit status: 0 completed (or ready, with --check), 1 undone, 13 halted, 3 mhad cannot be reached; refused\n"
+          "because 20 the server is the primary already, 21 there is no such server, 22 it is down, 23 it does not\n"
+          "replicate from the primary, 24 the cluster is paused, 25 a run is under way, 26 two servers are writable,\n"
+          "27 no primary is alive, 28 the cluster is not steady, 29 a check failed, 30 there is no terminal and no --yes,\n"
+          "31 the answer was no, 34 something else manages the cluster, too.\n" },
         { "rejoin", "CLUSTER SERVER", 2, 2, 0, "have a former primary that is back follow the primary", verb_rejoin,
           "Proves first that it has nothing that the primary lacks. What it has is saved, named, and left to you; it stays\n"
           "read-only then.\n"
           "  mhactl rejoin app1 db1\n"
           "Exit status: 0 it follows, 1 refused or not attached, 3 mhad cannot be reached.\n" },
+        { "cancel", "CLUSTER", 1, 1, OPTION_BIT(OPTION_REASON), "undo the run under way and end it", verb_cancel,
+          "Until the new primary is opened. The same as mhactl run cancel CLUSTER.\n"
+          "Exit status: 0 it is being undone, 32 too late, 33 no run is under way.\n" },
         { "pause", "CLUSTER", 1, 1, OPTION_BIT(OPTION_REASON) | OPTION_BIT(OPTION_FOR),
           "no automatic failover for a while", verb_pause },
         { "resume", "CLUSTER", 1, 1, 0, "automatic failover again", verb_resume },

@@ -3,59 +3,92 @@
 
 #include "cleanup.h"
 
-static void add_node(Text *out, const Look *look, const char *first, const char *name, const char *note, bool last)
+/* Who follows whom, now or then. */
+typedef struct Tree {
+        const Json *servers, *raised; /* raised: the replicas of replicas that will follow the new primary itself */
+        const char *old, *new;        /* new: NULL for how it is now */
+        bool demote;
+} Tree;
+
+static const char *source_of(const Tree *tree, const Json *server)
 {
-        const char *branch = look->lines ? (last ? "└─ " : "├─ ") : (last ? "`- " : "|- ");
-        render_add(out, look, TONE_PLAIN, "%s%s%s", first, note ? "" : branch, name);
-        render_add(out, look, TONE_FAINT, "%s%s", note && *note ? "  " : "", note ? note : "");
+        const char *name = json_get_string(server, "name"), *source = json_get_string(server, "source");
+        if (!tree->new)
+                return source;
+        if (text_equal(name, tree->old))
+                return tree->demote ? tree->new : NULL;
+        return text_equal(source, tree->old) || json_has(tree->raised, name) ? tree->new : source;
+}
+
+static size_t count_followers(const Tree *tree, const char *of)
+{
+        const char *top = tree->new ? tree->new : tree->old;
+        size_t n = 0;
+        JSON_FOREACH(server, tree->servers)
+        n += text_equal(source_of(tree, server), of) && !text_equal(json_get_string(server, "name"), top);
+        return n;
+}
+
+/* Those that follow it, and those that follow them. */
+static void add_followers(Text *out, const Look *look, const Tree *tree, const char *of, const char *indent,
+                          unsigned deep)
+{
+        const char *top = tree->new ? tree->new : tree->old;
+        size_t n = count_followers(tree, of);
+        JSON_FOREACH(server, tree->servers)
+        {
+                const char *name = json_get_string(server, "name");
+                if (!text_equal(source_of(tree, server), of) || text_equal(name, top))
+                        continue;
+                bool last = --n == 0;
+                const char *branch = look->lines ? (last ? "└─ " : "├─ ") : (last ? "`- " : "|- ");
+                render_add(out, look, TONE_PLAIN, "%s%s%s", indent, branch, name);
+                text_add(out, "\n");
+                CLEANUP(mem_free) char *below = text_format("%s%s", indent, last ? "   " : look->lines ? "│  " : "|  ");
+                if (deep < 16)
+                        add_followers(out, look, tree, name, below, deep + 1);
+        }
+}
+
+static void add_top(Text *out, const Look *look, const char *first, const char *name, const char *note)
+{
+        render_add(out, look, TONE_PLAIN, "%s%s", first, name);
+        render_add(out, look, TONE_FAINT, "  %s", note);
         text_add(out, "\n");
 }
 
-static const char *follower(const Json *server, const char *source)
+static void add_tree(Text *out, const Look *look, const char *title, const Tree *tree)
 {
-        const char *name = json_get_string(server, "name");
-        return text_equal(json_get_string(server, "source"), source) ? name : NULL;
+        const char *top = tree->new ? tree->new : tree->old;
+        add_top(out, look, title, top, "(primary)");
+        add_followers(out, look, tree, top, "          ", 0);
+        if (tree->new && !tree->demote)
+                add_top(out, look, "          ", tree->old, "(read-only, follows nobody)");
 }
 
-/* The primary and those that follow it; instead of the candidate the old primary stands below, when it follows. */
-static void add_tree(Text *out, const Look *look, const char *title, const char *top, const char *old,
-                     const char *instead, const Json *servers)
+void render_switch(Text *out, const Look *look, const Json *status, const Json *answer)
 {
-        size_t n = 0, i = 0;
-        JSON_FOREACH(server, servers)
+        const Json *cluster = json_at(json_get(status, "clusters"), 0);
+        Tree now = { .servers = json_get(cluster, "servers"), .old = json_get_string(cluster, "primary") };
+        Tree then = now;
+        then.demote = true;
+        JSON_FOREACH(step, json_get(json_get(answer, "plan"), "steps"))
         {
-                const char *name = follower(server, old);
-                n += name && (!text_equal(name, top) || instead);
-        }
-        add_node(out, look, title, top, "(primary)", false);
-        JSON_FOREACH(server, servers)
-        {
-                const char *name = follower(server, old);
-                if (!name || (text_equal(name, top) && !instead))
-                        continue;
-                i++;
-                add_node(out, look, "          ", text_equal(name, top) ? instead : name, NULL, i == n);
-        }
-}
-
-void render_switch(Text *out, const Look *look, const Json *status, const Json *plan, bool demote)
-{
-        const Json *cluster = json_at(json_get(status, "clusters"), 0), *servers = json_get(cluster, "servers");
-        const char *old = json_get_string(cluster, "primary"), *candidate = NULL;
-        JSON_FOREACH(step, json_get(json_get(plan, "plan"), "steps"))
-        {
+                const char *name = json_get_string(step, "name");
                 const char *decided = json_get_string(json_get(step, "decided"), "candidate");
-                candidate = decided ? decided : candidate;
+                then.new = decided ? decided : then.new;
+                if (text_equal(name, "demote"))
+                        then.demote = !text_equal(json_get_string(step, "state"), "skipped");
+                else if (text_equal(name, "raise-sub-replicas"))
+                        then.raised = json_get(step, "targets");
         }
-        if (!old || !candidate)
+        if (!now.old || !then.new)
                 return;
         render_add(out, look, TONE_STRONG, "%s: %s hands the primary role over to %s",
-                   render_or(cluster, "cluster", "?"), old, candidate);
+                   render_or(cluster, "cluster", "?"), now.old, then.new);
         text_add(out, "\n\n");
-        add_tree(out, look, "  now:    ", old, old, NULL, servers);
-        add_tree(out, look, "  then:   ", candidate, old, demote ? old : NULL, servers);
-        if (!demote)
-                add_node(out, look, "          ", old, "(read-only, follows nobody)", true);
+        add_tree(out, look, "  now:    ", &now);
+        add_tree(out, look, "  then:   ", &then);
 }
 
 static const char *check_verdict(const Json *step, const Json *target)

@@ -7,6 +7,7 @@
 
 #include "call.h"
 #include "log.h"
+#include "refusal.h"
 #include "verb.h"
 
 #define POLL_INTERVAL (2 * USEC_SEC)
@@ -184,8 +185,27 @@ static void print_end(const Context *context, const char *cluster, const char *r
                 printf("Halted: it waits for you. mhactl status %s shows where; then mhactl run "
                        "retry|override|abandon %s\n",
                        cluster, cluster);
+        else if (status == refusal_exit_status(REFUSAL_CHECKS))
+                printf("Not done: a check failed, and nothing was changed. All about it: mhactl report %s\n", cluster);
         else
                 printf("Not done: what was changed was undone. All about it: mhactl report %s\n", cluster);
+}
+
+/* Of a run that was given up: whether it was by a check, so that it has changed nothing. */
+static bool was_approved(const Context *context, const Follow *follow)
+{
+        CLEANUP(json_free) Json *answer = NULL;
+        Json *parameters = verb_cluster(follow->cluster);
+        json_set_string(parameters, "run", follow->run);
+        if (call_once(context->socket, API_REPORT, parameters, &answer, NULL) < 0)
+                return true;
+        JSON_FOREACH(step, json_get(json_get(answer, "report"), "steps"))
+        {
+                const char *state = json_get_string(step, "state");
+                if (text_equal(json_get_string(step, "name"), "approve"))
+                        return text_equal(state, "done") || text_equal(state, "undone");
+        }
+        return true;
 }
 
 /* Asking first. */
@@ -232,12 +252,14 @@ static int show_switch(const Context *context, const char *cluster)
         Text text = { 0 }, checks = { 0 };
         bool good = render_checks(&checks, &look, plan);
         if (good || verb_option(context, OPTION_CHECK))
-                render_switch(&text, &look, now, plan, !verb_option(context, OPTION_NO_DEMOTE));
+                render_switch(&text, &look, now, plan);
         if (!good || verb_option(context, OPTION_CHECK))
                 text_addf(&text, "%s%s", text.length ? "\n" : "", checks.data ? checks.data : "");
         verb_print(context, plan, &text);
         text_done(&checks);
-        return good ? STATUS_OK : STATUS_REFUSED;
+        int blocked =
+                refusal_exit_status((int) refusal_from_string(json_get_string(json_get(plan, "plan"), "blocked_id")));
+        return good ? STATUS_OK : blocked ? blocked : refusal_exit_status(REFUSAL_CHECKS);
 }
 
 static int confirm(const Context *context, const Order *order, const char *cluster)
@@ -247,7 +269,7 @@ static int confirm(const Context *context, const Order *order, const char *clust
                 fprintf(stderr,
                         "mhactl: this is no terminal to ask on: say --yes (mhactl plan %s %s shows what will happen)\n",
                         order->procedure, cluster);
-                return STATUS_REFUSED;
+                return refusal_exit_status(REFUSAL_NOBODY_TO_ASK);
         }
         int status = order->show(context, cluster);
         if (status != STATUS_OK)
@@ -257,7 +279,7 @@ static int confirm(const Context *context, const Order *order, const char *clust
         if (fgets(line, sizeof line, stdin) && (strcasecmp(line, "y\n") == 0 || strcasecmp(line, "yes\n") == 0))
                 return STATUS_OK;
         fprintf(stderr, "mhactl: nothing was done\n");
-        return STATUS_REFUSED;
+        return refusal_exit_status(REFUSAL_DECLINED);
 }
 
 static int give(const Context *context, const Order *order, Follow *follow)
@@ -278,7 +300,8 @@ static int carry_out(const Context *context, const Order *order)
 {
         Follow follow = { .context = context, .cluster = verb_word(context, 0) };
         Failure failure;
-        int status = verb_option(context, OPTION_YES) || !order->show ? STATUS_OK : confirm(context, order, follow.cluster);
+        int status =
+                verb_option(context, OPTION_YES) || !order->show ? STATUS_OK : confirm(context, order, follow.cluster);
         if (status != STATUS_OK)
                 return status;
         if (begin_to_follow(&follow, &failure) < 0)
@@ -286,6 +309,8 @@ static int carry_out(const Context *context, const Order *order)
         status = give(context, order, &follow);
         if (status == STATUS_OK) {
                 status = follow_to_the_end(&follow);
+                if (status == STATUS_REFUSED && order->method == API_SWITCH && !was_approved(context, &follow))
+                        status = refusal_exit_status(REFUSAL_CHECKS);
                 if (status != STATUS_UNREACHABLE)
                         print_end(context, follow.cluster, follow.run, status);
         }

@@ -82,6 +82,16 @@ int verb_run(const Context *context)
         return order(context, API_RUN, parameters, done);
 }
 
+int verb_cancel(const Context *context)
+{
+        Json *parameters = verb_cluster(verb_word(context, 0));
+        json_set_string(parameters, "what", "cancel");
+        json_set_string(json_ensure_object(parameters, "options"), "reason", verb_option(context, OPTION_REASON));
+        CLEANUP(mem_free)
+        char *done = text_format("it is being undone; mhactl status %s shows how it goes on", verb_word(context, 0));
+        return order(context, API_RUN, parameters, done);
+}
+
 static void print_errors(const Json *errors)
 {
         const Look plain = { 0 };

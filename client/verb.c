@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "call.h"
+#include "refusal.h"
 
 const char *verb_word(const Context *context, size_t n)
 {
@@ -22,7 +23,8 @@ int verb_fail(const Failure *failure)
         render_add(&text, &plain, TONE_PLAIN, "%s", failure->text);
         fprintf(stderr, "mhactl: %s\n", text.data);
         text_done(&text);
-        return failure->kind == FAILURE_INVALID ? STATUS_REFUSED : STATUS_UNREACHABLE;
+        int refused = refusal_exit_status(failure->code);
+        return failure->kind != FAILURE_INVALID ? STATUS_UNREACHABLE : refused ? refused : STATUS_REFUSED;
 }
 
 Look verb_look(const Context *context)
@@ -65,5 +67,6 @@ Json *verb_run_options(const Context *context)
                 json_set_bool(options, "ignore_last_failover", true);
         if (verb_option(context, OPTION_NO_DEMOTE))
                 json_set_bool(options, "no_demote", true);
+        json_set_string(options, "multi_tier", verb_option(context, OPTION_MULTI_TIER));
         return options;
 }

@@ -50,6 +50,7 @@ int verb_version(const Context *context);
 int verb_failover(const Context *context);
 int verb_switch(const Context *context);
 int verb_rejoin(const Context *context);
+int verb_cancel(const Context *context);
 int verb_pause(const Context *context);
 int verb_resume(const Context *context);
 /* --for as "for_ms" and --why as "reason" among parameters; STATUS_USAGE with a sentence when it is no time. */

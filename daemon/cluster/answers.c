@@ -6,6 +6,7 @@
 
 #include "failover.h"
 #include "file.h"
+#include "refusal.h"
 #include "report.h"
 #include "switchover.h"
 #include "text.h"
@@ -17,6 +18,7 @@ struct PlanRequest {
         Cluster *cluster;
         Plan *plan;
         Json *blocked;
+        const char *blocked_id; /* static */
         cluster_plan_fn done;
         void *userdata;
         PlanRequest *next;
@@ -251,6 +253,7 @@ static void on_plan(Json *plan, void *userdata)
         PlanRequest *request = userdata;
         json_set_string(plan, "cluster", request->cluster->config->name);
         json_set(plan, "blocked", TAKE(request->blocked));
+        json_set_string(plan, "blocked_id", request->blocked_id);
         cluster_plan_fn done = request->done;
         void *whose = request->userdata;
         free_request(request);
@@ -272,7 +275,8 @@ static int check_target(Cluster *cluster, const char *to, const char *primary, F
         const char *name = cluster->config->name;
         ssize_t i = cluster_find(cluster, to);
         if (text_equal(to, primary))
-                return failure_set(reterr, FAILURE_INVALID, 0, "%s: %s is the primary already", name, to);
+                return failure_set(reterr, FAILURE_INVALID, REFUSAL_PRIMARY_ALREADY, "%s: %s is the primary already",
+                                   name, to);
         if (i < 0) {
                 Text known = { 0 };
                 for (size_t k = 0; k < cluster->config->n_servers; k++) {
@@ -280,21 +284,23 @@ static int check_target(Cluster *cluster, const char *to, const char *primary, F
                         text_add(&known, cluster->config->servers[k].name);
                 }
                 CLEANUP(mem_free) char *list = text_take(&known);
-                return failure_set(reterr, FAILURE_INVALID, 0, "%s: there is no server \"%s\": its servers are %s",
-                                   name, to, list);
+                return failure_set(reterr, FAILURE_INVALID, REFUSAL_UNKNOWN_SERVER,
+                                   "%s: there is no server \"%s\": its servers are %s", name, to, list);
         }
         const ServerView *view = watch_view(cluster->watches[i]);
         if (view->evidence != EVIDENCE_ALIVE)
-                return failure_set(reterr, FAILURE_INVALID, 0, "%s: %s cannot become the primary, it is %s%s%s", name,
-                                   to, view->evidence == EVIDENCE_REFUSED ? "down" : evidence_to_string(view->evidence),
+                return failure_set(reterr, FAILURE_INVALID, REFUSAL_SERVER_DOWN,
+                                   "%s: %s cannot become the primary, it is %s%s%s", name, to,
+                                   view->evidence == EVIDENCE_REFUSED ? "down" : evidence_to_string(view->evidence),
                                    view->evidence_text ? ": " : "", view->evidence_text ? view->evidence_text : "");
         CLEANUP(mem_free) char *downtime = downtime_why(cluster, to);
         if (downtime)
                 return failure_set(reterr, FAILURE_INVALID, 0, "%s: %s is taken out (%s): mhactl server up %s %s first",
                                    name, to, downtime, name, to);
         if (cluster->topology.entries[i].source != cluster->topology.primary)
-                return failure_set(reterr, FAILURE_INVALID, 0, "%s: %s does not replicate from the primary %s", name,
-                                   to, primary);
+                return failure_set(reterr, FAILURE_INVALID, REFUSAL_NOT_A_REPLICA,
+                                   "%s: %s does not replicate from the primary %s itself, so it cannot take its place",
+                                   name, to, primary);
         return 0;
 }
 
@@ -302,44 +308,52 @@ static int check_target(Cluster *cluster, const char *to, const char *primary, F
 static int check_switch(Cluster *cluster, const Json *options, Failure *reterr)
 {
         const char *name = cluster->config->name, *primary = cluster_primary_name(cluster);
-        const char *to = json_get_string(options, "to");
+        const char *to = json_get_string(options, "to"), *tiers = json_get_string(options, "multi_tier");
         static const ProblemId writable[] = { PROBLEM_TWO_PRIMARIES, PROBLEM_WRITABLE_REPLICA };
         const Problem *manager = topology_find(&cluster->topology, PROBLEM_OTHER_MANAGER);
+        if (tiers && (int) switchover_tier_from_string(tiers) < 0)
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: --multi-tier is stay or follow, not %s", name,
+                                   tiers);
         if (cluster->runbook)
-                return failure_set(reterr, FAILURE_INVALID, 0, "%s: run %s is under way: mhactl status %s", name,
-                                   runbook_id(cluster->runbook), name);
+                return failure_set(reterr, FAILURE_INVALID, REFUSAL_RUN_UNDER_WAY,
+                                   "%s: run %s is under way: mhactl status %s", name, runbook_id(cluster->runbook),
+                                   name);
         if (is_paused(cluster))
-                return failure_set(reterr, FAILURE_INVALID, 0, "%s is paused: mhactl resume %s first", name, name);
+                return failure_set(reterr, FAILURE_INVALID, REFUSAL_PAUSED, "%s is paused: mhactl resume %s first",
+                                   name, name);
         if (manager)
-                return failure_set(reterr, FAILURE_INVALID, 0, "%s: %s", name, manager->text);
+                return failure_set(reterr, FAILURE_INVALID, REFUSAL_OTHER_MANAGER, "%s: %s", name, manager->text);
         for (size_t i = 0; i < ARRAY_LENGTH(writable); i++) {
                 const Problem *problem = topology_find(&cluster->topology, writable[i]);
                 if (problem)
-                        return failure_set(reterr, FAILURE_INVALID, 0, "%s: two servers are writable: %s", name,
-                                           problem->text);
+                        return failure_set(reterr, FAILURE_INVALID, REFUSAL_TWO_WRITABLE,
+                                           "%s: two servers are writable: %s", name, problem->text);
         }
         if (!primary)
-                return failure_set(reterr, FAILURE_INVALID, 0, "%s: nobody knows which server is the primary", name);
+                return failure_set(reterr, FAILURE_INVALID, REFUSAL_NO_PRIMARY,
+                                   "%s: nobody knows which server is the primary", name);
         const ServerView *view = watch_view(cluster->watches[cluster->topology.primary]);
         if (view->evidence != EVIDENCE_ALIVE)
                 return failure_set(
-                        reterr, FAILURE_INVALID, 0,
+                        reterr, FAILURE_INVALID, REFUSAL_NO_PRIMARY,
                         "%s: the primary %s is not alive (%s): a switchover is for a healthy one, see mhactl "
                         "failover",
                         name, primary, evidence_to_string(view->evidence));
         if (cluster->now != CLUSTER_STEADY)
-                return failure_set(reterr, FAILURE_INVALID, 0, "%s is %s, not steady: try again in a moment", name,
+                return failure_set(reterr, FAILURE_INVALID, REFUSAL_NOT_STEADY,
+                                   "%s is %s, not steady: try again in a moment", name,
                                    cluster_state_to_string(cluster->now));
         return to ? check_target(cluster, to, primary, reterr) : 0;
 }
 
-static Json *refusal(Cluster *cluster, const Json *options)
+static void set_refusal(Cluster *cluster, const Json *options, PlanRequest *request)
 {
-        Json *texts = json_array();
         Failure failure = { 0 };
-        if (check_switch(cluster, options, &failure) < 0)
-                json_append_string(texts, failure.text);
-        return texts;
+        request->blocked = json_array();
+        if (check_switch(cluster, options, &failure) >= 0)
+                return;
+        json_append_string(request->blocked, failure.text);
+        request->blocked_id = refusal_to_string(failure.code);
 }
 
 int cluster_plan(Cluster *cluster, const char *procedure, const Json *options, cluster_plan_fn done, void *userdata,
@@ -352,12 +366,15 @@ int cluster_plan(Cluster *cluster, const char *procedure, const Json *options, c
                 return failure_set(reterr, FAILURE_INVALID, 0, "there is no procedure \"%s\": only failover and switch",
                                    procedure);
         if (!primary)
-                return failure_set(reterr, FAILURE_INVALID, 0, "%s: nobody knows which server is the primary",
-                                   cluster->config->name);
+                return failure_set(reterr, FAILURE_INVALID, REFUSAL_NO_PRIMARY,
+                                   "%s: nobody knows which server is the primary", cluster->config->name);
         PlanRequest *request = ALLOC(PlanRequest);
         *request = (PlanRequest){ .cluster = cluster, .done = done, .userdata = userdata, .next = cluster->plans };
         cluster->plans = request;
-        request->blocked = switching ? refusal(cluster, options) : guard_texts(cluster);
+        if (switching)
+                set_refusal(cluster, options, request);
+        else
+                request->blocked = guard_texts(cluster);
         Facts facts = runs_facts(cluster, primary, options, which->name);
         json_set_bool(facts.root, "planning", true);
         request->plan = runbook_plan(cluster->context.loop, cluster->exec, which, facts,
@@ -454,10 +471,12 @@ int cluster_failover(Cluster *cluster, const Json *options, const char *by, Json
         const char *name = cluster->config->name, *primary = cluster_primary_name(cluster);
         const char *to = json_get_string(options, "to");
         if (cluster->runbook)
-                return failure_set(reterr, FAILURE_INVALID, 0, "%s: run %s is under way: mhactl status %s", name,
-                                   runbook_id(cluster->runbook), name);
+                return failure_set(reterr, FAILURE_INVALID, REFUSAL_RUN_UNDER_WAY,
+                                   "%s: run %s is under way: mhactl status %s", name, runbook_id(cluster->runbook),
+                                   name);
         if (!primary)
-                return failure_set(reterr, FAILURE_INVALID, 0, "%s: nobody knows which server is the primary", name);
+                return failure_set(reterr, FAILURE_INVALID, REFUSAL_NO_PRIMARY,
+                                   "%s: nobody knows which server is the primary", name);
         const ServerView *view = watch_view(cluster->watches[cluster->topology.primary]);
         if (view->evidence == EVIDENCE_ALIVE || view->evidence == EVIDENCE_ERROR)
                 return failure_set(reterr, FAILURE_INVALID, 0,
@@ -582,7 +601,7 @@ int cluster_run(Cluster *cluster, const char *what, const Json *options, const c
 {
         const char *name = cluster->config->name, *reason = json_get_string(options, "reason");
         if (!cluster->runbook)
-                return failure_set(reterr, FAILURE_INVALID, 0, "%s: no run is under way", name);
+                return failure_set(reterr, FAILURE_INVALID, REFUSAL_NO_RUN, "%s: no run is under way", name);
         int r;
         if (text_equal(what, "retry")) {
                 r = runbook_retry(cluster->runbook, by, reterr);

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "refusal.h"
+
 /* A call on its way: what the handlers need. */
 typedef struct Request {
         Registry *registry;
@@ -186,7 +188,10 @@ static Answer answer_failure(const Failure *failure, const char *cluster)
                 return answer;
         }
         bool refused = failure->kind == FAILURE_INVALID || failure->kind == FAILURE_CANCELLED;
-        return answer_error(refused ? API_ERROR_REFUSED : API_ERROR_FAILED, "reason", failure->text);
+        Answer answer = answer_error(refused ? API_ERROR_REFUSED : API_ERROR_FAILED, "reason", failure->text);
+        if (refused)
+                json_set_string(answer.parameters, "id", refusal_to_string(failure->code));
+        return answer;
 }
 
 static Answer describe_interface(const Json *parameters)

@@ -8,6 +8,7 @@
 
 #include "alloc.h"
 #include "fanout.h"
+#include "refusal.h"
 #include "run.h"
 #include "text.h"
 
@@ -633,8 +634,8 @@ int runbook_cancel(Runbook *runbook, const char *by, const char *reason, Failure
         if (runbook->run->undoing)
                 return failure_set(reterr, FAILURE_INVALID, 0, "the run is being undone already");
         if (run_no_return_passed(runbook->run))
-                return failure_set(reterr, FAILURE_INVALID, 0, "the run has passed its point of no return (%s)",
-                                   runbook->procedure->no_return);
+                return failure_set(reterr, FAILURE_INVALID, REFUSAL_TOO_LATE,
+                                   "the run has passed its point of no return (%s)", runbook->procedure->no_return);
         CLEANUP(mem_free) char *why = text_format("cancelled by %s: %s", by ? by : "unknown", reason ? reason : "");
         r = begin_undo(runbook, by, why, reterr);
         if (r >= 0)

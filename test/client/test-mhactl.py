@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import socket
 import subprocess
 import sys
@@ -259,13 +260,13 @@ class Failover(Case):
 
     def test_no_terminal(self):
         self.begin()
-        self.assertIn("--yes", self.expect(1, "failover", "shop").stderr)
+        self.assertIn("--yes", self.expect(30, "failover", "shop").stderr)
         self.assertEqual(self.daemon.calls, [])
 
-    def on_terminal(self, answer):
+    def on_terminal(self, answer, verb="failover"):
         main, other = pty.openpty()
         environment = dict(os.environ, MHAD_SOCKET=self.path, LC_ALL="C.UTF-8", TERM="xterm")
-        process = subprocess.Popen([MHACTL, "failover", "shop"], stdin=other, stdout=other, stderr=other, env=environment)
+        process = subprocess.Popen([MHACTL, verb, "shop"], stdin=other, stdout=other, stderr=other, env=environment)
         os.close(other)
         os.write(main, answer)
         status, out = process.wait(30), b""
@@ -280,13 +281,70 @@ class Failover(Case):
     def test_asks(self):
         self.begin(event("run-completed"))
         status, out = self.on_terminal(b"n\n")
-        self.assertEqual(status, 1, out)
+        self.assertEqual(status, 31, out)
         self.assertIn("the goal", out)
         self.assertIn("it is paused", out)
         self.assertEqual([call["method"] for call in self.daemon.calls], ["org.mhad.Plan"])
         status, out = self.on_terminal(b"y\n")
         self.assertEqual(status, 0, out)
         self.assertIn("\x1b[", out)
+
+    REFUSALS = {"primary-already": 20, "unknown-server": 21, "server-down": 22, "not-a-replica": 23, "paused": 24,
+                "run-under-way": 25, "two-writable": 26, "no-primary": 27, "not-steady": 28, "too-late": 32, "no-run": 33, "other-manager": 34,
+                "never-heard-of": 1}
+
+    def test_refusals(self):
+        self.begin()
+        for name, status in self.REFUSALS.items():
+            refused = error("org.mhad.Refused", reason=f"no: {name}", id=name)
+            self.daemon.answers.update(Switch=refused, Run=refused)
+            self.assertIn(name, self.expect(status, "switch", "shop", "--yes").stderr)
+            self.assertIn(name, self.expect(status, "cancel", "shop").stderr)
+
+    def test_cancel(self):
+        self.start(Run=ok())
+        self.assertIn("undone", self.expect(0, "cancel", "shop", "--reason", "lunch").stdout)
+        self.assertEqual(self.daemon.calls[-1]["parameters"],
+                         {"cluster": "shop", "what": "cancel", "options": {"reason": "lunch"}})
+
+    def begin_switch(self, *ending, approved="undone", checks="met"):
+        self.begin(*ending, status=ok(clusters=[{"cluster": "shop", "primary": "db1", "servers": [
+            {"name": "db1"}, {"name": "db2", "source": "db1"}, {"name": "db3", "source": "db1"},
+            {"name": "db4", "source": "db3"}]}]))
+        self.daemon.answers.update(
+            Switch=self.daemon.answers["Failover"],
+            Report=ok(report={"steps": [{"name": "approve", "state": approved}]}),
+            Plan=ok(plan={"procedure": "switchover", "steps": [
+                {"name": "look", "goal": "all is well", "check": True, "state": "planned",
+                 "targets": {"db1": {"verdict": checks, "why": "the reason"}}},
+                {"name": "choose", "goal": "one is chosen", "state": "decided", "decided": {"candidate": "db2"}},
+                {"name": "demote", "goal": "it follows", "state": "planned"}]}))
+
+    def test_switch(self):
+        self.begin_switch(event("run-completed"))
+        self.expect(0, "switch", "shop", "--yes")
+        self.daemon.stop()
+        self.begin_switch(event("run-aborted"))
+        self.assertIn("undone", self.expect(1, "switch", "shop", "--yes").stdout)
+        self.daemon.stop()
+        self.begin_switch(event("run-aborted"), approved="pending")
+        self.assertIn("a check failed", self.expect(29, "switch", "shop", "--yes").stdout)
+        self.daemon.stop()
+        self.begin_switch(checks="hopeless")
+        self.assertIn("the reason", self.expect(29, "switch", "shop", "--check").stdout)
+
+    def test_switch_asks_once_and_shows_the_tree(self):
+        self.begin_switch(event("run-completed"))
+        status, out = self.on_terminal(b"n\n", "switch")
+        lines = [line.rstrip() for line in re.sub("\x1b\\[[0-9;]*m", "", out).split("\r\n")]
+        tree = ["  now:    db1  (primary)", "          ├─ db2", "          └─ db3", "             └─ db4",
+                "  then:   db2  (primary)", "          ├─ db1", "          └─ db3", "             └─ db4"]
+        self.assertEqual([line for line in lines if "─" in line or "(primary)" in line], tree, out)
+        self.assertEqual(status, 31, out)
+        self.assertEqual(out.count("[y/N]"), 1)
+        self.assertNotIn("org.mhad.Switch", [call["method"] for call in self.daemon.calls])
+        status, out = self.on_terminal(b"yes\n", "switch")
+        self.assertEqual(status, 0, out)
 
 
 if __name__ == "__main__":

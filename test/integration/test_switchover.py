@@ -114,28 +114,80 @@ def test_failover_afterwards(lab):
 @pytest.mark.flavours("mariadb")
 @pytest.mark.modes("gtid")
 def test_refusals(lab):
+    """Each has a sentence and an exit status of its own, and changes nothing."""
     manager = start(lab)
-    assert "is the primary already" in switch(manager, "--to", "db1", status=1).stderr
-    assert "its servers are db1, db2, db3" in switch(manager, "--to", "db9", status=1).stderr
+    assert "is the primary already" in switch(manager, "--to", "db1", status=20).stderr
+    assert "its servers are db1, db2, db3" in switch(manager, "--to", "db9", status=21).stderr
+    assert "stay or follow" in switch(manager, "--multi-tier", "leave", status=1).stderr
+    assert "no cluster" in manager.order("switch", "app9", "--yes").stderr
+    assert manager.order("cancel", "app1").returncode == 33
     manager.order("pause", "app1")
-    assert "paused" in switch(manager, status=1).stderr
+    assert "paused" in switch(manager, status=24).stderr
     manager.order("resume", "app1")
     done = manager.order("switch", "app1")
-    assert done.returncode == 1 and "--yes" in done.stderr
+    assert done.returncode == 30 and "--yes" in done.stderr
 
     lab["db3"].set_read_only(False)
     manager.wait(lambda status: status["problems"], "a problem")
-    assert "writable" in switch(manager, status=1).stderr
+    assert "writable" in switch(manager, status=26).stderr
+    assert manager.order("switch", "app1", "--check").returncode == 26
     lab["db3"].set_read_only(True)
     manager.wait_health("ok")
 
     lab["db3"].kill()
     manager.wait(lambda status: not manager.server("db3")["up"], "db3 is down")
-    assert "db3 cannot become the primary, it is down" in switch(manager, "--to", "db3", status=1).stderr
-    done = switch(manager, "--to", "db2", status=1)
+    assert "db3 cannot become the primary, it is down" in switch(manager, "--to", "db3", status=22).stderr
+    done = switch(manager, "--to", "db2", status=29)
     assert "left behind: db3" in done.stdout
-    assert manager.order("switch", "app1", "--check").returncode == 1
-    assert only_writable(lab) == ["db1"]
+    assert manager.order("switch", "app1", "--check").returncode == 29
+    assert only_writable(lab) == ["db1"] and not manager.events("fenced")
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("gtid")
+def test_refused_without_a_primary(lab):
+    manager = start(lab, failover={"mode": "monitor"})
+    lab["db1"].kill()
+    manager.wait_state("held")
+    done = switch(manager, "--to", "db2", status=27)
+    assert "is not alive" in done.stderr and not only_writable(lab)
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("gtid")
+def test_one_at_a_time_and_cancelled(lab):
+    """While one is under way there is no other; it can be taken back until the new primary is open, not after."""
+    wait = hook(lab, f"while [ ! -e {lab.mgr.folder}/go ]; do sleep 0.1; done\n", "wait")
+    manager = start(lab, hooks={"stop": [wait], "start": [wait]})
+    with Writer(lab) as writer:
+        order = threading.Thread(target=manager.order, args=("switch", "app1", "--to", "db2", "--yes"))
+        order.start()
+        manager.wait(lambda status: status.get("run", {}).get("step") == "stop-hook", "the stop hook")
+        assert "under way" in switch(manager, "--to", "db3", status=25).stderr
+        done = manager.order("cancel", "app1", "--reason", "lunch")
+        assert done.returncode == 0 and "undone" in done.stdout
+        order.join(PATIENCE)
+        assert "lunch" in undone(manager)["why"]
+
+        folder.write(f"{lab.mgr.folder}/go", "")
+        until(lambda: manager.status()["state"] == "steady", PATIENCE, "it is steady")
+        switch(manager, "--to", "db2")
+        well(manager, "db2", [writer])
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("gtid")
+def test_too_late(lab):
+    wait = hook(lab, f"while [ ! -e {lab.mgr.folder}/go ]; do sleep 0.1; done\n", "wait")
+    manager = start(lab, hooks={"start": [wait]})
+    order = threading.Thread(target=manager.order, args=("switch", "app1", "--to", "db2", "--yes"))
+    order.start()
+    manager.wait(lambda status: status.get("run", {}).get("step") == "start-hook", "the start hook")
+    done = manager.order("cancel", "app1")
+    assert done.returncode == 32 and "point of no return" in done.stderr
+    folder.write(f"{lab.mgr.folder}/go", "")
+    order.join(PATIENCE)
+    well(manager, "db2")
 
 
 @pytest.mark.flavours("mariadb", "mysql9")
@@ -152,9 +204,9 @@ def test_checks_are_told_together(lab):
         cursor.execute("INSERT INTO app.writes (id, payload, ts) VALUES (77, 'x', NOW(6))")
     time.sleep(2.5)
     done = manager.order("switch", "app1", "--check")
-    assert done.returncode == 1
+    assert done.returncode == 29
     assert "db3: its applier is stopped" in done.stdout and "open longer than" in done.stdout, done.stdout
-    switch(manager, status=1)
+    switch(manager, status=29)
     why = manager.report()["why"]
     assert "db3: its applier is stopped" in why and "open longer than" in why, why
     held.rollback()
@@ -262,19 +314,6 @@ def test_candidate_dies(lab):
         writer.stop()
         assert not writer.missing_on(lab["db1"])
     assert lab.address in lab["db1"].host.addresses()
-
-
-@pytest.mark.flavours("mariadb")
-@pytest.mark.modes("gtid")
-def test_cancelled(lab):
-    manager = start(lab, hooks={"stop": [hook(lab, "sleep 30\n")]})
-    with Writer(lab) as writer:
-        order = threading.Thread(target=manager.order, args=("switch", "app1", "--to", "db2", "--yes"))
-        order.start()
-        manager.wait(lambda status: status.get("run", {}).get("step") == "stop-hook", "the stop hook")
-        assert manager.order("run", "cancel", "app1").returncode == 0
-        order.join(PATIENCE)
-        assert "cancelled" in undone(manager, writer)["why"]
 
 
 # mhad dies
