@@ -11,6 +11,7 @@
 #include "witness.h"
 
 typedef struct PlanRequest PlanRequest;
+typedef struct Mail Mail;
 typedef struct Scripts Scripts;
 
 typedef struct Saved Saved;
@@ -60,6 +61,7 @@ struct Cluster {
         usec_t retry_at; /* after an aborted run: not before */
         unsigned n_aborted;
         ExecJob *report_job;
+        Mail *mails; /* under way */
         Runbook *background; /* what is done while the cluster is watched; NULL: nothing */
         Journal *background_journal;
 
@@ -126,6 +128,10 @@ void saved_done(Cluster *cluster);
 
 /* answers.c */
 void answers_done(Cluster *cluster);
+
+/* mail.c */
+void mail_report(Cluster *cluster, const Json *report); /* no-op without mail.to */
+void mail_done(Cluster *cluster);
 
 /* downtime.c */
 bool downtime_holds(const Cluster *cluster, const char *server);

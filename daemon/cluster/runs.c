@@ -345,6 +345,7 @@ static void write_report(Cluster *cluster, Json *run, const Facts *facts, RunOut
                 log_event(EVENT_REPORT, &fields, "%s: %s: mhactl report %s", cluster->config->name,
                           json_get_string(report, "summary"), cluster->config->name);
         tell_report_hook(cluster, report, facts);
+        mail_report(cluster, report);
         Json *last = json_ensure_object(cluster->state.root, "last_run");
         CLEANUP(json_free) Json *entry = report_to_history(report);
         json_merge(last, entry);
@@ -598,6 +599,7 @@ void runs_watch(Cluster *cluster)
 void runs_done(Cluster *cluster)
 {
         exec_abandon(cluster->report_job);
+        mail_done(cluster);
         cluster->runbook = runbook_free(cluster->runbook);
         cluster->journal = journal_free(cluster->journal);
         free(cluster->run_old);

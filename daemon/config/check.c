@@ -183,6 +183,39 @@ static void check_fence(const Draft *draft, Reading *reading)
                            config->ssh.enabled ? "fence.stop_process" : "ssh.enabled");
 }
 
+static bool is_address(const char *from, size_t length)
+{
+        static const char allowed[] =
+                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.!#$%&'*+/=?^_`{|}~@-";
+        return length > 0 && length <= 254 && *from != '-' && strspn(from, allowed) >= length;
+}
+
+static bool are_addresses(const char *list)
+{
+        for (const char *at = list;; at++) {
+                at += strspn(at, " ");
+                size_t length = strcspn(at, ", ");
+                if (!is_address(at, length))
+                        return false;
+                at += length;
+                at += strspn(at, " ");
+                if (*at != ',')
+                        return *at == '\0';
+        }
+}
+
+static void check_mail(const Draft *draft, Reading *reading)
+{
+        const MailConfig *mail = &draft->config->mail;
+        if (mail->from && !is_address(mail->from, strlen(mail->from)))
+                draft_error(draft, reading, "mail.from", "mail.from: must be an address");
+        if (mail->to && !are_addresses(mail->to))
+                draft_error(draft, reading, "mail.to", "mail.to: must be addresses, separated by commas");
+        if (mail->to && !reading->offline && access(mail->program, X_OK) < 0)
+                draft_warn(draft, reading, "mail", "mail: nothing can be sent: cannot run %s: %s", mail->program,
+                           strerror(errno));
+}
+
 void draft_check(const Draft *draft, Reading *reading)
 {
         check_required(draft, reading);
@@ -194,4 +227,5 @@ void draft_check(const Draft *draft, Reading *reading)
         check_address(draft, reading);
         check_fence(draft, reading);
         check_scripts(draft, reading);
+        check_mail(draft, reading);
 }

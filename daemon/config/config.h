@@ -125,6 +125,14 @@ typedef struct HooksConfig {
         bool mha_password_arguments;
 } HooksConfig;
 
+/* Reports by mail. */
+typedef struct MailConfig {
+        char *to;   /* addresses, separated by commas; NULL: no mail */
+        char *from; /* NULL: as the program does */
+        char *program;
+        usec_t timeout;
+} MailConfig;
+
 typedef enum FailoverMode {
         FAILOVER_MODE_AUTOMATIC,
         FAILOVER_MODE_MONITOR, /* says what it would do */
@@ -219,6 +227,7 @@ typedef struct ClusterConfig {
         AddressConfig address;
         FenceConfig fence;
         HooksConfig hooks;
+        MailConfig mail;
         FailoverConfig failover;
         RescueConfig rescue;
         SwitchoverConfig switchover;

@@ -244,6 +244,16 @@ const SchemaRow schema_rows[] = {
         { CLUSTER("hooks.mha.init_conf_load_script", SCHEMA_COMMAND, hooks.mha.init_conf_load_script), .max = 4096, .mha = "init_conf_load_script",
           .meaning = "Run when the configuration is loaded, for at most 5 s: it prints lines of MHA's parameters (user, password, repl_user, repl_password, ssh_user, ssh_port, ping_type, ping_interval and MHA's scripts), which override what the files say." },
 
+        { SECTION(SCHEMA_CLUSTER, "mail"), .meaning = "The report of each run by mail, through a program that takes mail as sendmail(8) does; beside hooks.report." },
+        { CLUSTER("mail.to", SCHEMA_TEXT, mail.to), .unset = "no mail", .max = 1000, .mha = "--to of samples of report_script",
+          .meaning = "Addresses, separated by commas." },
+        { CLUSTER("mail.from", SCHEMA_TEXT, mail.from), .unset = "what the program makes of the daemon's user", .max = 254,
+          .meaning = "The sender's address." },
+        { CLUSTER("mail.program", SCHEMA_PATH, mail.program), .otherwise = "/usr/sbin/sendmail",
+          .meaning = "It is run with -i -t (and -f), with the mail on its standard input, and with the privileges of the daemon: none. One that needs more (setuid or setgid, as with most local mail systems) does not work before hooks-with-privileges.conf is installed, see mhad(8)." },
+        { CLUSTER("mail.timeout", SCHEMA_DURATION, mail.timeout), .otherwise = "30s", .min = 100 * USEC_MSEC, .max = USEC_HOUR,
+          .meaning = "How long it may run before it is ended. That a mail could not be sent is logged; nothing waits for it." },
+
         { SECTION(SCHEMA_CLUSTER, "failover"), .meaning = "When and how a failover is done." },
         { CLUSTER("failover.mode", SCHEMA_CHOICE, failover.mode), .otherwise = "automatic", .choices = modes, .mha = "whether masterha_manager runs",
           .meaning = "automatic; monitor: says what it would do and waits for mhactl failover." },
