@@ -99,6 +99,10 @@ static const Json *feed_in(const Reply *reply, const char *server, Json **ret_lo
         return json_get(json_get(*ret_look, "feeds"), server);
 }
 
+/* A little is applied as soon as it is received: that is waited for at once, so that nobody has to look twice whether it
+ * stands still. */
+#define AT_ONCE ((int64_t) 1024 * 1024)
+
 /* Opening. */
 
 void ask_feed(const Facts *facts, const char *server, Script *script)
@@ -193,6 +197,9 @@ static void judge_feeding(const Facts *facts, const ServerView *view, const Json
                  !evidence_errno_is_lost(channel->receiver_errno))
                 judge_as(judgement, VERDICT_HOPELESS, "it does not take what it is fed: error %d: %s",
                          channel->receiver_errno, channel->receiver_error ? channel->receiver_error : "");
+        else if (has_received(facts, view, feed, saved) && json_get_int(feed, "sent", 0) < AT_ONCE &&
+                 !status_is_level(view, channel, status_is_gtid(facts)))
+                judge_as(judgement, VERDICT_UNMET, "it applies what it has received");
         else if (has_received(facts, view, feed, saved))
                 judge_as(judgement, VERDICT_MET, "it has received everything up to %s", json_get_string(feed, "end"));
         else {
@@ -217,6 +224,10 @@ void judge_rescued(const Facts *facts, const char *server, const Replies *replie
         judge_feeding(facts, view, feed, judgement);
         if (judgement->verdict != VERDICT_MET)
                 return;
+        if (status_is_level(view, server_view_channel(view), status_is_gtid(facts))) {
+                judgement->learned = server_view_to_json(view);
+                json_set_bool(judgement->learned, "fed_level", true);
+        }
         Json *fed = json_ensure_object(judge_learned(judgement), "fed");
         json_set_string(fed, "from", json_get_string(feed, "from"));
         json_set_string(fed, "end", json_get_string(feed, "end"));

@@ -39,8 +39,11 @@ double status_pause(const Facts *facts, const char *server)
 {
         CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
         const ReplicaChannel *channel = server_view_channel(view);
-        bool frozen = facts_server_bool(facts, server, "frozen", false) && !may_have_been_fed(facts, server);
-        return frozen && channel && status_is_level(view, channel, status_is_gtid(facts)) ? 0 : 0.35;
+        bool frozen = facts_server_bool(facts, server, "frozen", false) &&
+                      (!may_have_been_fed(facts, server) || facts_server_bool(facts, server, "fed_level", false));
+        if (frozen && channel && status_is_level(view, channel, status_is_gtid(facts)))
+                return 0;
+        return view->parallel_workers ? 0.35 : 0.05;
 }
 
 void status_ask_pause(const Facts *facts, const char *server, bool pause, Script *script)

@@ -20,8 +20,8 @@ enum { STATUS_TICK, STATUS_REPLICA, STATUS_BINLOG, _STATUS_MAX };
 /* Whether everything that it received is applied. */
 bool status_is_level(const ServerView *view, const ReplicaChannel *channel, bool gtid);
 /* How long status_ask_pause() pauses for that server, in seconds: not at all when it was level when it was frozen and was fed
- * nothing since. Else long enough for parallel appliers, which tell their position at each checkpoint (every 300 ms by
- * default), and to see a rate. */
+ * nothing since, or when it was seen to be level at the end of its feed. Else long enough for parallel appliers, which tell
+ * their position at each checkpoint (every 300 ms by default), and to see a rate. */
 double status_pause(const Facts *facts, const char *server);
 /* Between two looks at the replication status: a pause, and how many parallel appliers have nothing to do. One item. */
 void status_ask_pause(const Facts *facts, const char *server, bool pause, Script *script);

@@ -747,7 +747,15 @@ static void test_feeding(void **state)
         expect_act(&f, act_rescue, "db2", rescued_of(&f, &idle, waits), "MASTER_SSL = 0");
         expect(&f, judge_rescued, "db2", rescued_of(&f, &fed, level), VERDICT_UNMET,
                "binlog.000003:900 of binlog.000004:500");
-        expect(&f, judge_rescued, "db2", rescued_of(&f, &ended, level), VERDICT_MET, "binlog.000004:500");
+        /* A little is applied at once, and much is not waited for here. */
+        const char *much = "{\"feeds\": {\"db2\": {\"state\": \"level\", \"host\": \"127.0.0.1\", \"port\": 3306, "
+                           "\"user\": \"mhad_feed\", \"end\": \"binlog.000004:500\", \"sent\": 2000000}}}";
+        Replica applied = ended;
+        applied.applied_file = "binlog.000004";
+        applied.applied = "500";
+        expect(&f, judge_rescued, "db2", rescued_of(&f, &ended, level), VERDICT_UNMET, "applies");
+        expect(&f, judge_rescued, "db2", rescued_of(&f, &ended, much), VERDICT_MET, "binlog.000004:500");
+        expect(&f, judge_rescued, "db2", rescued_of(&f, &applied, level), VERDICT_MET, "binlog.000004:500");
         expect(&f, judge_rescued, "db2", rescued_of(&f, &fed, failed), VERDICT_HOPELESS, "ahead");
         /* Back to where it came from, as it was. */
         expect_act(&f, act_restore_receiver, "db2", status_of(&f, &fed), "MASTER_SSL = 1");
