@@ -31,6 +31,7 @@ typedef struct Greeting {
         char version[64];   /* GREETING_SERVER */
         uint32_t thread_id; /* GREETING_SERVER */
         bool tls;           /* GREETING_SERVER: it offers TLS */
+        bool forbidden;     /* GREETING_UNASKED: sshd does not forward */
         char text[200];     /* one sentence for the operator, without the final period */
 } Greeting;
 

@@ -30,6 +30,7 @@ typedef struct Forward {
 struct SshLink {
         Loop *loop;
         LinkState state;
+        SshStage stage;
         char *name, *address, *user, *known_hosts_file;
         uint16_t port;
         bool accept_unknown;

@@ -486,6 +486,7 @@ static void judge_refusal(SshTask *task, unsigned code, const char *text)
                      code == 1 ? "sshd on %s forbids forwarding (AllowTcpForwarding, PermitOpen): %s"
                                : "%s cannot connect there: %s",
                      task->link->name, text);
+        task->greeting.forbidden = code == 1;
 }
 
 /* A session: those that sshd has not yet cleared away count against its limit. A probe: nobody can say why it was
@@ -714,6 +715,7 @@ static void come_up(SshLink *link)
 {
         timer_stop(link->timer);
         link->state = LINK_UP;
+        link->stage = SSH_STAGE_UP;
         address_set_keepalive(ssh_get_fd(link->session), SILENCE_MAX);
         link->event = ssh_event_new();
         (void) ssh_event_add_session(link->event, link->session);
@@ -773,12 +775,14 @@ static void step_connect(SshLink *link)
                 update_events(link);
                 return;
         }
+        link->stage = SSH_STAGE_HOST_KEY;
         if (hostkey_check(link->session, link->lookup_name, link->port, link->known_hosts_file, link->accept_unknown,
                           &link->failure) < 0) {
                 break_link(link);
                 return;
         }
         link->state = LINK_LOGIN;
+        link->stage = SSH_STAGE_LOGIN;
         step_login(link);
 }
 
@@ -889,6 +893,11 @@ SshLink *ssh_link_new(Loop *loop, const SshParams *params, usec_t deadline, ssh_
         timer_set(link->timer, deadline);
         open_session(link);
         return link;
+}
+
+SshStage ssh_link_stage(const SshLink *link)
+{
+        return link->stage;
 }
 
 bool ssh_link_is_up(const SshLink *link)

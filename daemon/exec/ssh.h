@@ -42,6 +42,14 @@ SshLink *ssh_link_new(Loop *loop, const SshParams *params, usec_t deadline, ssh_
 SshLink *ssh_link_free(SshLink *link);
 DEFINE_CLEANUP(SshLink *, ssh_link_free)
 
+/* How far a link has come, or had come when it failed. */
+typedef enum SshStage {
+        SSH_STAGE_CONNECT, /* TCP and key exchange */
+        SSH_STAGE_HOST_KEY,
+        SSH_STAGE_LOGIN,
+        SSH_STAGE_UP,
+} SshStage;
+SshStage ssh_link_stage(const SshLink *link);
 bool ssh_link_is_up(const SshLink *link);     /* connected and not lost */
 bool ssh_link_is_broken(const SshLink *link); /* failed or lost: only ssh_link_free() is left to do */
 size_t ssh_link_n_tasks(const SshLink *link); /* under way, queued or not yet reported */

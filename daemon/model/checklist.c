@@ -85,6 +85,10 @@ static const CheckRow rows[_CHECK_ID_MAX] = {
         [CHECK_REPLICA_DIES] = { "replica_dies", FAILOVER(OK), "What would change if this replica died now.", NULL },
         [CHECK_LAST_REPLICA] = { "last_replica", FAILOVER(WARNING), "If this replica died now, the primary's death would leave nobody to be promoted.", "have another replica that can be promoted" },
 
+        [CHECK_SCRIPTS] = { "scripts", FAILOVER(ERROR), "A script of MHA does not answer --command=status well.", "see what it says when it is called by hand" },
+        [CHECK_SCRIPTS_WELL] = { "scripts_well", FAILOVER(OK), "MHA's scripts answer --command=status well.", NULL },
+        [CHECK_UNUSABLE] = { "unusable", FAILOVER(ERROR), "The cluster is configured and cannot be watched.", "the sentence says why; restart mhad when it is mended" },
+
         [CHECK_CONFIG] = { "config", CONFIG(OK), "The configuration on disk has no errors.", NULL },
         [CHECK_CONFIG_ERROR] = { "config_error", CONFIG(ERROR), "The configuration on disk cannot be used: a reload would be refused, and a start would fail.", "the line names file, line and column" },
         [CHECK_CONFIG_WARNING] = { "config_warning", CONFIG(WARNING), "The configuration on disk is allowed, but unwise.", "the line names file, line and column" },

@@ -79,6 +79,9 @@ typedef enum CheckId {
         CHECK_DURATION,
         CHECK_REPLICA_DIES,
         CHECK_LAST_REPLICA,
+        CHECK_SCRIPTS,
+        CHECK_SCRIPTS_WELL,
+        CHECK_UNUSABLE,
         /* config */
         CHECK_CONFIG,
         CHECK_CONFIG_ERROR,
