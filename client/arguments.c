@@ -36,6 +36,7 @@ static const struct {
                             "MHA's defaults for all (else /etc/masterha_default.cnf, if it is there)" },
         [OPTION_OUTPUT_DIR] = { "--output-dir", NULL, "DIR",
                                 "where mhad.yaml and clusters.d are or shall be (else /etc/mhad)" },
+        [OPTION_MESH] = { "--mesh", NULL, NULL, "ssh: also from each server to each other one, by their own keys" },
         [OPTION_CONFIG] = { "--config", NULL, "FILE", "mhad's main file (else /etc/mhad/mhad.yaml)" },
         [OPTION_FROM] = { "--from", NULL, "POSITION", "where to begin in a log: FILE or FILE:OFFSET" },
         [OPTION_OUTPUT] = { "--output", NULL, "DIR", "copy the files into this folder then" },

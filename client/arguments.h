@@ -34,6 +34,7 @@ typedef enum OptionId {
         OPTION_CONFIG,
         OPTION_FROM,
         OPTION_OUTPUT,
+        OPTION_MESH,
         _OPTION_MAX,
 } OptionId;
 

@@ -14,8 +14,15 @@
 static const Verb verbs[] = {
         { "status", "[CLUSTER]", 0, 1, OPTION_BIT(OPTION_WATCH), "the clusters, and what would happen now", verb_status,
           "Exit status: 0 healthy, 10 degraded, 11 suspect or held, 12 a run is under way, 13 halted.\n" },
-        { "check", "[CLUSTER]", 0, 1, 0, "whether a failover would go through", verb_check,
-          "Exit status: 0 ready, 1 not ready.\n" },
+        { "check", "[WHAT] [CLUSTER]", 0, 2, OPTION_BIT(OPTION_MESH), "whether a failover would go through", verb_check,
+          "  ready        what is known without asking anybody (the default)\n"
+          "  ssh          each host: login, host key, forwarding, binary logs, address, programs, clock; with --mesh also from\n"
+          "               each server to each other one, which MHA needed and mhad does not\n"
+          "  replication  each server: accounts, privileges, transactions, logs, semi-sync, durability, settings\n"
+          "  failover     if a server died now: who would be promoted, what would be lost, how long it would take\n"
+          "  config       the configuration on disk; with a file in the place of CLUSTER that one, without mhad\n"
+          "mhactl(1) lists all that may be found, with remedies.\n"
+          "Exit status: 0 ready (no error was found), 1 not ready.\n" },
         { "wait", "CLUSTER", 1, 1, OPTION_BIT(OPTION_UNTIL) | OPTION_BIT(OPTION_TIMEOUT),
           "wait until the primary of a cluster is dead, or the cluster healthy", verb_wait,
           "dead: found to be by the daemon's rules, whether or not something is done about it (a failover that begins while\n"

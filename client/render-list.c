@@ -5,6 +5,67 @@
 
 #include "cleanup.h"
 
+/* A remedy is told once: several servers mostly have the same. */
+static bool was_told(const Json *results, const Json *until)
+{
+        JSON_FOREACH(result, results)
+        {
+                if (result == until)
+                        return false;
+                if (text_equal(json_get_string(result, "id"), json_get_string(until, "id")) &&
+                    json_has(result, "remedy"))
+                        return true;
+        }
+        return false;
+}
+
+static void add_remedies(Text *out, const Look *look, const Json *results)
+{
+        CLEANUP(columns_free) Columns *columns = columns_new(look);
+        bool any = false;
+        JSON_FOREACH(result, results)
+        {
+                const char *remedy = json_get_string(result, "remedy");
+                if (!remedy || was_told(results, result))
+                        continue;
+                columns_row(columns);
+                columns_cell(columns, TONE_FAINT, "[%s]", render_or(result, "id", "?"));
+                columns_cell(columns, TONE_PLAIN, "%s", remedy);
+                any = true;
+        }
+        if (!any)
+                return;
+        text_add(out, "What to do\n");
+        columns_print(columns, "  ", out);
+}
+
+static size_t count_level(const Json *results, const char *level)
+{
+        size_t n = 0;
+        JSON_FOREACH(result, results)
+        n += text_equal(json_get_string(result, "level"), level);
+        return n;
+}
+
+static void add_sum(Text *out, const Look *look, const Json *check)
+{
+        const Json *results = json_get(check, "checks");
+        bool ready = json_get_bool(check, "ready", false);
+        size_t errors = count_level(results, "error"), warnings = count_level(results, "warning");
+        if (!json_has(check, "what"))
+                render_add(out, look, ready ? TONE_GOOD : TONE_BAD, "%s",
+                           ready ? "Ready: a failover would go through." : "Not ready: see the errors above.");
+        else
+                render_add(out, look,
+                           !ready         ? TONE_BAD
+                           : warnings > 0 ? TONE_WARN
+                                          : TONE_GOOD,
+                           "%s %s: %zu error%s, %zu warning%s.", render_or(check, "what", "?"),
+                           ready ? "is OK" : "is NOT OK", errors, errors == 1 ? "" : "s", warnings,
+                           warnings == 1 ? "" : "s");
+        text_add(out, "\n");
+}
+
 void render_check(Text *out, const Look *look, const Json *check)
 {
         CLEANUP(columns_free) Columns *columns = columns_new(look);
@@ -20,10 +81,8 @@ void render_check(Text *out, const Look *look, const Json *check)
                 columns_cell(columns, TONE_FAINT, "[%s]", render_or(result, "id", "?"));
         }
         columns_print(columns, "", out);
-        bool ready = json_get_bool(check, "ready", false);
-        render_add(out, look, ready ? TONE_GOOD : TONE_BAD, "%s",
-                   ready ? "Ready: a failover would go through." : "Not ready: see the errors above.");
-        text_add(out, "\n");
+        add_remedies(out, look, json_get(check, "checks"));
+        add_sum(out, look, check);
 }
 
 void render_history(Text *out, const Look *look, const Json *history)

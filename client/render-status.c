@@ -352,6 +352,19 @@ static bool is_down(const Json *cluster, const char *name)
         return false;
 }
 
+static void add_prospect(Text *out, const Look *look, const Json *forecast)
+{
+        const char *duration = json_get_string(forecast, "duration"), *at_most = json_get_string(forecast, "at_most");
+        if (duration) {
+                render_add(out, look, TONE_FAINT, "    nobody could write for %s", duration);
+                text_add(out, "\n");
+        }
+        if (at_most) {
+                render_add(out, look, TONE_FAINT, "    at most lost: %s", at_most);
+                text_add(out, "\n");
+        }
+}
+
 static void add_forecast(Text *out, const Look *look, const Json *cluster)
 {
         const Json *forecast = json_get(cluster, "if_primary_died");
@@ -373,6 +386,8 @@ static void add_forecast(Text *out, const Look *look, const Json *cluster)
         render_add(out, look, TONE_FAINT, "%s%s", why ? ": " : "", why ? why : "");
         render_add(out, look, TONE_FAINT, "%s%s", loss ? "; loss: " : "", loss ? loss : "");
         text_add(out, "\n");
+        if (!is_down(cluster, primary))
+                add_prospect(out, look, forecast);
         add_list(out, look, TONE_BAD, blockers);
         add_list(out, look, TONE_WARN, hold);
 }

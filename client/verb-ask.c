@@ -1,8 +1,11 @@
 /* Verbs that only ask: one call, one rendering, and an exit status for scripts. */
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "call.h"
+#include "program.h"
 #include "verb.h"
 
 /* The worst of the clusters. */
@@ -55,17 +58,67 @@ int verb_status(const Context *context)
         }
 }
 
-int verb_check(const Context *context)
+static int show_check(const Context *context, const Json *answer)
 {
-        CLEANUP(json_free) Json *answer = NULL;
-        int status = verb_call(context, API_CHECK, verb_cluster(verb_word(context, 0)), &answer);
-        if (status != STATUS_OK)
-                return status;
         Text text = { 0 };
         const Look look = verb_look(context);
         render_check(&text, &look, answer);
         verb_print(context, answer, &text);
         return json_get_bool(answer, "ready", false) ? STATUS_OK : STATUS_REFUSED;
+}
+
+static const char *const kinds[] = { "ready", "ssh", "replication", "failover", "config" };
+
+static bool is_kind(const char *word)
+{
+        for (size_t i = 0; word && i < ARRAY_LENGTH(kinds); i++)
+                if (text_equal(word, kinds[i]))
+                        return true;
+        return false;
+}
+
+/* mhad reads it as whom it runs as; where it does not run, as whoever asks. */
+static int check_config(const Context *context)
+{
+        const char *file = verb_word(context, 1);
+        CLEANUP(json_free) Json *answer = NULL;
+        Failure failure;
+        Json *parameters = json_object();
+        json_set_string(parameters, "what", "config");
+        if (file || call_once(context->socket, API_CHECK, parameters, &answer, &failure) < 0) {
+                if (file)
+                        json_free(parameters);
+                else if (failure.kind == FAILURE_INVALID)
+                        return verb_fail(&failure);
+                const char *const here[] = { "--check-config", file ? "--config" : NULL, file, NULL };
+                int status = program_become(here);
+                fprintf(stderr, "mhactl: cannot run %s: %s\n", program_path(), strerror(-status));
+                return STATUS_REFUSED;
+        }
+        return show_check(context, answer);
+}
+
+int verb_check(const Context *context)
+{
+        const char *first = verb_word(context, 0);
+        bool kind = is_kind(first);
+        CLEANUP(json_free) Json *answer = NULL;
+        if (!kind && verb_word(context, 1)) {
+                fprintf(stderr, "mhactl: there is no check %s: ready, ssh, replication, failover or config\n", first);
+                return STATUS_USAGE;
+        }
+        if (verb_option(context, OPTION_MESH) && !text_equal(first, "ssh")) {
+                fputs("mhactl: --mesh goes with check ssh\n", stderr);
+                return STATUS_USAGE;
+        }
+        if (text_equal(first, "config"))
+                return check_config(context);
+        Json *parameters = verb_cluster(kind ? verb_word(context, 1) : first);
+        json_set_string(parameters, "what", kind ? first : NULL);
+        if (verb_option(context, OPTION_MESH))
+                json_set_bool(parameters, "mesh", true);
+        int status = verb_call(context, API_CHECK, parameters, &answer);
+        return status == STATUS_OK ? show_check(context, answer) : status;
 }
 
 int verb_plan(const Context *context)

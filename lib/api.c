@@ -51,7 +51,7 @@ static const ApiMethod methods[_API_MAX] = {
         [API_STATUS] = { MHAD, "Status", API_READS, "the clusters, their servers and what would happen now",
                 { ANY_CLUSTER } },
         [API_CHECK] = { MHAD, "Check", API_READS, "whether a failover would succeed, and what stands in its way",
-                { ANY_CLUSTER } },
+                { ANY_CLUSTER, { "what", API_STRING }, { "mesh", API_BOOL } } },
         [API_PLAN] = { MHAD, "Plan", API_READS, "what a procedure would do, step by step",
                 { ONE_CLUSTER, { "procedure", API_STRING, true }, OPTIONS(procedure_options) } },
         [API_FAILOVER] = { MHAD, "Failover", API_CHANGES, "fail over a cluster whose primary is dead",

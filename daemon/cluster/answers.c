@@ -128,7 +128,7 @@ static Json *problems_json(const Cluster *cluster)
         return problems;
 }
 
-static Json *guard_texts(Cluster *cluster)
+Json *cluster_holds(Cluster *cluster)
 {
         GuardReasons reasons = suspect_guards(cluster, false);
         Json *texts = json_array();
@@ -185,7 +185,7 @@ Json *cluster_status(Cluster *cluster)
                 json_set_string(finding, "text", text);
         }
         Json *would = runs_if_primary_died(cluster);
-        json_set(would, "hold", guard_texts(cluster));
+        json_set(would, "hold", cluster_holds(cluster));
         json_set(json, "if_primary_died", would);
         if (cluster->runbook)
                 json_set(json, "run", runbook_describe(cluster->runbook));
@@ -195,45 +195,37 @@ Json *cluster_status(Cluster *cluster)
         return json;
 }
 
-static void add_check(Json *checks, const Cluster *cluster, const char *server, const char *level, const char *id,
-                      const char *text)
+static void add_status_checks(Cluster *cluster, Json *checks)
 {
-        Json *check = json_object();
-        json_set_string(check, "cluster", cluster->config->name);
-        json_set_string(check, "server", server);
-        json_set_string(check, "level", level);
-        json_set_string(check, "id", id);
-        json_set_string(check, "text", text);
-        json_append(checks, check);
+        for (size_t i = 0; i < cluster->topology.n_problems; i++) {
+                const Problem *problem = &cluster->topology.problems[i];
+                check_add_problem(checks, problem,
+                                  problem->server >= 0 ? cluster->config->servers[problem->server].name : NULL);
+        }
+        CLEANUP(json_free) Json *holds = cluster_holds(cluster);
+        JSON_FOREACH(hold, holds)
+        {
+                check_add(checks, CHECK_GUARD, NULL, "%s", json_string(hold));
+        }
+        CLEANUP(json_free) Json *would = runs_if_primary_died(cluster);
+        const char *candidate = json_get_string(would, "candidate"), *why = json_get_string(would, "why");
+        const char *primary = cluster_primary_name(cluster);
+        check_add(checks, candidate ? CHECK_CANDIDATE : CHECK_NO_CANDIDATE, candidate,
+                  "if %s died now, %s would be promoted: %s", primary ? primary : "?", candidate ? candidate : "nobody",
+                  why ? why : "");
+        const char *scripts = scripts_status(cluster->scripts);
+        if (scripts)
+                check_add(checks, *scripts ? CHECK_SCRIPTS : CHECK_SCRIPTS_WELL, NULL, "%s",
+                          *scripts ? scripts : "MHA's scripts say that all is well");
 }
 
 Json *cluster_check(Cluster *cluster)
 {
         Json *result = json_object(), *checks = json_ensure_array(result, "checks");
-        bool ready = cluster_is_healthy(cluster);
-        for (size_t i = 0; i < cluster->topology.n_problems; i++) {
-                const Problem *problem = &cluster->topology.problems[i];
-                add_check(checks, cluster, problem->server >= 0 ? cluster->config->servers[problem->server].name : NULL,
-                          problem->blocks ? "error" : "warning", problem_to_string(problem->id), problem->text);
-        }
-        CLEANUP(json_free) Json *holds = guard_texts(cluster);
-        JSON_FOREACH(hold, holds)
-        {
-                add_check(checks, cluster, NULL, "error", "guard", json_string(hold));
-                ready = false;
-        }
-        CLEANUP(json_free) Json *would = runs_if_primary_died(cluster);
-        const char *candidate = json_get_string(would, "candidate"), *why = json_get_string(would, "why");
-        CLEANUP(mem_free)
-        char *text = text_format("if %s died now, %s would be promoted: %s",
-                                 cluster_primary_name(cluster) ? cluster_primary_name(cluster) : "?",
-                                 candidate ? candidate : "nobody", why ? why : "");
-        add_check(checks, cluster, candidate, candidate ? "ok" : "error", "candidate", text);
-        const char *scripts = scripts_status(cluster->scripts);
-        if (scripts)
-                add_check(checks, cluster, NULL, *scripts ? "error" : "ok", "scripts",
-                          *scripts ? scripts : "MHA's scripts say that all is well");
-        json_set_bool(result, "ready", ready && candidate && text_is_empty(scripts));
+        add_status_checks(cluster, checks);
+        for (Json *check = checks->child; check; check = check->next)
+                json_set_string(check, "cluster", cluster->config->name);
+        json_set_bool(result, "ready", cluster_is_healthy(cluster) && !check_has(checks, NULL, CHECK_LEVEL_ERROR));
         return result;
 }
 
@@ -374,7 +366,7 @@ int cluster_plan(Cluster *cluster, const char *procedure, const Json *options, c
         if (switching)
                 set_refusal(cluster, options, request);
         else
-                request->blocked = guard_texts(cluster);
+                request->blocked = cluster_holds(cluster);
         Facts facts = runs_facts(cluster, primary, options, which->name);
         json_set_bool(facts.root, "planning", true);
         request->plan = runbook_plan(cluster->context.loop, cluster->exec, which, facts,

@@ -369,6 +369,7 @@ Cluster *cluster_free(Cluster *cluster)
         witnesses_free(cluster->witnesses);
         scripts_free(cluster->scripts);
         answers_done(cluster);
+        cluster_examine_forget(cluster, NULL);
         saved_done(cluster);
         fenced_done(cluster);
         background_done(cluster);

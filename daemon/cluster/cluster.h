@@ -1,6 +1,7 @@
 /* One cluster: its watches, its state, its run. Created from a checked configuration, which it copies. */
 #pragma once
 
+#include "checklist.h"
 #include "config.h"
 #include "fsm.h"
 #include "gate.h"
@@ -40,6 +41,10 @@ bool cluster_may_be_replaced(const Cluster *cluster);
 /* What the control API says; see registry.h. The caller frees the results. */
 Json *cluster_status(Cluster *cluster);
 Json *cluster_check(Cluster *cluster);
+/* The same, but servers or hosts are asked: the results (an array) come later, from the loop, and are the callee's. */
+typedef void (*cluster_check_fn)(Json *results, void *userdata);
+void cluster_examine(Cluster *cluster, CheckKind kind, bool mesh, cluster_check_fn done, void *userdata);
+void cluster_examine_forget(Cluster *cluster, void *userdata); /* done is not called for that userdata any more */
 typedef void (*cluster_plan_fn)(Json *plan, void *userdata); /* plan is the callee's */
 int cluster_plan(Cluster *cluster, const char *procedure, const Json *options, cluster_plan_fn done, void *userdata,
                  Failure *reterr);

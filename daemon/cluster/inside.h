@@ -12,6 +12,7 @@
 
 typedef struct PlanRequest PlanRequest;
 typedef struct Mail Mail;
+typedef struct CheckRequest CheckRequest;
 typedef struct Scripts Scripts;
 
 typedef struct Saved Saved;
@@ -69,6 +70,7 @@ struct Cluster {
         FenceSlot *fence_slots; /* one a server */
 
         PlanRequest *plans;
+        CheckRequest *checks;
         Saved *saved; /* logs */
 };
 
@@ -127,6 +129,7 @@ void saved_run_ended(Cluster *cluster); /* old ones may have to go */
 void saved_done(Cluster *cluster);
 
 /* answers.c */
+Json *cluster_holds(Cluster *cluster); /* why there would be no failover by itself: sentences; the caller frees it */
 void answers_done(Cluster *cluster);
 
 /* mail.c */

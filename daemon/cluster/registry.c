@@ -7,6 +7,7 @@
 
 #include "cluster.h"
 #include "config.h"
+#include "examination.h"
 #include "log.h"
 #include "savedlogs.h"
 #include "text.h"
@@ -38,6 +39,16 @@ struct Question {
         void *userdata;
 };
 
+/* Somebody wants something checked that takes its time. */
+typedef struct Check Check;
+struct Check {
+        Check *next;
+        Registry *registry;
+        Examination *examination;
+        registry_later_fn done;
+        void *userdata;
+};
+
 typedef struct Subscriber {
         registry_event_fn fn;
         void *userdata;
@@ -62,6 +73,7 @@ struct Registry {
         Json *events[EVENTS_KEPT];
         size_t first_event, n_events;
         Question *questions;
+        Check *checks;
         Subscriber *subscribers;
         size_t n_subscribers;
 };
@@ -489,16 +501,26 @@ int registry_status(Registry *registry, const char *cluster, Json **ret, Failure
         return r;
 }
 
+static Json *unusable_checks(const Registry *registry)
+{
+        Json *checks = json_array();
+        for (size_t i = 0; i < registry->n_unusable; i++) {
+                CLEANUP(json_free) Json *one = json_array();
+                check_add(one, CHECK_UNUSABLE, NULL, "%s", registry->unusable[i].why);
+                Json *check = json_copy(json_at(one, 0));
+                json_set_string(check, "cluster", registry->unusable[i].name);
+                json_append(checks, check);
+        }
+        return checks;
+}
+
 int registry_check(Registry *registry, const char *cluster, Json **ret, Failure *reterr)
 {
         int r = gather(registry, cluster, "checks", cluster_check, ret, reterr);
-        for (size_t i = 0; r >= 0 && !cluster && i < registry->n_unusable; i++) {
-                Json *check = json_object();
-                json_set_string(check, "cluster", registry->unusable[i].name);
-                json_set_string(check, "level", "error");
-                json_set_string(check, "id", "unusable");
-                json_set_string(check, "text", registry->unusable[i].why);
-                json_append(json_get_mutable(*ret, "checks"), check);
+        CLEANUP(json_free) Json *unusable = unusable_checks(registry);
+        JSON_FOREACH(check, r >= 0 && !cluster ? unusable : NULL)
+        {
+                json_append(json_get_mutable(*ret, "checks"), json_copy(check));
                 json_set_bool(*ret, "ready", false);
         }
         return r;
@@ -602,8 +624,67 @@ int registry_rescues(Registry *registry, const char *cluster, const char *run, r
         return 0;
 }
 
+static void forget_check(Check *check)
+{
+        Registry *registry = check->registry;
+        Check **at = &registry->checks;
+        while (*at != check)
+                at = &(*at)->next;
+        *at = check->next;
+        examination_free(check->examination, registry->clusters, registry->n_clusters);
+        free(check);
+}
+
+static void on_examined(Examination *examination, Json *answer, void *userdata)
+{
+        Check *check = userdata;
+        registry_later_fn done_fn = check->done;
+        void *whom = check->userdata;
+        forget_check(check);
+        done_fn(answer, whom);
+}
+
+static int parse_kind(const char *what, bool mesh, CheckKind *ret, Failure *reterr)
+{
+        *ret = check_kind_from_string(what);
+        if ((int) *ret < 0)
+                return failure_set(reterr, FAILURE_INVALID, 0,
+                                   "there is no check \"%s\": only ready, ssh, replication, failover and config", what);
+        if (mesh && *ret != CHECK_KIND_SSH)
+                return failure_set(reterr, FAILURE_INVALID, 0, "mesh goes with the check of ssh only");
+        return 0;
+}
+
+int registry_examine(Registry *registry, const char *cluster, const char *what, bool mesh, registry_later_fn done,
+                     void *userdata, Failure *reterr)
+{
+        Cluster *only = NULL;
+        CheckKind kind;
+        int r = parse_kind(what, mesh, &kind, reterr);
+        if (r >= 0 && cluster)
+                r = get(registry, cluster, &only, reterr);
+        if (r < 0)
+                return r;
+        Check *check = ALLOC(Check);
+        *check = (Check){ .next = registry->checks, .registry = registry, .done = done, .userdata = userdata };
+        registry->checks = check;
+        if (kind == CHECK_KIND_CONFIG)
+                check->examination = examination_of_config(registry->loop, registry->path, on_examined, check);
+        else
+                check->examination = examination_of_clusters(registry->loop, only ? &only : registry->clusters,
+                                                             only ? 1 : registry->n_clusters, kind, mesh,
+                                                             only ? json_array() : unusable_checks(registry), on_examined,
+                                                             check);
+        return 0;
+}
+
 void registry_forget(Registry *registry, void *userdata)
 {
+        for (Check *check = registry->checks, *next; check; check = next) {
+                next = check->next;
+                if (check->userdata == userdata)
+                        forget_check(check);
+        }
         for (Question *question = registry->questions, *next; question; question = next) {
                 next = question->next;
                 if (question->userdata == userdata)

@@ -38,6 +38,9 @@ int registry_plan(Registry *registry, const char *cluster, const char *procedure
  * "progress". */
 int registry_rescues(Registry *registry, const char *cluster, const char *run, registry_later_fn done, void *userdata,
                      Failure *reterr);
+/* what is "ssh", "replication", "failover" or "config": {"what", "checks", "ready"}. mesh: also from each host to each other one. */
+int registry_examine(Registry *registry, const char *cluster, const char *what, bool mesh, registry_later_fn done,
+                     void *userdata, Failure *reterr);
 void registry_forget(Registry *registry, void *userdata);
 int registry_report(Registry *registry, const char *cluster, const char *run, Json **ret, Failure *reterr);
 int registry_history(Registry *registry, const char *cluster, Json **ret, Failure *reterr);

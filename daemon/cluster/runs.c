@@ -9,6 +9,7 @@
 
 #include "election.h"
 #include "failover.h"
+#include "failover_check.h"
 #include "file.h"
 #include "mha_scripts.h"
 #include "report.h"
@@ -210,22 +211,8 @@ Json *runs_if_primary_died(Cluster *cluster)
                 return result;
         }
         CLEANUP(facts_done) Facts facts = runs_facts(cluster, primary, NULL, "failover");
-        CLEANUP(election_input_done) ElectionInput input = { 0 };
-        Failure failure = { 0 };
-        if (json_length(json_get(facts.root, "replicas")) == 0) {
-                json_set_string(result, "why", "no replica of it can be reached");
-                return result;
-        }
-        if (election_from_facts(&facts, &input, &failure) < 0) {
-                json_set_string(result, "why", failure.text);
-                return result;
-        }
-        CLEANUP(election_done) Election election = election_hold(&input);
-        if (election.candidate >= 0)
-                json_set_string(result, "candidate", input.candidates[election.candidate].name);
-        json_set_string(result, "why", election.why);
-        json_set_string(result, "loss", election.loss);
-        return result;
+        json_free(result);
+        return failover_forecast(&facts, TAIL_UNKNOWN);
 }
 
 static bool is_failover(const Cluster *cluster)

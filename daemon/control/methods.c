@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "refusal.h"
+#include "text.h"
 
 /* A call on its way: what the handlers need. */
 typedef struct Request {
@@ -45,6 +46,11 @@ static int status(const Request *request, Json **ret, Failure *reterr)
 
 static int check(const Request *request, Json **ret, Failure *reterr)
 {
+        const char *what = parameter(request, "what");
+        if (what && !text_equal(what, "ready"))
+                return registry_examine(request->registry, request->cluster, what,
+                                        json_get_bool(request->parameters, "mesh", false), request->later,
+                                        request->userdata, reterr);
         return registry_check(request->registry, request->cluster, ret, reterr);
 }
 
@@ -232,7 +238,7 @@ static Answer handle(Registry *registry, const ApiCall *call, const Peer *peer, 
         Answer answer = { .follow = call->id == API_EVENTS && call->more && !call->oneway };
         if (handlers[call->id](&request, &answer.parameters, &failure) < 0)
                 return answer_failure(&failure, request.cluster);
-        answer.later = call->id == API_PLAN || call->id == API_RESCUES;
+        answer.later = call->id == API_PLAN || call->id == API_RESCUES || (call->id == API_CHECK && !answer.parameters);
         return answer;
 }
 

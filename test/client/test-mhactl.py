@@ -149,6 +149,13 @@ class Asking(Case):
     def test_check(self):
         self.start(Check=ok(checks=[], ready=False))
         self.expect(1, "check", "shop")
+        self.assertEqual(self.daemon.calls[-1]["parameters"], {"cluster": "shop"})
+        self.expect(1, "check", "ssh", "shop", "--mesh")
+        self.assertEqual(self.daemon.calls[-1]["parameters"], {"cluster": "shop", "what": "ssh", "mesh": True})
+        self.expect(1, "check", "config")
+        self.assertEqual(self.daemon.calls[-1]["parameters"], {"what": "config"})
+        self.expect(2, "check", "shop", "ssh")
+        self.expect(2, "check", "replication", "--mesh")
 
     def test_errors(self):
         self.start(Resume=error("org.mhad.Refused", reason="no \x1b[2J"), Acknowledge=error(

@@ -97,6 +97,14 @@ int registry_plan(Registry *registry, const char *cluster, const char *procedure
         return 0;
 }
 
+int registry_examine(Registry *registry, const char *cluster, const char *what, bool mesh, registry_later_fn done,
+                     void *userdata, Failure *reterr)
+{
+        if (!text_equal(what, "ssh"))
+                return failure_set(reterr, FAILURE_INVALID, 0, "there is no check \"%s\"", what);
+        return registry_plan(registry, cluster, mesh ? "mesh" : "no mesh", NULL, done, userdata, reterr);
+}
+
 int registry_rescues(Registry *registry, const char *cluster, const char *run, registry_later_fn done, void *userdata,
                      Failure *reterr)
 {
