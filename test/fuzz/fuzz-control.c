@@ -42,6 +42,12 @@ int registry_plan(Registry *registry, const char *cluster, const char *procedure
         return r;
 }
 
+int registry_examine(Registry *registry, const char *cluster, const char *what, bool mesh, registry_later_fn done,
+                     void *userdata, Failure *reterr)
+{
+        return registry_plan(registry, cluster, what, NULL, done, userdata, reterr);
+}
+
 int registry_rescues(Registry *registry, const char *cluster, const char *run, registry_later_fn done, void *userdata,
                      Failure *reterr)
 {

@@ -9,7 +9,9 @@
 #include <cmocka.h>
 
 #include "dialect-check.h"
+#include "failover_check.h"
 #include "replication_check.h"
+#include "ssh_check.h"
 #include "status.h"
 #include "text.h"
 
@@ -479,6 +481,221 @@ static void test_purged_by_gtid(void **state)
         case_done(&made);
 }
 
+/* SSH */
+
+#define HOST_SAYS                                                                                                      \
+        "clock 1000.5\nuser 0 root\nrights 000001ffffffffff\nprogram ss\nprogram ip\nprogram awk\nprogram sed\n"       \
+        "program tail\nprogram head\nprogram stat\nprogram perl\nsystemd yes\ndevice yes\nlogs good /var/b.000009\n"
+
+typedef struct Host {
+        Facts facts;
+        Reply reply;
+        SshWay ways[2];
+        SshLook look;
+} Host;
+
+static void host_done(Host *host)
+{
+        facts_done(&host->facts);
+}
+#define HOST __attribute__((cleanup(host_done))) Host
+
+/* One that lacks nothing. */
+static Host make_host(void)
+{
+        Host host = { .facts = fixture(MARIADB) };
+        json_set(host.facts.root, "config",
+                 parse("{\"address\":{\"ip\":\"10.0.0.9/24\",\"device\":\"eth0\"},\"ssh\":{\"enabled\":true}}"));
+        host.reply = (Reply){ .run = true, .out = (char *) HOST_SAYS, .err = (char *) "" };
+        host.ways[0] = (SshWay){ "db1", SSH_PATH_REACHED, "", NULL };
+        host.ways[1] = (SshWay){ "db3", SSH_PATH_UNASKED, "", NULL };
+        host.look = (SshLook){
+                .server = "db2", .refused = CHECK_SSH, .asked = 1000 * USEC_SEC, .answered = 1001 * USEC_SEC
+        };
+        return host;
+}
+
+/* What is found in it, which must be one thing; that all is well is said then only when it is a note. */
+static void host_has(Host *host, const char *id, const char *words)
+{
+        CLEANUP(json_free) Json *results = json_array();
+        host->look.reply = &host->reply;
+        host->look.ways = host->ways;
+        host->look.n_ways = 2;
+        ssh_check_judge(&host->facts, &host->look, results);
+        CLEANUP(mem_free) char *all = json_print_pretty(results);
+        if (found(results, id, "db2", words) != 1)
+                fail_msg("no %s: %s", id, all);
+        bool good = !check_has(results, "db2", CHECK_LEVEL_WARNING);
+        assert_int_equal(found(results, "ssh", "db2", NULL), good);
+        if (json_length(results) != 1 + (size_t) (good && strcmp(id, "ssh") != 0))
+                fail_msg("more than %s: %s", id, all);
+}
+
+/* HOST_SAYS with a part of it replaced. */
+static void host_says(Host *host, char *buffer, const char *part, const char *instead)
+{
+        const char *at = strstr(HOST_SAYS, part);
+        assert_non_null(at);
+        sprintf(buffer, "%.*s%s%s", (int) (at - HOST_SAYS), HOST_SAYS, instead, at + strlen(part));
+        host->reply.out = buffer;
+}
+
+static void test_host(void **state)
+{
+        static const struct {
+                const char *part, *instead, *id, *words;
+        } cases[] = {
+                { "clock", "clock", "ssh",
+                  "logged in as root; it reaches the other databases; its newest binary log can be "
+                  "read: b.000009" },
+                { "0 root\nrights 000001ffffffffff", "9 mhad\nrights 0000000000001000", "ssh_rights",
+                  "mhad may not end" },
+                { "rights 000001ffffffffff", "rights 0000000000000020", "ssh_address",
+                  "root may not change addresses" },
+                { "program ip\n", "", "ssh_address", "there is no ip(8): 10.0.0.9/24" },
+                { "device yes\n", "", "ssh_address", "there is no device eth0" },
+                { "program perl\n", "", "ssh_announcement", "neither perl" },
+                { "program perl\n", "program arping\n", "ssh", NULL },
+                { "program ss\n", "", "ssh_programs", "missing on the host: ss" },
+                { "systemd yes\n", "", "ssh_systemd", NULL },
+                { "logs good", "logs unreadable", "ssh_binlogs", "/var/b.000009 cannot be read" },
+                { "logs good /var/b.000009", "logs none /var/lib/mysql", "ssh_binlogs", "in /var/lib/mysql" },
+                { "clock 1000.5", "clock 990.0", "ssh_clock", "10.0 s behind" },
+                { "clock 1000.5", "clock 1004.0", "ssh_clock", "3.0 s ahead" },
+                { "clock 1000.5", "clock 1000.%N", "ssh", NULL },
+        };
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+                HOST host = make_host();
+                char buffer[1000];
+                host_says(&host, buffer, cases[i].part, cases[i].instead);
+                host_has(&host, cases[i].id, cases[i].words);
+        }
+}
+
+static void test_host_refuses(void **state)
+{
+        HOST host = make_host();
+        host.look.refused = CHECK_SSH_HOST_KEY;
+        host.look.failure = "the host key has changed";
+        host_has(&host, "ssh_host_key", "has changed");
+        host.look.refused = CHECK_SSH;
+        host.ways[0] = (SshWay){ "db1", SSH_PATH_FORBIDDEN, "sshd on db2 forbids forwarding", NULL };
+        host.ways[1] = host.ways[0];
+        host_has(&host, "ssh_forwarding", "forbids"); /* once, not for each server */
+        host.ways[0] = (SshWay){ "db1", SSH_PATH_REACHED, "", NULL };
+        host.ways[1] = (SshWay){ "db3", SSH_PATH_FAILED, "no route", NULL };
+        host_has(&host, "ssh_path", "the database of db3 cannot be reached from it: no route");
+        host.ways[1].path = SSH_PATH_UNASKED;
+        host.look.listen_failure = "no port";
+        host_has(&host, "ssh_reverse", "no port");
+        json_set_string(json_ensure_object(json_get_mutable(host.facts.root, "config"), "rescue"), "listen",
+                        "10.0.0.1");
+        host_has(&host, "ssh", NULL); /* replicas come another way */
+        Reply mesh = { .run = true, .exit_status = 255, .out = (char *) "", .err = (char *) "Permission denied\nmore" };
+        host.ways[0].mesh = &mesh;
+        host_has(&host, "ssh_mesh", "its account cannot log in to db1: Permission denied");
+}
+
+static void test_host_says_nothing(void **state)
+{
+        HOST host = make_host();
+        host.reply.out = (char *) "";
+        host_has(&host, "ssh_command", "a script gives nothing back");
+        host.reply.exit_status = 1;
+        host.reply.err = (char *) "sudo: a password is required\n";
+        host_has(&host, "ssh_command", "sudo");
+        json_set_bool(json_ensure_object(json_get_mutable(host.facts.root, "config"), "ssh"), "sudo", true);
+        host_has(&host, "ssh_sudo", "a password is required");
+}
+
+/* If a server died now */
+
+static Facts living(const char *primary, const char *replicas)
+{
+        Facts facts = fixture(MYSQL84);
+        learn(&facts, "db1", primary);
+        for (int i = 2; i <= 3; i++) {
+                const char *name = i == 2 ? "db2" : "db3";
+                learn(&facts, name, replicas);
+                json_append_string(json_ensure_array(facts.root, "replicas"), name);
+        }
+        json_set_string(facts.root, "mode", "mysql_gtid");
+        return facts;
+}
+
+#define PRIMARY "{\"ticked\":true,\"gtid_mode\":true,\"gtid_executed\":\"" UUID ":1-12\"}"
+#define A_REPLICA                                                                                                      \
+        "{\"log_bin\":true,\"log_slave_updates\":true,\"ticked\":true,\"replica_read\":true,\"gtid_mode\":true,"       \
+        "\"gtid_executed\":\"" UUID ":1-10\",\"channels\":[{\"name\":\"\",\"receiver\":\"connected\","                 \
+        "\"applier_running\":true,\"mode\":\"auto\",\"source_host\":\"db1\",\"source_port\":3306,\"lag\":7,"           \
+        "\"delay\":0}]}"
+
+static void test_failover(void **state)
+{
+        CLEANUP(facts_done) Facts facts = living(PRIMARY, A_REPLICA);
+        CLEANUP(json_free) Json *results = json_array();
+        CLEANUP(json_free) Json *holds = json_array();
+        failover_check_judge(&facts, holds, TAIL_READABLE, results);
+        CLEANUP(mem_free) char *all = json_print_pretty(results);
+        if (found(results, "candidate", "db1", "if it died now, db2 would be promoted") != 1 ||
+            found(results, "loss_possible", "db1", "received yet (2 transactions when last seen)") != 1 ||
+            found(results, "duration", "db1", "db2 needs for what it has not applied (7 s behind)") != 1 ||
+            found(results, "replica_dies", "db2", "then db3 would be promoted after db1") != 1 ||
+            found(results, "replica_dies", "db3", "then db2 would be promoted after db1") != 1)
+                fail_msg("%s", all);
+        assert_false(check_has(results, NULL, CHECK_LEVEL_WARNING));
+}
+
+static void test_failover_loss(void **state)
+{
+        CLEANUP(facts_done) Facts facts = living(PRIMARY, A_REPLICA);
+        CLEANUP(json_free) Json *results = json_array();
+        failover_check_judge(&facts, NULL, TAIL_UNREADABLE, results);
+        assert_int_equal(found(results, "loss_possible", "db1", "its binary log cannot be read by SSH"), 1);
+        assert_true(check_has(results, "db1", CHECK_LEVEL_WARNING));
+        /* Semi-sync at work loses nothing, and a replica's death is felt when it is one of as many as are waited for. */
+        learn(&facts, "db1", "{\"semi_sync_active\":true,\"semi_sync_clients\":1,\"semi_sync_wait_count\":1}");
+        CLEANUP(json_free) Json *lossless = json_array();
+        failover_check_judge(&facts, NULL, TAIL_UNREADABLE, lossless);
+        assert_int_equal(found(lossless, "loss", "db1", "nothing that was acknowledged: commits wait for 1 of 1"), 1);
+        assert_int_equal(found(lossless, "replica_dies", "db2", "commits would stand for the time-out of semi-sync"),
+                         1);
+}
+
+static void test_failover_nobody(void **state)
+{
+        CLEANUP(facts_done) Facts facts = living(PRIMARY, A_REPLICA);
+        CLEANUP(json_free) Json *holds = json_array();
+        CLEANUP(json_free) Json *results = json_array();
+        json_append_string(holds, "it is paused");
+        learn(&facts, "db3", "{\"promotion\":\"never\"}");
+        failover_check_judge(&facts, holds, TAIL_READABLE, results);
+        assert_int_equal(found(results, "guard", NULL, "it is paused"), 1);
+        assert_int_equal(found(results, "last_replica", "db2", "nobody could be promoted after db1"), 1);
+        assert_int_equal(found(results, "replica_dies", "db3", "then db2 would be promoted"), 1);
+        learn(&facts, "db2", "{\"log_bin\":false}");
+        CLEANUP(json_free) Json *none = json_array();
+        failover_check_judge(&facts, NULL, TAIL_READABLE, none);
+        assert_int_equal(found(none, "no_candidate", "db1", "nobody would be promoted: "), 1);
+        assert_int_equal(found(none, "candidate", "db1", NULL), 0);
+}
+
+/* The times are those of the configuration. */
+static void test_failover_duration(void **state)
+{
+        CLEANUP(facts_done) Facts facts = living(PRIMARY, A_REPLICA);
+        json_set(facts.root, "config",
+                 parse("{\"detection\":{\"restart_grace_ms\":5800,\"ping_interval_ms\":3000,\"ping_timeout_ms\":2000,"
+                       "\"connect_timeout_ms\":1000,\"confirm_timeout_ms\":1000},\"fence\":{\"timeout_ms\":9800,"
+                       "\"policy\":\"required\"},\"hooks\":{\"stop\":true}}"));
+        CLEANUP(json_free) Json *forecast = failover_forecast(&facts, TAIL_UNKNOWN);
+        assert_string_equal(
+                json_get_string(forecast, "duration"),
+                "about 6.0 s when its process dies, at most about 17.0 s when its host does, and as long as db2 "
+                "needs for what it has not applied (7 s behind), and the hooks' time");
+}
+
 /* Every row can be told to an operator and written into the manual. */
 static void test_table(void **state)
 {
@@ -511,6 +728,13 @@ int main(void)
                 cmocka_unit_test(test_modes),
                 cmocka_unit_test(test_semi_sync),
                 cmocka_unit_test(test_unreachable),
+                cmocka_unit_test(test_host),
+                cmocka_unit_test(test_host_refuses),
+                cmocka_unit_test(test_host_says_nothing),
+                cmocka_unit_test(test_failover),
+                cmocka_unit_test(test_failover_loss),
+                cmocka_unit_test(test_failover_nobody),
+                cmocka_unit_test(test_failover_duration),
                 cmocka_unit_test(test_table),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
