@@ -31,7 +31,8 @@ SourceState source_state(const SavedSource *source)
                 copied = copied && source->files[i].copied;
                 indexed = indexed && source->files[i].indexed;
         }
-        if (source->failure.kind != FAILURE_NONE && !source->claim && !source->fetch && !source->again)
+        if (source->failure.kind != FAILURE_NONE && !source->claim && !source->fetch && !source->head_fetch &&
+            !source->again)
                 return SOURCE_FAILED;
         return !copied ? SOURCE_COPYING : indexed ? SOURCE_DONE : SOURCE_INDEXING;
 }
@@ -372,52 +373,77 @@ static void on_progress(uint64_t done, uint64_t total, void *userdata)
         source->fetched = done;
 }
 
-static void note_copied(SavedSource *source, const FetchResult *result)
+/* Both parts of a file are there. */
+static void file_copied(SavedSource *source)
 {
         SavedFile *file = source->fetching;
-        if (source->fetching_head) {
-                file->head_copied = true;
-                return;
-        }
+        Failure failure;
         file->copied = true;
-        file->verified = result->verified;
-        file->size = result->size;
-        memcpy(file->sha256, result->sha256, sizeof file->sha256);
         if (!source->bad)
                 source->failure = (Failure){ 0 };
         source->n_tries = 0;
+        if (source_save_all(source->rescue, &failure) < 0) {
+                file->copied = false;
+                copy_failed(source, FETCH_LOCAL, &failure);
+                return;
+        }
+        copy_next(source);
+        indexing_start(source->rescue);
+}
+
+/* One part failed: the other is begun again, too, and finds what has come. */
+static void part_failed(SavedSource *source, const FetchResult *result)
+{
+        Failure failure = result->failure;
+        source->fetch = fetch_abandon(source->fetch);
+        source->head_fetch = fetch_abandon(source->head_fetch);
+        copy_failed(source, result->end, &failure);
+}
+
+static void on_head_fetched(const FetchResult *result, void *userdata)
+{
+        SavedSource *source = userdata;
+        source->head_fetch = NULL;
+        source->fetching->head_copied = result->end == FETCH_DONE;
+        if (result->end != FETCH_DONE)
+                part_failed(source, result);
+        else if (!source->fetch)
+                file_copied(source);
 }
 
 static void on_fetched(const FetchResult *result, void *userdata)
 {
         SavedSource *source = userdata;
+        SavedFile *file = source->fetching;
         source->fetch = NULL;
-        Failure failure = result->failure;
-        if (result->end == FETCH_DONE) {
-                note_copied(source, result);
-                if (!source->fetching_head && source_save_all(source->rescue, &failure) < 0) {
-                        source->fetching->copied = false;
-                        copy_failed(source, FETCH_LOCAL, &failure);
-                        return;
-                }
-                copy_next(source);
-                indexing_start(source->rescue);
+        if (result->end != FETCH_DONE) {
+                part_failed(source, result);
                 return;
         }
-        copy_failed(source, result->end, &failure);
+        file->verified = result->verified;
+        file->size = result->size;
+        memcpy(file->sha256, result->sha256, sizeof file->sha256);
+        if (!source->head_fetch)
+                file_copied(source);
 }
 
 static void start_fetch(SavedSource *source, SshLink *link)
 {
         const SavedFile *file = source->fetching;
+        Loop *loop = source->rescue->loop;
         FetchParams params = { .remote = file->path,
-                               .local = source->fetching_head ? file->head : file->local,
-                               .from = source->fetching_head ? 0 : file->from,
-                               .to = source->fetching_head ? (file->from < HEAD_SIZE ? file->from : HEAD_SIZE)
-                                                           : file->to,
+                               .local = file->local,
+                               .from = file->from,
+                               .to = file->to,
                                .use_sudo = source->rescue->settings->use_sudo };
+        FetchParams head = params;
+        head.local = file->head;
+        head.from = 0;
+        head.to = file->from < HEAD_SIZE ? file->from : HEAD_SIZE;
         source->fetched = 0;
-        source->fetch = fetch_start(source->rescue->loop, link, &params, on_progress, on_fetched, source);
+        source->fetch = fetch_start(loop, link, &params, on_progress, on_fetched, source);
+        if (file->head && !file->head_copied)
+                source->head_fetch = fetch_start(loop, link, &head, NULL, on_head_fetched, source);
 }
 
 static void on_link(Sql *sql, SshLink *link, const Failure *failure, void *userdata)
@@ -450,14 +476,13 @@ static void copy_next(SavedSource *source)
 {
         Rescue *rescue = source->rescue;
         Failure failure;
-        if (source->claim || source->fetch || source->again)
+        if (source->claim || source->fetch || source->head_fetch || source->again)
                 return;
         source->fetching = first_missing(source);
         if (!source->fetching) {
                 source->link = ssh_link_free(source->link);
                 return;
         }
-        source->fetching_head = source->fetching->head && !source->fetching->head_copied;
         Pool *pool = rescue->pool(source->server, rescue->userdata);
         if (!pool) {
                 failure_set(&failure, FAILURE_INVALID, 0, "there is no server %s in the cluster", source->server);
@@ -480,7 +505,7 @@ Json *source_describe(const SavedSource *source)
         Json *json = json_object();
         int64_t n_done = 0, bytes = (int64_t) source->fetched, total = 0;
         bool verified = true;
-        if (!source->fetch || source->fetching_head)
+        if (!source->fetch)
                 bytes = 0;
         for (size_t i = 0; i < source->n_files; i++) {
                 const SavedFile *file = &source->files[i];

@@ -48,7 +48,7 @@ struct SavedSource {
         SshLink *link; /* when apart */
         Fetch *fetch;
         SavedFile *fetching;
-        bool fetching_head;
+        Fetch *head_fetch; /* at the same time, of its head */
         uint64_t fetched; /* so far */
         Timer *again;
         unsigned n_tries;
