@@ -30,7 +30,7 @@ static const struct {
         [OPTION_REASON] = { "--reason", NULL, "TEXT", "why, for the record (also: --why)", "--why" },
         [OPTION_FOR] = { "--for", NULL, "TIME", "how long: 30m, 1h, 2d (until resumed when it is not given)" },
         [OPTION_SERVER] = { "--server", NULL, "SERVER", "whose verdict is overridden" },
-        [OPTION_UNTIL] = { "--until", NULL, "WHAT", "dead: its primary is; healthy: nothing is wrong with it" },
+        [OPTION_UNTIL] = { "--until", NULL, "dead|healthy", "dead: its primary is; healthy: nothing is wrong with it" },
         [OPTION_TIMEOUT] = { "--timeout", NULL, "TIME", "wait no longer than this: 30s, 10m, 1h" },
         [OPTION_GLOBAL] = { "--global", NULL, "FILE",
                             "MHA's defaults for all (else /etc/masterha_default.cnf, if it is there)" },
@@ -115,6 +115,27 @@ static int find_verb(const char *name, const Verb *verbs, size_t n_verbs, Argume
                            name, near);
 }
 
+const Verb *arguments_verb(const char *name, const Verb *verbs, size_t n_verbs)
+{
+        for (size_t i = 0; i < n_verbs; i++)
+                if (text_equal(verbs[i].name, name))
+                        return &verbs[i];
+        return NULL;
+}
+
+const char *arguments_option_value(const char *word)
+{
+        int id = find_option(word, strcspn(word, "="));
+        return id < 0 ? NULL : options[id].value;
+}
+
+void arguments_list_options(Text *out, const Verb *verb)
+{
+        for (int id = 0; id < _OPTION_MAX; id++)
+                if (options[id].name && verb_has(verb, (OptionId) id))
+                        text_addf(out, "%s\n", options[id].name);
+}
+
 static int check(const Arguments *arguments, size_t n_words, Failure *reterr)
 {
         const Verb *verb = arguments->verb;
@@ -172,6 +193,8 @@ static void help_verb(Text *out, const Verb *verb)
                   verb->options ? " [OPTION…]" : "", verb->doc);
         if (verb->more)
                 text_addf(out, "\n%s", verb->more);
+        if (verb->examples)
+                text_addf(out, "\n%s", verb->examples);
         text_add(out, "\nOptions:\n");
         for (int id = 0; id < _OPTION_MAX; id++)
                 if (options[id].name && verb_has(verb, (OptionId) id))

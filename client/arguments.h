@@ -50,7 +50,8 @@ typedef struct Verb {
         unsigned options; /* OPTION_BIT() of each beyond the global ones */
         const char *doc;  /* one line */
         int (*run)(const struct Context *context);
-        const char *more; /* further lines of its own help; may be NULL */
+        const char *more;     /* further lines of its own help; may be NULL */
+        const char *examples; /* lines; NULL when they are among those */
 } Verb;
 
 typedef struct Arguments {
@@ -61,5 +62,11 @@ typedef struct Arguments {
 
 /* FAILURE_INVALID with a sentence that says what is wrong, and perhaps what was meant. */
 int arguments_parse(int argc, char **argv, const Verb *verbs, size_t n_verbs, Arguments *ret, Failure *reterr);
+/* By its name, NULL when there is none. */
+const Verb *arguments_verb(const char *name, const Verb *verbs, size_t n_verbs);
+/* What help calls the value of an option ("SERVER"); NULL when it has none or is none. */
+const char *arguments_option_value(const char *word);
+/* The options of a verb, one a line. */
+void arguments_list_options(Text *out, const Verb *verb);
 /* Help for one verb, or for the program when verb is NULL. */
 void arguments_help(Text *out, const Verb *verb, const Verb *verbs, size_t n_verbs);

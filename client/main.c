@@ -5,16 +5,22 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "call.h"
+#include "complete.h"
 #include "verb.h"
 
 #define FAILOVER_OPTIONS                                                                                               \
         (OPTION_BIT(OPTION_TO) | OPTION_BIT(OPTION_IGNORE_LAST_FAILOVER) | OPTION_BIT(OPTION_ACCEPT_LOSS))
 
+static int verb_help(const Context *context);
+
 /* clang-format off */
 static const Verb verbs[] = {
         { "status", "[CLUSTER]", 0, 1, OPTION_BIT(OPTION_WATCH), "the clusters, and what would happen now", verb_status,
-          "Exit status: 0 healthy, 10 degraded, 11 suspect or held, 12 a run is under way, 13 halted.\n" },
-        { "check", "[WHAT] [CLUSTER]", 0, 2, OPTION_BIT(OPTION_MESH), "whether a failover would go through", verb_check,
+          "Exit status: 0 healthy, 10 degraded, 11 suspect or held, 12 a run is under way, 13 halted.\n",
+          "  mhactl status --watch\n"
+          "  mhactl status app1 --json\n" },
+        { "check", "[ready|ssh|replication|failover|config] [CLUSTER]", 0, 2, OPTION_BIT(OPTION_MESH), "whether a failover would go through", verb_check,
           "  ready        what is known without asking anybody (the default)\n"
           "  ssh          each host: login, host key, forwarding, binary logs, address, programs, clock; with --mesh also from\n"
           "               each server to each other one, which MHA needed and mhad does not\n"
@@ -22,7 +28,9 @@ static const Verb verbs[] = {
           "  failover     if a server died now: who would be promoted, what would be lost, how long it would take\n"
           "  config       the configuration on disk; with a file in the place of CLUSTER that one, without mhad\n"
           "mhactl(1) lists all that may be found, with remedies.\n"
-          "Exit status: 0 ready (no error was found), 1 not ready.\n" },
+          "Exit status: 0 ready (no error was found), 1 not ready.\n",
+          "  mhactl check app1\n"
+          "  mhactl check replication app1 --json\n" },
         { "wait", "CLUSTER", 1, 1, OPTION_BIT(OPTION_UNTIL) | OPTION_BIT(OPTION_TIMEOUT),
           "wait until the primary of a cluster is dead, or the cluster healthy", verb_wait,
           "dead: found to be by the daemon's rules, whether or not something is done about it (a failover that begins while\n"
@@ -31,11 +39,15 @@ static const Verb verbs[] = {
           "  mhactl wait app1 --until healthy --timeout 5m\n"
           "Exit status: 0 it is so, 4 the time is over, 1 there is no such cluster, 3 mhad cannot be reached.\n" },
         { "plan", "failover|switch CLUSTER", 2, 2, FAILOVER_OPTIONS | OPTION_BIT(OPTION_NO_DEMOTE) | OPTION_BIT(OPTION_MULTI_TIER),
-          "what a failover or a switchover would do, without doing it", verb_plan },
+          "what a failover or a switchover would do, without doing it", verb_plan, NULL,
+          "  mhactl plan failover app1 --to db3\n"
+          "  mhactl plan switch app1\n" },
         { "failover", "CLUSTER", 1, 1, FAILOVER_OPTIONS | OPTION_BIT(OPTION_YES),
           "fail over a cluster whose primary is dead", verb_failover,
           "Shows what will happen, asks once, then follows the run to its end; the run goes on without mhactl.\n"
-          "Exit status: 0 completed, 1 refused or undone, 13 halted, 3 mhad cannot be reached; mhactl(1) has the others.\n" },
+          "Exit status: 0 completed, 1 refused or undone, 13 halted, 3 mhad cannot be reached; mhactl(1) has the others.\n",
+          "  mhactl failover app1\n"
+          "  mhactl failover app1 --to db3 --yes --ignore-last-failover\n" },
         { "switch", "CLUSTER", 1, 1,
           OPTION_BIT(OPTION_TO) | OPTION_BIT(OPTION_YES) | OPTION_BIT(OPTION_CHECK) | OPTION_BIT(OPTION_NO_DEMOTE) |
                   OPTION_BIT(OPTION_MULTI_TIER),
@@ -46,7 +58,9 @@ static const Verb verbs[] = {
           "because 20 the server is the primary already, 21 there is no such server, 22 it is down, 23 it does not\n"
           "replicate from the primary, 24 the cluster is paused, 25 a run is under way, 26 two servers are writable,\n"
           "27 no primary is alive, 28 the cluster is not steady, 29 a check failed, 30 there is no terminal and no --yes,\n"
-          "31 the answer was no, 34 something else manages the cluster, too.\n" },
+          "31 the answer was no, 34 something else manages the cluster, too.\n",
+          "  mhactl switch app1 --check\n"
+          "  mhactl switch app1 --to db2\n" },
         { "rejoin", "CLUSTER SERVER", 2, 2, 0, "have a former primary that is back follow the primary", verb_rejoin,
           "Proves first that it has nothing that the primary lacks. What it has is saved, named, and left to you; it stays\n"
           "read-only then.\n"
@@ -54,20 +68,30 @@ static const Verb verbs[] = {
           "Exit status: 0 it follows, 1 refused or not attached, 3 mhad cannot be reached.\n" },
         { "cancel", "CLUSTER", 1, 1, OPTION_BIT(OPTION_REASON), "undo the run under way and end it", verb_cancel,
           "Until the new primary is opened. The same as mhactl run cancel CLUSTER.\n"
-          "Exit status: 0 it is being undone, 32 too late, 33 no run is under way.\n" },
+          "Exit status: 0 it is being undone, 32 too late, 33 no run is under way.\n",
+          "  mhactl cancel app1 --reason \"wrong cluster\"\n" },
         { "pause", "CLUSTER", 1, 1, OPTION_BIT(OPTION_REASON) | OPTION_BIT(OPTION_FOR),
-          "no automatic failover for a while", verb_pause },
-        { "resume", "CLUSTER", 1, 1, 0, "automatic failover again", verb_resume },
-        { "acknowledge", "CLUSTER", 1, 1, 0, "the last failover was seen: the next need not wait", verb_acknowledge },
-        { "run", "WHAT CLUSTER", 2, 2, OPTION_BIT(OPTION_SERVER) | OPTION_BIT(OPTION_VERDICT) | OPTION_BIT(OPTION_REASON),
+          "no automatic failover for a while", verb_pause, NULL,
+          "  mhactl pause app1 --for 2h --reason \"kernel update\"\n" },
+        { "resume", "CLUSTER", 1, 1, 0, "automatic failover again", verb_resume, NULL,
+          "  mhactl resume app1\n" },
+        { "acknowledge", "CLUSTER", 1, 1, 0, "the last failover was seen: the next need not wait", verb_acknowledge, NULL,
+          "  mhactl acknowledge app1\n" },
+        { "run", "retry|override|abandon|cancel CLUSTER", 2, 2, OPTION_BIT(OPTION_SERVER) | OPTION_BIT(OPTION_VERDICT) | OPTION_BIT(OPTION_REASON),
           "what becomes of a run: retry, override, abandon, cancel", verb_run,
           "  retry     the failed step again\n"
           "  override  take a server's goal as met: --server SERVER --verdict met --reason TEXT\n"
           "  abandon   give up where it is; nothing is undone\n"
-          "  cancel    before the point of no return: undo and end\n" },
-        { "events", "[CLUSTER]", 0, 1, OPTION_BIT(OPTION_FOLLOW), "what happened lately; with -f, what happens", verb_events },
-        { "report", "[CLUSTER] [RUN]", 0, 2, 0, "the report of the last failover, or of one", verb_report },
-        { "history", "[CLUSTER]", 0, 1, 0, "the runs that have ended", verb_history },
+          "  cancel    before the point of no return: undo and end\n",
+          "  mhactl run retry app1\n"
+          "  mhactl run override app1 --server db3 --verdict met --reason \"attached by hand\"\n" },
+        { "events", "[CLUSTER]", 0, 1, OPTION_BIT(OPTION_FOLLOW), "what happened lately; with -f, what happens", verb_events, NULL,
+          "  mhactl events -f\n"
+          "  mhactl events app1 --json\n" },
+        { "report", "[CLUSTER] [RUN]", 0, 2, 0, "the report of the last failover, or of one", verb_report, NULL,
+          "  mhactl report app1\n" },
+        { "history", "[CLUSTER]", 0, 1, 0, "the runs that have ended", verb_history, NULL,
+          "  mhactl history\n" },
         { "rescue", "show|fetch|copy [CLUSTER] [RUN|SERVER] [DIR]", 1, 4,
           OPTION_BIT(OPTION_FROM) | OPTION_BIT(OPTION_TO) | OPTION_BIT(OPTION_OUTPUT),
           "binary logs that are saved: see them, save a server's, copy them out", verb_rescue,
@@ -76,7 +100,8 @@ static const Verb verbs[] = {
           "  copy CLUSTER RUN DIR       copy what a run has saved into a folder, with checksums compared\n"
           "  mhactl rescue fetch app1 db1 --from binlog.000007 --output /root/app1-db1\n"
           "A copy is ready for mysqlbinlog, also that of a part of a file. The daemon's folder can be read by root and its user only.\n" },
-        { "reload", "", 0, 0, 0, "take a changed configuration over", verb_reload },
+        { "reload", "", 0, 0, 0, "take a changed configuration over", verb_reload, NULL,
+          "  mhactl reload\n" },
         { "import", "FILE", 1, 1, OPTION_BIT(OPTION_GLOBAL) | OPTION_BIT(OPTION_OUTPUT_DIR),
           "make mhad's files out of a configuration of MHA", verb_import,
           "Writes clusters.d/NAME.yaml, NAME being the file's name without .cnf, the passwords into files of their own, and\n"
@@ -95,7 +120,10 @@ static const Verb verbs[] = {
           "it is up. CLUSTER may be left out where only one has a server of that name.\n"
           "  mhactl server down db3 --for 2h --why \"new disk\"\n"
           "  mhactl server up db3\n" },
-        { "version", "", 0, 0, 0, "the versions of mhactl and mhad", verb_version },
+        { "version", "", 0, 0, 0, "the versions of mhactl and mhad", verb_version, NULL,
+          "  mhactl version\n" },
+        { "help", "[VERB]", 0, 1, 0, "this, or how a verb is used", verb_help, NULL,
+          "  mhactl help switch\n" },
 };
 /* clang-format on */
 
@@ -105,6 +133,18 @@ static void print_help(FILE *to, const Verb *verb)
         arguments_help(&text, verb, verbs, ARRAY_LENGTH(verbs));
         fputs(text.data, to);
         text_done(&text);
+}
+
+static int verb_help(const Context *context)
+{
+        const char *name = verb_word(context, 0);
+        const Verb *verb = arguments_verb(name, verbs, ARRAY_LENGTH(verbs));
+        if (name && !verb) {
+                fprintf(stderr, "mhactl: there is no verb %s: mhactl help\n", name);
+                return STATUS_USAGE;
+        }
+        print_help(stdout, verb);
+        return STATUS_OK;
 }
 
 static const char *socket_path(const Arguments *arguments)
@@ -123,8 +163,37 @@ static Look make_look(const Arguments *arguments)
         return (Look){ .colour = colour, .lines = text_equal(nl_langinfo(CODESET), "UTF-8") };
 }
 
+#define COMPLETE_PATIENCE (2 * USEC_SEC)
+
+static Json *ask_for_completion(ApiId id, Json *parameters, void *userdata)
+{
+        const char *socket = userdata;
+        CLEANUP(call_close) Call *call = NULL;
+        __attribute__((cleanup(reply_done_cleanup))) Reply reply = { 0 };
+        Failure failure;
+        CLEANUP(json_free) Json *owned = parameters;
+        if (call_open(socket, &call, &failure) < 0 || call_send(call, id, TAKE(owned), false, &failure) < 0 ||
+            call_receive(call, COMPLETE_PATIENCE, &reply, &failure) < 0 || reply.error)
+                return NULL;
+        return TAKE(reply.parameters);
+}
+
+/* Only for the shells. */
+static int print_completion(char **words, size_t n_words)
+{
+        const Arguments none = { 0 };
+        Text text = { 0 };
+        complete_words(&text, verbs, ARRAY_LENGTH(verbs), words, n_words, ask_for_completion, (char *) socket_path(&none));
+        if (text.data)
+                fputs(text.data, stdout);
+        text_done(&text);
+        return STATUS_OK;
+}
+
 int main(int argc, char **argv)
 {
+        if (argc > 1 && text_equal(argv[1], "__complete"))
+                return print_completion(argv + 2, (size_t) argc - 2);
         Arguments arguments = { 0 };
         Failure failure;
         setlocale(LC_CTYPE, "");

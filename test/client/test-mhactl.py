@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -126,9 +127,15 @@ class Asking(Case):
         self.expect(2, "pause", "shop", "--for", "soon")
         self.expect(0, "--help")
         self.expect(0, "--version")
-        for verb in ("status check plan failover pause resume acknowledge run events report history reload "
-                     "version").split():
-            self.assertIn("Options:", self.expect(0, verb, "--help").stdout)
+        verbs = self.expect(0, "__complete", "").stdout.split()
+        self.assertIn("switch", verbs)
+        for verb in verbs:
+            text = self.expect(0, verb, "--help").stdout
+            self.assertIn("Options:", text)
+            self.assertIn(f"\n  mhactl {verb}", text, "an example")
+            self.assertEqual(self.expect(0, "help", verb).stdout, text)
+        self.assertEqual(self.expect(0, "help").stdout, self.expect(0, "--help").stdout)
+        self.assertIn("no verb", self.expect(2, "help", "statsu").stderr)
 
     def test_status(self):
         for health, status in {"ok": 0, "warning": 10, "suspect": 11, "held": 11, "running": 12, "halted": 13}.items():
@@ -352,6 +359,61 @@ class Failover(Case):
         self.assertNotIn("org.mhad.Switch", [call["method"] for call in self.daemon.calls])
         status, out = self.on_terminal(b"yes\n", "switch")
         self.assertEqual(status, 0, out)
+
+
+SCRIPTS = f"{os.path.dirname(os.path.abspath(__file__))}/../../client"
+
+
+class Completing(Case):
+    """By the shells themselves; "|" stands for the cursor."""
+
+    ANSWERS = {"Status": ok(clusters=[{"cluster": "shop", "servers": [{"name": "db1"}, {"name": "db2"}]},
+                                      {"cluster": "store", "servers": [{"name": "s1"}, {"name": "$(touch /nowhere)"}]}]),
+               "History": ok(runs=[{"run": "r17"}])}
+    CASES = {"mhactl sta|": "status", "mhactl wait s|": "shop store", "mhactl --json status sh|": "shop",
+             "mhactl plan |": "failover switch", "mhactl plan switch |": "shop store",
+             "mhactl run |": "retry override abandon cancel", "mhactl report shop |": "r17",
+             "mhactl wait shop --until |": "dead healthy", "mhactl wait shop --ti|": "--timeout",
+             "mhactl switch shop --to |": "db1 db2", "mhactl --socket x switch shop --to |": "db1 db2",
+             "mhactl server set |": "shop store", "mhactl server down |": "shop store db1 db2 s1",
+             "mhactl help pa|": "pause", "mhactl statsu |": "", "mhactl import |": ""}
+
+    def start(self):
+        def status(parameters, send):
+            wanted = (parameters or {}).get("cluster")
+            send({"clusters": [one for one in self.ANSWERS["Status"]["parameters"]["clusters"]
+                               if wanted in (None, one["cluster"])]})
+
+        super().start(Status=status, History=self.ANSWERS["History"])
+
+    def bash(self, line):
+        words = line.split("|", maxsplit=1)[0].split(" ")
+        program = " ".join(f"'{word}'" for word in [MHACTL] + words[1:])
+        script = (f"source {SCRIPTS}/mhactl.bash; COMP_WORDS=({program}); COMP_CWORD={len(words) - 1}; _mhactl; "
+                  'echo "${COMPREPLY[*]}"')
+        done = subprocess.run(["bash", "--norc", "-u", "-c", script], capture_output=True, text=True, timeout=30,
+                              env=dict(os.environ, MHAD_SOCKET=self.path), check=False)
+        self.assertEqual(done.stderr, "")
+        return done.stdout.strip()
+
+    def test_bash(self):
+        self.start()
+        for line, expected in self.CASES.items():
+            with self.subTest(line):
+                self.assertEqual(self.bash(line), expected)
+
+    def test_without_a_daemon(self):
+        self.assertEqual(self.bash("mhactl pau|"), "pause")
+        self.assertEqual(self.bash("mhactl pause |"), "")
+
+    def test_bash_loads_it(self):
+        done = subprocess.run(["bash", "--norc", "-c", f"source {SCRIPTS}/mhactl.bash; complete -p mhactl"],
+                              capture_output=True, text=True, timeout=30, check=True)
+        self.assertIn("-F _mhactl mhactl", done.stdout)
+
+    @unittest.skipUnless(shutil.which("zsh"), "there is no zsh")
+    def test_zsh(self):
+        self.assertEqual(subprocess.run(["zsh", "-n", f"{SCRIPTS}/mhactl.zsh"], check=False).returncode, 0)
 
 
 if __name__ == "__main__":
