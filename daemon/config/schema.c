@@ -192,7 +192,7 @@ const SchemaRow schema_rows[] = {
 
         { SECTION(SCHEMA_CLUSTER, "address"), .meaning = "The virtual IP address of the primary, which applications connect to. Without it, hooks.start has to tell them." },
         { CLUSTER("address.ip", SCHEMA_NETWORK_ADDRESS, address.ip), .effect = SCHEMA_NEXT_RUN, .mha = "master_ip_failover_script",
-          .meaning = "Address and length of its network: 10.0.0.100/24." },
+          .meaning = "Address and length of its network: 10.0.0.100/24 or fd00::64/64." },
         { CLUSTER("address.device", SCHEMA_DEVICE, address.device), .effect = SCHEMA_NEXT_RUN,
           .meaning = "The network device that it is put on, the same on every server." },
         { CLUSTER("address.label", SCHEMA_DEVICE, address.label), .effect = SCHEMA_NEXT_RUN,

