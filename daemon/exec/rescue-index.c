@@ -23,7 +23,8 @@
 typedef struct Copy {
         char *server, *file, *path, *head;
         uint64_t from, size;
-        char *next; /* what follows in the log, if more is known to */
+        char *next;   /* what follows in the log, if more is known to */
+        bool indexed; /* before: only what follows may be news */
 } Copy;
 
 /* In the hands of the thread or of the loop, never of both. */
@@ -192,7 +193,11 @@ static int read_head(Work *work, const Copy *copy, BinlogFormat *ret)
                 return failure_errno(&work->failure, error, "cannot read %s", copy->head);
         int r = take_all(work, reader, bytes, (size_t) n, ignore);
         *ret = *logreader_format(reader);
-        if (r >= 0 && ret->length == 0)
+        if (ret->length > 0) { /* what comes behind it is of no interest here */
+                work->failure = (Failure){ 0 };
+                return 0;
+        }
+        if (r >= 0)
                 r = failure_set(&work->failure, FAILURE_PROTOCOL, 0, "%s has no format description at its beginning",
                                 copy->file);
         return r;
@@ -210,8 +215,8 @@ static int index_copy(Work *work, const Copy *copy)
 {
         CLEANUP(logreader_free) LogReader *reader = NULL;
         work->at = copy;
-        if (copy->size == 0) {
-                note_end(work, copy, copy->from);
+        if (copy->size == 0 || copy->indexed) {
+                note_end(work, copy, copy->from + copy->size);
                 return 0;
         }
         if (work->relay)
@@ -491,7 +496,8 @@ static void add_copy(Work *work, const SavedSource *source, size_t i)
                                                  .head = alloc_string(file->head),
                                                  .from = file->from,
                                                  .size = file->size,
-                                                 .next = text_equal(next, file->file) ? NULL : alloc_string(next) };
+                                                 .next = text_equal(next, file->file) ? NULL : alloc_string(next),
+                                                 .indexed = file->indexed && !source->relay };
 }
 
 static SavedSource *source_numbered(const Rescue *rescue, size_t number)
@@ -570,7 +576,7 @@ static void index_source(Rescue *rescue, SavedSource *source)
         source->in_index = true;
         work->source = source->number;
         for (size_t i = 0; i < source->n_files; i++)
-                if (source->relay || (source->files[i].copied && !source->files[i].indexed))
+                if (source->relay || source->files[i].copied)
                         add_copy(work, source, i);
         work->print = !is_copying(rescue) && !rescue->writer;
         if (work->print)

@@ -171,5 +171,10 @@ def test_removal(lab):
         listed = {rescue["run"]: rescue for rescue in ask(manager, "show", "app1")["rescues"]}
         assert listed["r3lost"]["loss"] == "lost" and listed["r6large"]["bytes"] > 3_000_000, listed
         assert "something was lost" in manager.order("rescue", "show").stdout
+        for note in ("{", "[" * 990 + "]" * 990, '{"sources":[{"server":"../x","files":[{}]},{"server":"a","files":[{"file":"../b"}]}]}'):
+            for name in ("saved.json", "index.json"):
+                folder.write(f"{rescues}/r8new/{name}", note)
+            rescue = ask(manager, "show", "app1", "r8new")
+            assert rescue["state"] in ("partial", "complete") and not rescue["files"] and "holds" not in rescue, rescue
     finally:
         lab.mgr.run("umount", f"{rescues}/r7mounted/db1")

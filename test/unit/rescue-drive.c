@@ -1,6 +1,6 @@
 /* Carries scripts out for test/integration/test_saved_logs.py: rescue-drive CONFIG, a file of JSON ({"servers": […],
- * "identity", "directory", "sql_user", "sql_password"}). Each line of standard input is {"server", "tag", "script"}; each
- * line of standard output its replies. Ends with its standard input. */
+ * "identity", "directory", "sql_user", "sql_password", "known_hosts", "sudo"}). Each line of standard input is {"server",
+ * "tag", "script"}; each line of standard output its replies. Ends with its standard input. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -93,7 +93,9 @@ int main(int argc, char **argv)
                                 .sql_user = json_get_string(config, "sql_user"),
                                 .sql_password = json_get_string(config, "sql_password"),
                                 .identity = identity,
-                                .accept_unknown_hosts = true,
+                                .known_hosts_file = json_get_string(config, "known_hosts"),
+                                .accept_unknown_hosts = !json_has(config, "known_hosts"),
+                                .use_sudo = json_get_bool(config, "sudo", false),
                                 .rescue.directory = json_get_string(config, "directory"),
                                 .resolver = resolver };
         if (exec_new(loop, &settings, &exec) < 0)
