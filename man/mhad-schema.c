@@ -1,7 +1,9 @@
-/* Prints mhad.yaml(5) from the table of keys. Run by the build, not installed. */
+/* Prints mhad.yaml(5) from the table of keys, or with its template as an argument mhad-from-mha(7) from that of MHA's
+ * parameters. Run by the build, not installed. */
 #include <stdio.h>
 #include <string.h>
 
+#include "mha.h"
 #include "schema.h"
 #include "text.h"
 
@@ -70,52 +72,36 @@ static void print_scope(SchemaScope scope)
                 print_key(row);
 }
 
-static void print_mha_row(const SchemaRow *row)
+/* One parameter of MHA: the keys that stand for it, and what to know. */
+static void print_parameter(const MhaParameter *parameter)
 {
-        static const char *const of_scope[_SCHEMA_SCOPE_MAX] = {
-                [SCHEMA_SERVER] = "servers: ", [SCHEMA_OBSERVER] = "observers: "
-        };
+        CLEANUP(mem_free) char *keys = mha_keys(parameter->name);
         fputs(".TP\n\\fB", stdout);
-        print_escaped(row->mha);
+        print_escaped(parameter->name);
         fputs("\\fR\n", stdout);
-        print_escaped(of_scope[row->scope] ? of_scope[row->scope] : "");
-        print_escaped(row->path);
-        putchar('\n');
+        print_escaped(keys ? keys : "Not needed");
+        if (parameter->remark) {
+                fputs(keys ? "; " : ": ", stdout);
+                print_escaped(parameter->remark);
+        }
+        puts(".");
 }
 
-/* Parameters of MHA that have no key here, and why not. */
-static const struct {
-        const char *name, *why;
-} not_needed[] = {
-        { "check_repl_filter", "filters are always compared; a replica whose filters differ is not promoted" },
-        { "client_bindir, client_libdir", "no program of the database is run" },
-        { "disable_log_bin, handle_raw_binlog",
-          "missing events reach a replica by replication itself, not through a client" },
-        { "latest_priority", "what servers says first is always the tie-breaker, never more than that" },
-        { "manager_log", "the journal of systemd; see journalctl -u mhad" },
-        { "master_pid_file", "the process is found on the host" },
-        { "multi_tier_slave", "who replicates from whom is read from the servers" },
-        { "node_label", "name of a server" },
-        { "remote_workdir", "nothing is written on the hosts" },
-        { "skip_init_ssh_check", "an unreachable host is reported and holds nothing up" },
-        { "skip_reset_slave", "a new primary never stays a replica" },
-        { "use_gtid_auto_pos", "read from the replicas" },
-};
-
-static void print_mha(void)
+/* mhad-from-mha(7): the template with the parameters in it. */
+static int print_from_mha(const char *path)
 {
-        puts(".SH FROM MHA'S PARAMETERS");
-        for (size_t i = 0; i < schema_n_rows; i++)
-                if (schema_rows[i].mha)
-                        print_mha_row(&schema_rows[i]);
-        puts(".PP\nNot needed:");
-        for (size_t i = 0; i < ARRAY_LENGTH(not_needed); i++) {
-                fputs(".TP\n\\fB", stdout);
-                print_escaped(not_needed[i].name);
-                fputs("\\fR\n", stdout);
-                print_escaped(not_needed[i].why);
-                fputs(".\n", stdout);
-        }
+        FILE *template = fopen(path, "re");
+        char line[1024];
+        if (!template)
+                return 1;
+        while (fgets(line, sizeof line, template))
+                if (strcmp(line, "@PARAMETERS@\n") != 0)
+                        fputs(line, stdout);
+                else
+                        for (size_t i = 0; i < mha_n_parameters; i++)
+                                print_parameter(&mha_parameters[i]);
+        fclose(template);
+        return 0;
 }
 
 static const char head[] =
@@ -155,26 +141,29 @@ static const char head[] =
         "chown mhad: /etc/mhad/mhad.password; chmod 600 /etc/mhad/mhad.password\n"
         ".fi\n";
 
-static const char tail[] = ".SH EXAMPLE\n"
-                           "The smallest cluster:\n"
-                           ".PP\n"
-                           ".nf\n"
-                           "cluster: app1\n"
-                           "servers:\n"
-                           "  \\- {name: db1, host: 10.0.0.1}\n"
-                           "  \\- {name: db2, host: 10.0.0.2}\n"
-                           "sql: {user: mhad, password_file: /etc/mhad/mhad.password}\n"
-                           "replication: {user: repl, password_file: /etc/mhad/repl.password}\n"
-                           "ssh: {identity_file: /etc/mhad/id_ed25519}\n"
-                           "address: {ip: 10.0.0.100/24, device: eth0}\n"
-                           ".fi\n"
-                           ".PP\n"
-                           "A longer one is in /etc/mhad/clusters.d/example.yaml.disabled.\n"
-                           ".SH SEE ALSO\n"
-                           "\\fBmhad\\fR(8), \\fBmhactl\\fR(1), \\fBsystemd.exec\\fR(5)\n";
+static const char tail[] =
+        ".SH EXAMPLE\n"
+        "The smallest cluster:\n"
+        ".PP\n"
+        ".nf\n"
+        "cluster: app1\n"
+        "servers:\n"
+        "  \\- {name: db1, host: 10.0.0.1}\n"
+        "  \\- {name: db2, host: 10.0.0.2}\n"
+        "sql: {user: mhad, password_file: /etc/mhad/mhad.password}\n"
+        "replication: {user: repl, password_file: /etc/mhad/repl.password}\n"
+        "ssh: {identity_file: /etc/mhad/id_ed25519}\n"
+        "address: {ip: 10.0.0.100/24, device: eth0}\n"
+        ".fi\n"
+        ".PP\n"
+        "A longer one is in /etc/mhad/clusters.d/example.yaml.disabled.\n"
+        ".SH SEE ALSO\n"
+        "\\fBmhad\\fR(8), \\fBmhactl\\fR(1), \\fBmhad\\-from\\-mha\\fR(7), \\fBsystemd.exec\\fR(5)\n";
 
-int main(void)
+int main(int argc, char *argv[])
 {
+        if (argc > 1)
+                return print_from_mha(argv[1]) || fflush(stdout) ? 1 : 0;
         fputs(head, stdout);
         puts(".SH THE MAIN FILE");
         print_scope(SCHEMA_MAIN);
@@ -184,7 +173,6 @@ int main(void)
         print_scope(SCHEMA_SERVER);
         puts(".SH OBSERVERS\nThe keys of each element of \\fBobservers\\fR.");
         print_scope(SCHEMA_OBSERVER);
-        print_mha();
         fputs(tail, stdout);
         return ferror(stdout) || fflush(stdout) ? 1 : 0;
 }
