@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "saved.h"
 #include "text.h"
 
 /* Transactions a millisecond. */
@@ -19,14 +20,30 @@ Database *database_of(const SimServer *server)
 }
 
 /* Where a transaction ends in a server's own log. */
-static uint64_t offset_of(const Database *database, uint64_t transaction)
+uint64_t database_offset(const Database *database, uint64_t transaction)
 {
         return 157 + transaction * (100 + database->id);
 }
 
-static void file_of(const Database *database, char *ret, size_t size)
+uint64_t database_transaction(const Database *database, uint64_t offset, unsigned *ret_more)
+{
+        uint64_t size = 100 + database->id, bytes = offset > 157 ? offset - 157 : 0;
+        if (ret_more)
+                *ret_more = (unsigned) (bytes % size);
+        return bytes / size;
+}
+
+void database_file(const Database *database, char *ret, size_t size)
 {
         snprintf(ret, size, "db%u-bin.000003", database->id);
+}
+
+uint64_t database_last(const char *gtid_set)
+{
+        size_t n = strlen(gtid_set);
+        while (n > 0 && gtid_set[n - 1] >= '0' && gtid_set[n - 1] <= '9')
+                n--;
+        return strtoull(gtid_set + n, NULL, 10);
 }
 
 static char *gtid_of(const Database *database, uint64_t last)
@@ -56,6 +73,8 @@ static void replicate(Database *replica, usec_t passed)
                 replica->receiver_on = replica->connected = false;
                 replica->receiver_errno = 1236;
         }
+        if (replica->connected && source->stands_in_from > replica->received)
+                replica->holed = true; /* it would go on behind what it lacks */
         if (replica->connected && source->log > replica->received) {
                 uint64_t most = replica->received + passed * RECEIVE_RATE / USEC_MSEC;
                 replica->received = source->log < most ? source->log : most;
@@ -130,8 +149,9 @@ static void answer_binlog(Database *database, Reply *reply)
 {
         static const char *const names[] = { "File", "Position", "Binlog_Do_DB", "Binlog_Ignore_DB" };
         char file[40];
-        file_of(database, file, sizeof file);
-        CLEANUP(mem_free) char *offset = text_format("%llu", (unsigned long long) offset_of(database, database->log));
+        database_file(database, file, sizeof file);
+        CLEANUP(mem_free)
+        char *offset = text_format("%llu", (unsigned long long) database_offset(database, database->log));
         answer(reply, 4, names, (const char *const[]){ file, offset, "", "" });
 }
 
@@ -149,12 +169,13 @@ static void answer_replica(Database *replica, Reply *reply)
         char file[40];
         size_t n = 0;
         if (source)
-                file_of(source, file, sizeof file);
-        uint64_t received = source ? offset_of(source, replica->received) + replica->tail : 0;
+                database_file(source, file, sizeof file);
+        uint64_t received = source ? database_offset(source, replica->received) + replica->tail : 0;
         CLEANUP(mem_free) char *received_text = text_format("%llu", (unsigned long long) received);
         CLEANUP(mem_free)
         char *applied_text =
-                text_format("%llu", (unsigned long long) (source ? offset_of(source, replica->applied) : 0));
+                text_format("%llu", (unsigned long long) (source ? database_offset(source, replica->applied) : 0));
+        CLEANUP(mem_free) char *port = text_format("%u", source && source->port ? source->port : 3306);
         CLEANUP(mem_free) char *receiver_errno = text_format("%d", replica->receiver_errno);
         CLEANUP(mem_free) char *applier_errno = text_format("%d", replica->applier_errno);
         CLEANUP(mem_free) char *retrieved = gtid_of(replica, replica->received);
@@ -164,7 +185,8 @@ static void answer_replica(Database *replica, Reply *reply)
         values[COLUMN_APPLIER_RUNNING] = replica->applier_on ? "Yes" : "No";
         values[COLUMN_APPLIER_STATE] = replica->applier_on ? applier_text(replica) : "";
         values[COLUMN_SOURCE_HOST] = source ? source->server->name : "";
-        values[COLUMN_SOURCE_PORT] = "3306";
+        values[COLUMN_SOURCE_PORT] = port;
+        values[COLUMN_RELAY_FILE] = "./relay.000001";
         values[COLUMN_SOURCE_USER] = "repl";
         values[COLUMN_SOURCE_UUID] = source ? source->uuid : "";
         values[COLUMN_RECEIVED_FILE] = values[COLUMN_APPLIED_FILE] = file;
@@ -203,6 +225,9 @@ static void answer_identity(Database *database, Reply *reply)
                 { mysql && database->version.major >= 8 ? "log_replica_updates" : "log_slave_updates", "ON" },
                 { "gtid_mode", mysql ? (database->gtid ? "ON" : "OFF") : NULL },
                 { "relay_log_purge", "ON" },
+                { "datadir", "/data" },
+                { "log_bin_index", "/data/bin.index" },
+                { "relay_log_index", "/data/relay.index" },
                 { "pid_file", "/run/mysqld.pid" },
         };
         reply_set_columns(reply, 2, (const char *const[]){ "Variable_name", "Value" });
@@ -293,50 +318,66 @@ static char *option_of(const char *text, const char *name)
         return alloc_string_n(found, strcspn(found, ", "));
 }
 
-/* By position it begins wherever it is told to: too late leaves a hole, too early repeats. */
-static bool change_position(Database *replica, const Database *source, const char *text, Reply *reply)
+/* By position it begins wherever it is told to: too late leaves a hole, too early repeats. Who keeps its relay logs has to go
+ * on where they end. */
+static bool change_position(Database *replica, const Database *source, const char *text, bool keeps, Reply *reply)
 {
         CLEANUP(mem_free) char *file = option_of(text, "LOG_FILE");
         CLEANUP(mem_free) char *offset = option_of(text, "LOG_POS");
         char known[40];
-        file_of(source, known, sizeof known);
+        database_file(source, known, sizeof known);
         if (!file || !offset || strcmp(file, known) != 0) {
                 refuse(reply, 1236, "no such log file");
                 return false;
         }
-        uint64_t at = strtoull(offset, NULL, 10), transaction = (at - 157) / (100 + source->id);
-        if (offset_of(source, transaction) != at) {
+        unsigned more = 0;
+        uint64_t at = strtoull(offset, NULL, 10), transaction = database_transaction(source, at, &more);
+        uint64_t has = keeps ? replica->received : replica->log;
+        if (more > 0 && !(keeps && more == replica->tail)) {
                 replica->receiver_errno = 1236; /* bogus data in the log event */
-                transaction = replica->log;
+                transaction = has;
         }
-        replica->holed |= transaction > replica->log;
-        if (transaction < replica->log)
+        replica->holed |= transaction > has;
+        if (transaction < has)
                 replica->applier_errno = 1062;
-        replica->received = replica->applied = transaction;
+        replica->received = transaction;
+        if (!keeps)
+                replica->applied = transaction;
         return true;
+}
+
+static Database *source_at(Database *replica, const char *text, bool *ret_feed)
+{
+        CLEANUP(mem_free) char *host = option_of(text, "HOST");
+        CLEANUP(mem_free) char *port = option_of(text, "PORT");
+        SimServer *server = host ? sim_find(replica->sim, host) : NULL;
+        *ret_feed = text_equal(host, "127.0.0.1");
+        if (*ret_feed)
+                return saved_at_port(replica->sim, (unsigned) strtoul(port ? port : "0", NULL, 10));
+        return server ? database_of(server) : NULL;
 }
 
 static void change_source(Database *replica, const char *text, Reply *reply)
 {
-        CLEANUP(mem_free) char *host = option_of(text, "HOST");
         CLEANUP(mem_free) char *automatic = option_of(text, "AUTO_POSITION");
         CLEANUP(mem_free) char *using = option_of(text, "USE_GTID");
-        SimServer *server = host ? sim_find(replica->sim, host) : NULL;
-        if (replica->receiver_on || replica->applier_on) {
+        bool feed = false, keeps = replica->applier_on && replica->dialect->change_keeps_relay_logs;
+        Database *source = source_at(replica, text, &feed);
+        if (replica->receiver_on || (replica->applier_on && (!keeps || automatic))) {
                 refuse(reply, 1198, "replication threads run");
                 return;
         }
-        assert(server && strstr(text, "${replication_password}"));
-        Database *source = database_of(server);
-        bool gtid = text_equal(automatic, "1") || (using && !text_equal(using, "no"));
+        assert(source && strstr(text, feed ? "${feed_password}" : "${replication_password}"));
+        bool gtid = text_equal(automatic, "1") || (using && !text_equal(using, "no")) || (keeps && replica->gtid);
         replica->receiver_errno = replica->applier_errno = 0;
-        if (!gtid && !change_position(replica, source, text, reply))
+        if (!gtid && !change_position(replica, source, text, keeps, reply))
                 return;
-        if (gtid)
+        if (gtid && !keeps)
                 replica->received = replica->applied = replica->log; /* its relay logs are gone */
         replica->gtid = gtid;
         replica->source = source;
-        replica->tail = 0;
+        if (!keeps)
+                replica->tail = 0;
 }
 
 static void start_or_stop(Database *replica, const char *text, Reply *reply)
@@ -401,7 +442,7 @@ static void answer_wait(Database *database, const char *text, Reply *reply)
                 wanted = strtoull(digit, NULL, 10);
         } else {
                 uint64_t offset = strtoull(quote + 2, NULL, 10);
-                while (database->source && offset_of(database->source, wanted) < offset)
+                while (database->source && database_offset(database->source, wanted) < offset)
                         wanted++;
         }
         bool reached = database->gtid ? database->log >= wanted : database->applied >= wanted;
@@ -456,9 +497,23 @@ static void execute_sql(Database *database, const char *text, Reply *reply)
                 refuse(reply, 1064, text);
 }
 
+static void list_logs(const Database *database, const char *text, Reply *reply)
+{
+        char file[40];
+        database_file(database, file, sizeof file);
+        if (strstr(text, "relay.index"))
+                reply->out = alloc_string("index /data/relay.index\n1000 /data/relay.000001\n");
+        else
+                reply->out = text_format("index /data/bin.index\n%llu /data/%s\n",
+                                         (unsigned long long) database_offset(database, database->log) + database->torn,
+                                         file);
+}
+
 static void execute_shell(Database *database, const char *text, Reply *reply)
 {
-        if (text_starts_with(text, "describe()"))
+        if (text_starts_with(text, "i="))
+                list_logs(database, text, reply);
+        else if (text_starts_with(text, "describe()"))
                 reply->out = alloc_string(database->server->dead ? "" : "1234 mysqld 1 systemd mysql.service\n");
         else if (strcmp(text, "kill -KILL 1234") == 0)
                 database->server->dead = true, database->server->frozen = false;
@@ -491,6 +546,8 @@ static void execute(Sim *sim, SimServer *server, const ScriptItem *item, Reply *
                 show_address(database_of(server), item->text, reply);
                 break;
         case SCRIPT_RESCUE:
+                saved_do(sim, item->text, item->input, reply);
+                break;
         case SCRIPT_HOOK:
         case _SCRIPT_MAX:
                 break;
@@ -500,8 +557,10 @@ static void execute(Sim *sim, SimServer *server, const ScriptItem *item, Reply *
 static bool is_effect(const ScriptItem *item)
 {
         const char *text = item->text;
+        if (item->kind == SCRIPT_RESCUE)
+                return !text_equal(text, "look");
         if (item->kind == SCRIPT_SSH)
-                return !text_starts_with(text, "describe()") &&
+                return !text_starts_with(text, "describe()") && !text_starts_with(text, "i=") &&
                        !(text_starts_with(text, "ip -o addr show") && !strchr(text, '|'));
         return item->kind == SCRIPT_HOOK || (!text_starts_with(text, "SELECT") && !text_starts_with(text, "SHOW"));
 }
@@ -530,6 +589,8 @@ Database *database_add(Sim *sim, const char *name, const char *version, bool gti
         sim->execute = execute;
         sim->is_effect = is_effect;
         sim->can_be_reached = can_be_reached;
+        sim->on_client_end = saved_end_feeds;
+        sim->free_saved = saved_free;
         return database;
 }
 

@@ -37,7 +37,11 @@ typedef struct Database {
         char held[40], tried[40];
         bool no_address; /* its host cannot be given one */
         bool marked;     /* its host was told that the run was taken back */
-        bool rewritten;  /* clients wrote to it before it had everything */
+        unsigned port;
+        uint64_t purged;         /* its relay logs up to this transaction are gone */
+        unsigned torn;           /* bytes in its log of a transaction that it never ended */
+        uint64_t stands_in_from; /* of a stand-in for a dead primary: what it has begins behind this */
+        bool rewritten;          /* clients wrote to it before it had everything */
         /* Its only scheduled event. */
         EventState event;
         bool scheduler_off;
@@ -47,6 +51,11 @@ typedef struct Database {
  * the event runs. */
 Database *database_add(Sim *sim, const char *name, const char *version, bool gtid);
 Database *database_of(const SimServer *server);
+/* Its own log: where a transaction ends in it, which one ends at or before an offset and how much follows, and its name. */
+uint64_t database_offset(const Database *database, uint64_t transaction);
+uint64_t database_transaction(const Database *database, uint64_t offset, unsigned *ret_more);
+void database_file(const Database *database, char *ret, size_t size);
+uint64_t database_last(const char *gtid_set); /* the number of the last transaction in it */
 void database_follow(Database *replica, Database *source, uint64_t received, uint64_t applied);
 /* What a daemon that watched it knows of it. */
 ServerView *database_view(Database *database);

@@ -79,6 +79,8 @@ Sim *sim_free(Sim *sim)
                 free(sim->servers[i].model);
                 json_free(sim->servers[i].state);
         }
+        if (sim->free_saved)
+                sim->free_saved(sim);
         free(sim->servers);
         loop_free(sim->loop);
         free(sim);
@@ -292,6 +294,14 @@ static void job_step(void *userdata)
                 job_end(job);
                 return;
         }
+        /* In the daemon itself. */
+        Reply *reply = &job->replies->items[job->i_item];
+        if (!job->quiesce && job->script.items[job->i_item].kind == SCRIPT_RESCUE) {
+                reply->run = true;
+                job->exec->sim->execute(job->exec->sim, job->server, &job->script.items[job->i_item], reply);
+                timer_set_in(job->timer, USEC_MSEC);
+                return;
+        }
         if (!job_connects(job))
                 return;
         if (job->replies->items[job->i_item].run) {
@@ -369,6 +379,8 @@ void exec_warm(Exec *exec, const char *server)
 
 void exec_end_rescue(Exec *exec, const char *tag)
 {
+        if (exec->sim->on_client_end)
+                exec->sim->on_client_end(exec->sim);
 }
 
 void exec_cool(Exec *exec)
@@ -388,6 +400,7 @@ Exec *sim_exec_free(Exec *exec)
                 return NULL;
         while (exec->jobs)
                 job_free(exec->jobs);
+        exec_end_rescue(exec, NULL);
         free(exec);
         return NULL;
 }

@@ -44,6 +44,9 @@ struct Sim {
         bool deaf;           /* a fault: quiescing does nothing */
         char violation[200]; /* what must never be, seen by execute(); "" for nothing */
         void *statements;
+        void *saved;                  /* what outlives the daemon of its saved logs; of the model's own making */
+        void (*on_client_end)(Sim *); /* a client of the world is gone; NULL for nothing */
+        void (*free_saved)(Sim *);
 };
 
 Sim *sim_new(uint64_t seed);

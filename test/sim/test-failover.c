@@ -42,11 +42,30 @@ typedef enum Death {
         DEATH_CANDIDATE,    /* the candidate is cut off for good, before it is opened: undo */
         DEATH_APPLIER,      /* the candidate cannot apply: undo */
         DEATH_CANCEL,       /* an operator ends it before anything is opened: undo */
+        /* From here on logs are saved. */
+        DEATH_TAIL,        /* it had logged more than anybody received */
+        DEATH_TAIL_TORN,   /* and had not ended its last transaction */
+        DEATH_TAIL_LATE,   /* and a replica is cut off for a while when others are fed */
+        DEATH_TAIL_CANCEL, /* and it is ended when the candidate has been fed: undo */
+        DEATH_RELAYS,      /* its host is gone, and a replica that lacks something is preferred */
         _DEATH_MAX,
 } Death;
 static const char *const death_names[] = {
-        "process gone",        "host gone",         "frozen",         "a replica unreachable", "half a transaction",
-        "candidate to be fed", "a replica cut off", "candidate lost", "cannot apply",          "cancelled",
+        "process gone",
+        "host gone",
+        "frozen",
+        "a replica unreachable",
+        "half a transaction",
+        "candidate to be fed",
+        "a replica cut off",
+        "candidate lost",
+        "cannot apply",
+        "cancelled",
+        "a tail",
+        "a torn tail",
+        "a tail, and a replica cut off",
+        "a tail, cancelled",
+        "relay logs only",
 };
 
 static const Flavoured *flavour;
@@ -74,9 +93,12 @@ static void build_world(Sim *sim)
                 replica->tail = death == DEATH_HALF_SENT && replicas[i - 1].received == LAST ? 40 : 0;
                 replica->stuck = death == DEATH_APPLIER;
         }
+        if (death >= DEATH_TAIL && death <= DEATH_TAIL_CANCEL)
+                primary->log = LAST + 40;
+        primary->torn = death == DEATH_TAIL_TORN ? 30 : 0;
         sim->servers[0].dead = death != DEATH_FROZEN;
         sim->servers[0].frozen = death == DEATH_FROZEN;
-        primary->ssh_dead = death == DEATH_HOST;
+        primary->ssh_dead = death == DEATH_HOST || death == DEATH_RELAYS;
         sim->servers[1].cut = death == DEATH_AND_REPLICA;
         sim->stuck = 100;
         sim->lost = 30;
@@ -93,6 +115,7 @@ static Json *build_config(void)
                 "\"drain-donor\":30000,\"feed-candidate\":30000,\"drain-candidate\":30000}}";
         Json *config = NULL;
         assert_int_equal(json_parse(text, strlen(text), &config, NULL), 0);
+        json_set_bool(json_ensure_object(config, "rescue"), "enabled", death >= DEATH_TAIL);
         return config;
 }
 
@@ -108,7 +131,8 @@ static Facts build_facts(Sim *sim)
                 json_set_string(server, "name", name);
                 json_set_string(server, "host", name);
                 json_set_int(server, "port", 3306);
-                json_set_string(server, "promotion", death == DEATH_FEED && i == 4 ? "prefer" : "allow");
+                json_set_string(server, "promotion",
+                                (death == DEATH_FEED || death == DEATH_RELAYS) && i == 4 ? "prefer" : "allow");
                 json_set(json_ensure_object(facts.root, "servers"), name, server);
                 json_append_string(json_ensure_array(facts.root, "order"), name);
                 if (i > 0 && !database->server->cut)
@@ -149,14 +173,17 @@ static void on_event(Trial *trial, const RunEvent *event, Runbook *runbook)
         Sim *sim = trial->sim;
         if (event->kind != RUN_EVENT_STEP_STARTED)
                 return;
-        if (death == DEATH_REPLICA_LATE && text_equal(event->step->name, "drain-candidate")) {
+        const char *late = death == DEATH_REPLICA_LATE ? "drain-candidate"
+                           : death == DEATH_TAIL_LATE  ? "rescue-candidate"
+                                                       : NULL;
+        if (text_equal(event->step->name, late)) {
                 sim->servers[1].cut = true;
                 Timer *timer = timer_new(sim->loop, 0, on_heal, &sim->servers[1]);
                 timer_set_in(timer, 2 * USEC_SEC);
         }
         if (death == DEATH_CANDIDATE && text_equal(event->step->name, "drain-candidate"))
                 sim_find(sim, facts_string(runbook_facts(runbook), "candidate"))->cut = true;
-        if (death == DEATH_CANCEL && text_equal(event->step->name, "detach-candidate"))
+        if ((death == DEATH_CANCEL || death == DEATH_TAIL_CANCEL) && text_equal(event->step->name, "detach-candidate"))
                 loop_defer(sim->loop, on_cancel, trial);
 }
 
@@ -172,7 +199,7 @@ static void check_replica(Trial *trial, const Database *replica, const Database 
         if (replica->server->cut)
                 return;
         bool attached = replica->source == candidate && replica->receiver_on && replica->applier_on;
-        bool can_be = flavour->gtid || replica->applied == candidate->log;
+        bool can_be = flavour->gtid || death >= DEATH_TAIL || replica->applied == candidate->log;
         if (can_be && !attached)
                 trial_violate(trial, "%s does not follow %s", name, candidate->server->name);
         if (attached && replica->applied != candidate->log)
@@ -186,7 +213,8 @@ static void check_promoted(Trial *trial)
 {
         Sim *sim = trial->sim;
         const Database *candidate = NULL;
-        uint64_t most = 0;
+        bool read = death >= DEATH_TAIL && death <= DEATH_TAIL_CANCEL;
+        uint64_t most = read ? database_of(&sim->servers[0])->log : 0;
         for (size_t i = 1; i < sim->n_servers; i++) {
                 const Database *database = database_of(&sim->servers[i]);
                 if (database->n_opened && candidate)
@@ -229,12 +257,17 @@ static void check_undone(Trial *trial)
         }
 }
 
+static bool is_cancelled(void)
+{
+        return death == DEATH_CANCEL || death == DEATH_TAIL_CANCEL;
+}
+
 static void check_end(Trial *trial)
 {
         database_catch_up(trial->sim);
-        bool undone = death == DEATH_APPLIER || death == DEATH_CANDIDATE || (death == DEATH_CANCEL && told);
+        bool undone = death == DEATH_APPLIER || death == DEATH_CANDIDATE || (is_cancelled() && told);
         RunOutcome wanted = undone ? RUN_ABORTED : RUN_COMPLETED;
-        if (death == DEATH_CANCEL && told && trial->n_kills && trial->outcome == RUN_COMPLETED)
+        if (is_cancelled() && told && trial->n_kills && trial->outcome == RUN_COMPLETED)
                 wanted = RUN_COMPLETED; /* it died of the operator's very word */
         if (trial->outcome != wanted)
                 trial_violate(trial, "%s: %s", run_outcome_to_string(trial->outcome), trial->why);
@@ -355,6 +388,10 @@ static void test_tables_with_a_hole(void **state)
         test_table_without(DEATH_PROCESS, "detach-candidate");
         test_table_without(DEATH_PROCESS, "repoint-replicas");
         test_table_without(DEATH_PROCESS, "move-address");
+        test_table_without(DEATH_TAIL, "find-tail");
+        test_table_without(DEATH_TAIL, "collect-tail");
+        test_table_without(DEATH_TAIL, "rescue-candidate");
+        test_table_without(DEATH_RELAYS, "collect-relay-logs");
 }
 
 static Json *made; /* the plan */
