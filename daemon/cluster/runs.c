@@ -89,6 +89,7 @@ static Json *frozen_config(const Cluster *cluster, ssize_t old, const Json *opti
         set_ms(timeouts, "stop-receivers", 3 * USEC_SEC);
         set_ms(timeouts, "find-tail", LISTING);
         set_ms(timeouts, "collect-tail", rules->apply_timeout);
+        set_ms(timeouts, "collect-relay-logs", rules->apply_timeout);
         set_ms(timeouts, "settle-candidate", rules->apply_timeout);
         set_ms(timeouts, "rescue-candidate", rules->apply_timeout);
         set_ms(timeouts, "drain-donor", rules->apply_timeout);
