@@ -20,6 +20,7 @@ class Drive:
 
     def __init__(self, lab, server=None, **config):
         self.lab = lab
+        self.tag = "run-1"
         config = {"servers": [{"name": each.name, "host": each.ip, "port": 3306, "ssh_user": "root", **(server or {})}
                               for each in lab.servers],
                   "identity": f"{lab.folder}/ssh_key", "directory": f"{lab.mgr.folder}/rescue", "sql_user": "mhad",
@@ -39,7 +40,7 @@ class Drive:
 
     def run(self, server, *items, may_fail=False):
         """The replies to a script."""
-        self.process.stdin.write(json.dumps({"server": server, "tag": "run-1", "script": items}) + "\n")
+        self.process.stdin.write(json.dumps({"server": server, "tag": self.tag, "script": items}) + "\n")
         self.process.stdin.flush()
         line = self.lines.get(timeout=PATIENCE)
         assert line is not None, "rescue-drive ended"
