@@ -120,6 +120,8 @@ void render_report(Text *out, const Look *look, const Json *answer)
                   (const char *const[]){ "rung", "result", "guarantee" });
         add_table(out, look, "Candidates", json_get(report, "candidates"),
                   (const char *const[]){ "server", "rank", "why" });
+        add_table(out, look, "Saved logs", json_get(json_get(report, "rescue"), "replicas"),
+                  (const char *const[]){ "name", "received", "text" });
         add_table(out, look, "Servers", json_get(report, "servers"), (const char *const[]){ "name", "state", "text" });
         if (json_length(json_get(report, "steps")) > 0)
                 add_heading(out, look, "Steps");

@@ -1,5 +1,5 @@
 /* Reports. Pure; must never say more than the facts prove. */
-#include "report.h"
+#include "report-inside.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -7,7 +7,7 @@
 #include "text.h"
 #include "usec.h"
 
-static const Json *find_step(const Json *run, const char *name)
+const Json *report_step(const Json *run, const char *name)
 {
         JSON_FOREACH(step, json_get(run, "steps"))
         {
@@ -19,7 +19,7 @@ static const Json *find_step(const Json *run, const char *name)
 
 static int64_t step_time(const Json *run, const char *name, const char *member)
 {
-        const Json *step = find_step(run, name);
+        const Json *step = report_step(run, name);
         return text_equal(json_get_string(step, "state"), "done") ? json_get_int(step, member, 0) : 0;
 }
 
@@ -46,7 +46,7 @@ static Json *times_of(const Json *run, const Facts *facts)
         set_time(times, "address", step_time(run, "move-address", "ended"));
         set_time(times, "address", step_time(run, "give-address", "ended"));
         set_time(times, "address", step_time(run, "give-address-late", "ended"));
-        set_time(times, "blocked", json_get_int(find_step(run, "block-writes"), "started", 0));
+        set_time(times, "blocked", json_get_int(report_step(run, "block-writes"), "started", 0));
         set_time(times, "unblocked", step_time(run, "unblock-writes", "ended"));
         set_time(times, "ended", last);
         return times;
@@ -54,18 +54,18 @@ static Json *times_of(const Json *run, const Facts *facts)
 
 static const char *target_verdict(const Json *run, const char *step, const char *server)
 {
-        return json_get_string(json_get(json_get(find_step(run, step), "targets"), server), "verdict");
+        return json_get_string(json_get(json_get(report_step(run, step), "targets"), server), "verdict");
 }
 
 /* The old primary after a switchover. */
 static void set_handed_over(const Json *run, const char *name, Json *result)
 {
-        const Json *target = json_get(json_get(find_step(run, "demote"), "targets"), name);
+        const Json *target = json_get(json_get(report_step(run, "demote"), "targets"), name);
         const char *verdict = target_verdict(run, "demote", name);
         if (!step_time(run, "open-candidate", "ended")) {
                 json_set_string(result, "state", "primary");
-                bool well = !find_step(run, "unblock-writes") || step_time(run, "unblock-writes", "ended") ||
-                            text_equal(json_get_string(find_step(run, "unblock-writes"), "state"), "skipped");
+                bool well = !report_step(run, "unblock-writes") || step_time(run, "unblock-writes", "ended") ||
+                            text_equal(json_get_string(report_step(run, "unblock-writes"), "state"), "skipped");
                 json_set_string(result, "text", well ? "takes writes" : "may still be read-only: look at it");
                 return;
         }
@@ -129,12 +129,12 @@ static Json *server_result(const Json *run, const Facts *facts, const char *name
                 json_set_string(result, "text", text);
                 return result;
         }
-        const Json *target = json_get(json_get(find_step(run, "repoint-replicas"), "targets"), name);
+        const Json *target = json_get(json_get(report_step(run, "repoint-replicas"), "targets"), name);
         const char *follows = facts_server_string(facts, name, "follows");
         if (!target)
-                target = json_get(json_get(find_step(run, "raise-sub-replicas"), "targets"), name);
+                target = json_get(json_get(report_step(run, "raise-sub-replicas"), "targets"), name);
         if (!target)
-                target = json_get(json_get(find_step(run, "repoint-late"), "targets"), name);
+                target = json_get(json_get(report_step(run, "repoint-late"), "targets"), name);
         if (!target && handed_over && follows && !text_equal(follows, old)) {
                 CLEANUP(mem_free) char *text = text_format("goes on following %s", follows);
                 json_set_string(result, "state", "stays");
@@ -260,6 +260,7 @@ static char *render(const Json *report, const Json *run)
                         text_addf(&out, "  - %s\n", json_string(detail));
                 }
         }
+        report_render_saved(&out, old, json_get(report, "rescue"));
         add_list(&out, "Fence", json_get(report, "fence"), (const char *const[]){ "rung", "result", "guarantee" });
         add_list(&out, "Candidates", json_get(report, "candidates"), (const char *const[]){ "server", "why", NULL });
         add_list(&out, "Servers", json_get(report, "servers"), (const char *const[]){ "name", "state", "text" });
@@ -295,6 +296,7 @@ Json *report_make(const Json *run, const Facts *facts)
         json_set(report, "candidates", candidates_of(facts));
         json_set(report, "fence", fence_of(facts));
         json_set(report, "loss", json_copy(json_get(facts->root, "loss")));
+        json_set(report, "rescue", report_saved(run, facts));
         Json *servers = json_ensure_array(report, "servers");
         for (size_t i = 0; i < facts_n_servers(facts); i++)
                 json_append(servers, server_result(run, facts, facts_server_name(facts, i)));
