@@ -100,6 +100,14 @@ static bool can_be_fed(const Facts *facts, const char *server)
                (channel && position_is_set(&channel->applied) && followed_old_primary(facts, channel));
 }
 
+static bool went_back(const Facts *facts, const char *server, const ReplicaChannel *channel)
+{
+        CLEANUP(server_view_free) ServerView *known = status_known(facts, server);
+        const ReplicaChannel *was = server_view_channel(known);
+        return !was || !position_comparable(&was->applied, &channel->applied) ||
+               position_compare(&channel->applied, &was->applied) < 0;
+}
+
 static Progress progress_fed(const Facts *facts, const char *server, const ServerView *view, const Reply *look)
 {
         CLEANUP(mem_free) char *why = NULL;
@@ -135,7 +143,7 @@ static Progress progress_position(const Facts *facts, const char *server, const 
                         "is left as it is",
                         end, applied, candidate);
         Progress fed = { 0 };
-        if (can_be_fed(facts, server))
+        if (can_be_fed(facts, server) && !went_back(facts, server, channel))
                 fed = progress_fed(facts, server, view, look);
         if (fed.stage == STAGE_FED)
                 return fed;

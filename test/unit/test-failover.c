@@ -831,8 +831,14 @@ static void test_repoint_fed(void **state)
         expect_act(&f, act_follow_candidate, "db3", fed_of(&f, &ended, sends), "MASTER_LOG_FILE = 'binlog.000007'");
         expect_act(&f, act_follow_candidate, "db3", fed_of(&f, &ended, sends), "\"unfeed\"");
         expect(&f, judge_follows_candidate, "db3", fed_of(&f, &ahead, nothing), VERDICT_HOPELESS, "left as it is");
-        /* Where it stood when nobody could ask it is not known. */
-        learn(&f, "db3", "{\"frozen\": null}");
+        /* One that could not be asked in time is fed, too, if it is known where it stood and it has not gone back since. */
+        learn(&f, "db3",
+              "{\"frozen\": null, \"channels\": [{\"name\": \"\", \"source_host\": \"db1\", \"source_port\": 3306, "
+              "\"received\": \"binlog.000003:600\", \"applied\": \"binlog.000003:600\"}]}");
+        expect(&f, judge_follows_candidate, "db3", fed_of(&f, &behind, saved), VERDICT_UNMET, "is saved");
+        behind.received = behind.applied = "500";
+        expect(&f, judge_follows_candidate, "db3", fed_of(&f, &behind, saved), VERDICT_HOPELESS, "skip");
+        learn(&f, "db3", "{\"channels\": null}");
         expect(&f, judge_follows_candidate, "db3", fed_of(&f, &behind, saved), VERDICT_HOPELESS, "skip");
         facts_done(&f.facts);
 }
