@@ -7,6 +7,7 @@
 #include "usec.h"
 
 #define CALL_PATIENCE (30 * USEC_SEC)
+#define CALL_RELOAD_PATIENCE (90 * USEC_SEC) /* programs that give passwords have their time */
 
 typedef struct Call Call; /* a connection */
 

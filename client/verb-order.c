@@ -116,7 +116,7 @@ int verb_reload(const Context *context)
         if (error == 0)
                 error = call_send(call, API_RELOAD, NULL, false, &failure);
         if (error == 0)
-                error = call_receive(call, CALL_PATIENCE, &reply, &failure);
+                error = call_receive(call, CALL_RELOAD_PATIENCE, &reply, &failure);
         if (error < 0)
                 return verb_fail(&failure);
         if (reply.error) {

@@ -77,14 +77,17 @@ static void notify_status(void *userdata)
         (void) sd_notifyf(0, "STATUS=%s", summary);
 }
 
+static void on_reloaded(const Json *errors, const Failure *failure, void *userdata)
+{
+        (void) sd_notify(0, "READY=1");
+        notify_status(userdata);
+}
+
 static void reload(void *userdata)
 {
         Daemon *daemon = userdata;
-        CLEANUP(json_free) Json *errors = NULL;
         (void) sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long) usec_now_monotonic());
-        (void) registry_reload(daemon->registry, &errors, NULL);
-        (void) sd_notify(0, "READY=1");
-        notify_status(daemon);
+        registry_reload(daemon->registry, on_reloaded, daemon);
 }
 
 static void stop(void *userdata)

@@ -11,6 +11,7 @@
 #include "log.h"
 #include "savedlogs.h"
 #include "text.h"
+#include "worker.h"
 
 #define EVENTS_KEPT 500
 /* Primaries lost within this time of each other are lost together. */
@@ -49,6 +50,21 @@ struct Check {
         void *userdata;
 };
 
+/* The files while they are being read. */
+typedef struct Reading {
+        char *path;
+        Config *config;
+        Json *errors, *warnings;
+        int r;
+} Reading;
+
+/* Somebody who wants them to be read anew. */
+typedef struct Reloader {
+        registry_reload_fn done;
+        void *userdata;
+        unsigned round; /* the reading that was begun after the wish */
+} Reloader;
+
 typedef struct Subscriber {
         registry_event_fn fn;
         void *userdata;
@@ -74,6 +90,11 @@ struct Registry {
         size_t first_event, n_events;
         Question *questions;
         Check *checks;
+        Reading *reading;
+        Worker *reader;
+        unsigned round; /* of the reading that is under way, or of the last */
+        Reloader *reloaders;
+        size_t n_reloaders;
         Subscriber *subscribers;
         size_t n_subscribers;
 };
@@ -195,6 +216,14 @@ static Failure invalid(size_t n)
         return failure;
 }
 
+static void warn(const Json *warnings)
+{
+        JSON_FOREACH(warning, warnings)
+        {
+                log_event(EVENT_WARNING, NULL, "%s", json_string(warning));
+        }
+}
+
 static int load(const char *path, Config **ret, Json **ret_errors, Failure *reterr)
 {
         CLEANUP(json_free) Json *errors = json_array();
@@ -206,11 +235,18 @@ static int load(const char *path, Config **ret, Json **ret_errors, Failure *rete
                 *ret_errors = TAKE(errors);
                 return r;
         }
-        JSON_FOREACH(warning, warnings)
-        {
-                log_event(EVENT_WARNING, NULL, "%s", json_string(warning));
-        }
+        warn(warnings);
         return 0;
+}
+
+static void drop_reading(void *data)
+{
+        Reading *reading = data;
+        config_free(reading->config);
+        json_free(reading->errors);
+        json_free(reading->warnings);
+        free(reading->path);
+        free(reading);
 }
 
 static int add_cluster(Registry *registry, const ClusterConfig *config, Failure *reterr)
@@ -283,6 +319,11 @@ Registry *registry_free(Registry *registry)
         config_free(registry->config);
         for (size_t i = 0; i < registry->n_events; i++)
                 json_free(registry->events[(registry->first_event + i) % EVENTS_KEPT]);
+        if (registry->reader)
+                worker_release(registry->reader, drop_reading);
+        else if (registry->reading)
+                drop_reading(registry->reading);
+        free(registry->reloaders);
         free(registry->subscribers);
         free(registry->path);
         free(registry);
@@ -343,19 +384,19 @@ static void reject(const Json *errors, const Failure *failure)
                   failure->text);
 }
 
-int registry_reload(Registry *registry, Json **ret_errors, Failure *reterr)
+static int take_over(Registry *registry, Reading *reading, Failure *reterr)
 {
-        CLEANUP(config_free) Config *config = NULL;
-        Failure failure = { 0 };
-        int r = load(registry->path, &config, ret_errors, &failure);
-        if (r >= 0)
-                r = check_busy(registry, config, &failure);
+        CLEANUP(config_free) Config *config = TAKE(reading->config);
+        int r = reading->r;
+        if (r < 0)
+                *reterr = invalid(json_length(reading->errors));
+        else
+                r = check_busy(registry, config, reterr);
         if (r < 0) {
-                reject(*ret_errors, &failure);
-                if (reterr)
-                        *reterr = failure;
+                reject(reading->errors, reterr);
                 return r;
         }
+        warn(reading->warnings);
         CLEANUP(json_free) Json *diff = config_diff(registry->config, config);
         forget_unusable(registry);
         for (size_t i = registry->n_clusters; i-- > 0;) {
@@ -382,6 +423,65 @@ int registry_reload(Registry *registry, Json **ret_errors, Failure *reterr)
                   config_diff_is_empty(diff) ? "nothing changed" : text);
         on_changed(registry);
         return r;
+}
+
+static void read_files(void *data)
+{
+        Reading *reading = data;
+        reading->r = config_load(reading->path, &reading->config, reading->errors, reading->warnings);
+}
+
+static void start_reading(Registry *registry);
+
+/* One at a time: what it does may bring another wish, or take one back. */
+static bool next_reloader(Registry *registry, unsigned round, Reloader *ret)
+{
+        for (size_t i = 0; i < registry->n_reloaders; i++)
+                if (registry->reloaders[i].round <= round) {
+                        *ret = registry->reloaders[i];
+                        registry->reloaders[i] = registry->reloaders[--registry->n_reloaders];
+                        return true;
+                }
+        return false;
+}
+
+static void on_read(void *userdata)
+{
+        Registry *registry = userdata;
+        Reading *reading = TAKE(registry->reading);
+        registry->reader = worker_release(registry->reader, NULL);
+        unsigned round = registry->round;
+        Failure failure = { 0 };
+        int r = take_over(registry, reading, &failure);
+        Reloader reloader;
+        while (next_reloader(registry, round, &reloader))
+                if (reloader.done)
+                        reloader.done(reading->errors, r < 0 ? &failure : NULL, reloader.userdata);
+        drop_reading(reading);
+        if (registry->n_reloaders > 0 && !registry->reading)
+                start_reading(registry);
+}
+
+static void start_reading(Registry *registry)
+{
+        Reading *reading = ALLOC(Reading);
+        *reading = (Reading){ .path = alloc_string(registry->path), .errors = json_array(), .warnings = json_array() };
+        registry->round++;
+        registry->reading = reading;
+        registry->reader = worker_start(registry->loop, read_files, reading, on_read, registry);
+        if (registry->reader)
+                return;
+        read_files(reading); /* no thread can be had: better late than never */
+        (void) loop_defer(registry->loop, on_read, registry);
+}
+
+void registry_reload(Registry *registry, registry_reload_fn done, void *userdata)
+{
+        bool later = registry->reading; /* it may have read already what has changed since */
+        if (!later)
+                start_reading(registry);
+        ALLOC_GROW(registry->reloaders, registry->n_reloaders);
+        registry->reloaders[registry->n_reloaders++] = (Reloader){ done, userdata, registry->round + later };
 }
 
 char *registry_summary(const Registry *registry)
@@ -671,10 +771,9 @@ int registry_examine(Registry *registry, const char *cluster, const char *what, 
         if (kind == CHECK_KIND_CONFIG)
                 check->examination = examination_of_config(registry->loop, registry->path, on_examined, check);
         else
-                check->examination = examination_of_clusters(registry->loop, only ? &only : registry->clusters,
-                                                             only ? 1 : registry->n_clusters, kind, mesh,
-                                                             only ? json_array() : unusable_checks(registry), on_examined,
-                                                             check);
+                check->examination = examination_of_clusters(
+                        registry->loop, only ? &only : registry->clusters, only ? 1 : registry->n_clusters, kind, mesh,
+                        only ? json_array() : unusable_checks(registry), on_examined, check);
         return 0;
 }
 
@@ -690,6 +789,9 @@ void registry_forget(Registry *registry, void *userdata)
                 if (question->userdata == userdata)
                         forget_question(question);
         }
+        for (size_t i = registry->n_reloaders; i-- > 0;)
+                if (registry->reloaders[i].userdata == userdata)
+                        registry->reloaders[i] = registry->reloaders[--registry->n_reloaders];
         for (size_t i = 0; i < registry->n_clusters; i++)
                 cluster_plan_forget(registry->clusters[i], userdata);
 }

@@ -19,8 +19,11 @@ Registry *registry_free(Registry *registry);
 DEFINE_CLEANUP(Registry *, registry_free)
 const char *registry_socket_path(const Registry *registry);
 const char *registry_socket_group(const Registry *registry); /* NULL: only root and our own user may give orders */
-/* Takes a changed configuration over; with errors what was running stays in force. Logs either. */
-int registry_reload(Registry *registry, Json **ret_errors, Failure *reterr);
+/* Reads the configuration, in a helper thread, for programs may be asked for passwords; takes it over, or leaves in force
+ * what was running. Logs either. done (may be NULL) gets the errors of the files (lent, empty for none) and the failure,
+ * NULL when it is in force; registry_forget() takes it back. */
+typedef void (*registry_reload_fn)(const Json *errors, const Failure *failure, void *userdata);
+void registry_reload(Registry *registry, registry_reload_fn done, void *userdata);
 /* "3 clusters: 2 healthy, 1 failing over": for STATUS= of sd_notify(3). The caller frees it. changed is called from the
  * loop whenever it may have changed. */
 char *registry_summary(const Registry *registry);

@@ -14,8 +14,7 @@ typedef struct Request {
         const Json *parameters;
         const char *cluster; /* NULL when it is not given */
         Asker asker;
-        registry_later_fn later;
-        void *userdata;
+        const Later *later;
 } Request;
 
 typedef int (*method_fn)(const Request *request, Json **ret, Failure *reterr);
@@ -49,15 +48,16 @@ static int check(const Request *request, Json **ret, Failure *reterr)
         const char *what = parameter(request, "what");
         if (what && !text_equal(what, "ready"))
                 return registry_examine(request->registry, request->cluster, what,
-                                        json_get_bool(request->parameters, "mesh", false), request->later,
-                                        request->userdata, reterr);
+                                        json_get_bool(request->parameters, "mesh", false), request->later->answered,
+                                        request->later->userdata, reterr);
         return registry_check(request->registry, request->cluster, ret, reterr);
 }
 
 static int plan(const Request *request, Json **ret, Failure *reterr)
 {
         return registry_plan(request->registry, request->cluster, parameter(request, "procedure"),
-                             json_get(request->parameters, "options"), request->later, request->userdata, reterr);
+                             json_get(request->parameters, "options"), request->later->answered,
+                             request->later->userdata, reterr);
 }
 
 static int failover(const Request *request, Json **ret, Failure *reterr)
@@ -136,14 +136,20 @@ static int history(const Request *request, Json **ret, Failure *reterr)
 
 static int rescues(const Request *request, Json **ret, Failure *reterr)
 {
-        return registry_rescues(request->registry, request->cluster, parameter(request, "run"), request->later,
-                                request->userdata, reterr);
+        return registry_rescues(request->registry, request->cluster, parameter(request, "run"),
+                                request->later->answered, request->later->userdata, reterr);
 }
 
 static int rescue_fetch(const Request *request, Json **ret, Failure *reterr)
 {
         return registry_rescue_fetch(request->registry, request->cluster, parameter(request, "server"),
                                      json_get(request->parameters, "options"), &request->asker, ret, reterr);
+}
+
+static int reload(const Request *request, Json **ret, Failure *reterr)
+{
+        registry_reload(request->registry, request->later->reloaded, request->later->userdata);
+        return 0;
 }
 
 static int version(const Request *request, Json **ret, Failure *reterr)
@@ -155,7 +161,7 @@ static int version(const Request *request, Json **ret, Failure *reterr)
         return 0;
 }
 
-/* Two have errors of their own and are answered by themselves below: the interface's text and the reload. */
+/* One has errors of its own and is answered by itself below: the interface's text. */
 static const method_fn handlers[_API_MAX] = {
         [API_GET_INFO] = get_info,
         [API_STATUS] = status,
@@ -176,6 +182,7 @@ static const method_fn handlers[_API_MAX] = {
         [API_SERVER_UP] = server_up,
         [API_RESCUES] = rescues,
         [API_RESCUE_FETCH] = rescue_fetch,
+        [API_RELOAD] = reload,
 };
 
 static Answer answer_error(const char *error, const char *name, const char *value)
@@ -211,20 +218,18 @@ static Answer describe_interface(const Json *parameters)
         return answer;
 }
 
-static Answer reload(Registry *registry)
+Answer methods_reloaded(const Json *errors, const Failure *failure)
 {
-        Failure failure = { 0 };
-        CLEANUP(json_free) Json *errors = NULL;
-        if (registry_reload(registry, &errors, &failure) >= 0)
+        if (!failure)
                 return (Answer){ 0 };
         if (json_length(errors) == 0)
-                return answer_failure(&failure, NULL);
-        Answer answer = answer_error(API_ERROR_CONFIGURATION_REJECTED, "reason", failure.text);
-        json_set(answer.parameters, "errors", TAKE(errors));
+                return answer_failure(failure, NULL);
+        Answer answer = answer_error(API_ERROR_CONFIGURATION_REJECTED, "reason", failure->text);
+        json_set(answer.parameters, "errors", json_copy(errors));
         return answer;
 }
 
-static Answer handle(Registry *registry, const ApiCall *call, const Peer *peer, registry_later_fn later, void *userdata)
+static Answer handle(Registry *registry, const ApiCall *call, const Peer *peer, const Later *later)
 {
         Request request = {
                 .registry = registry,
@@ -232,18 +237,17 @@ static Answer handle(Registry *registry, const ApiCall *call, const Peer *peer, 
                 .cluster = json_get_string(call->parameters, "cluster"),
                 .asker = { .who = peer->who },
                 .later = later,
-                .userdata = userdata,
         };
         Failure failure = { 0 };
         Answer answer = { .follow = call->id == API_EVENTS && call->more && !call->oneway };
         if (handlers[call->id](&request, &answer.parameters, &failure) < 0)
                 return answer_failure(&failure, request.cluster);
-        answer.later = call->id == API_PLAN || call->id == API_RESCUES || (call->id == API_CHECK && !answer.parameters);
+        answer.later = call->id == API_PLAN || call->id == API_RESCUES || call->id == API_RELOAD ||
+                       (call->id == API_CHECK && !answer.parameters);
         return answer;
 }
 
-Answer methods_answer(Registry *registry, const ApiCall *call, const Peer *peer, registry_later_fn later,
-                      void *userdata)
+Answer methods_answer(Registry *registry, const ApiCall *call, const Peer *peer, const Later *later)
 {
         if (call->error)
                 return answer_error(call->error, call->detail_name, call->detail);
@@ -251,7 +255,5 @@ Answer methods_answer(Registry *registry, const ApiCall *call, const Peer *peer,
                 return answer_error(API_ERROR_PERMISSION_DENIED, NULL, NULL);
         if (call->id == API_GET_INTERFACE_DESCRIPTION)
                 return describe_interface(call->parameters);
-        if (call->id == API_RELOAD)
-                return reload(registry);
-        return handle(registry, call, peer, later, userdata);
+        return handle(registry, call, peer, later);
 }

@@ -12,7 +12,14 @@ typedef struct Answer {
         bool later;        /* no answer yet: it is given to the call's later function */
 } Answer;
 
-/* Answers a call that api_call_parse() accepted, also one that it found wrong. later (with userdata) gets the answer of a
- * method that takes its time; registry_forget() for that userdata takes it back. */
-Answer methods_answer(Registry *registry, const ApiCall *call, const Peer *peer, registry_later_fn later,
-                      void *userdata);
+/* Who gets the answer of a method that takes its time; registry_forget() for that userdata takes it back. */
+typedef struct Later {
+        registry_later_fn answered;
+        registry_reload_fn reloaded;
+        void *userdata;
+} Later;
+
+/* Answers a call that api_call_parse() accepted, also one that it found wrong. */
+Answer methods_answer(Registry *registry, const ApiCall *call, const Peer *peer, const Later *later);
+/* The answer to a reload, out of what later->reloaded got. */
+Answer methods_reloaded(const Json *errors, const Failure *failure);

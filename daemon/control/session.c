@@ -46,7 +46,7 @@ struct Session {
         usec_t out_since; /* when the client last read something */
 
         bool oneway; /* of the call whose answer is awaited */
-        usec_t awaiting_since;
+        usec_t awaiting_since, awaiting_for;
         bool subscribed;
         char *follows; /* only events of this cluster; NULL for all */
 };
@@ -104,7 +104,7 @@ static void settle(Session *session)
         else if (reading && session->partial_since)
                 timer_set(session->patience, usec_add(session->partial_since, SESSION_PATIENCE));
         else if (session->state == SESSION_AWAITING)
-                timer_set(session->patience, usec_add(session->awaiting_since, SESSION_ANSWER_PATIENCE));
+                timer_set(session->patience, usec_add(session->awaiting_since, session->awaiting_for));
         else
                 timer_stop(session->patience);
 }
@@ -220,6 +220,17 @@ static void on_later(Json *answer, void *userdata)
                 answer_later(session, reply);
 }
 
+static void on_reloaded(const Json *errors, const Failure *failure, void *userdata)
+{
+        Session *session = userdata;
+        Answer answer = methods_reloaded(errors, failure);
+        CLEANUP(json_free)
+        Json *reply = answer.error ? api_make_error(answer.error, answer.parameters)
+                                   : api_make_reply(answer.parameters, false);
+        if (session->state == SESSION_AWAITING)
+                answer_later(session, reply);
+}
+
 /* The cluster may have gone with a reload, and its plan with it. */
 static void give_up_waiting(Session *session)
 {
@@ -232,11 +243,13 @@ static void give_up_waiting(Session *session)
 
 static void answer_call(Session *session, const ApiCall *call)
 {
-        Answer answer = methods_answer(session->registry, call, &session->peer, on_later, session);
+        const Later later = { .answered = on_later, .reloaded = on_reloaded, .userdata = session };
+        Answer answer = methods_answer(session->registry, call, &session->peer, &later);
         if (answer.later) {
                 session->state = SESSION_AWAITING;
                 session->oneway = call->oneway;
                 session->awaiting_since = loop_now(session->loop);
+                session->awaiting_for = call->id == API_RELOAD ? SESSION_RELOAD_PATIENCE : SESSION_ANSWER_PATIENCE;
                 return;
         }
         CLEANUP(json_free)

@@ -10,6 +10,7 @@
 #define SESSION_OUTPUT_MAX ((size_t) 4 * 1024 * 1024)     /* unread answers, beyond which a client is dropped */
 #define SESSION_STRANGER_MESSAGE_MAX ((size_t) 64 * 1024) /* the longest call of somebody who may only ask */
 #define SESSION_ANSWER_PATIENCE (20 * USEC_SEC)           /* for an answer that is given later */
+#define SESSION_RELOAD_PATIENCE (80 * USEC_SEC)           /* for one that programs have a part in */
 #define SESSION_PATIENCE (30 * USEC_SEC)                  /* for the rest of a message, or for a client to read on */
 
 typedef struct Session Session;

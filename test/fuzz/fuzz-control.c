@@ -119,16 +119,24 @@ int registry_run(Registry *registry, const char *cluster, const char *what, cons
         return echo(cluster, what, options, ret, reterr);
 }
 
-int registry_reload(Registry *registry, Json **ret_errors, Failure *reterr)
+void registry_reload(Registry *registry, registry_reload_fn done, void *userdata)
 {
-        *ret_errors = json_array();
-        json_append_string(*ret_errors, "mhad.yaml:1:1: wrong");
-        return failure_set(reterr, FAILURE_INVALID, 0, "1 error");
+        CLEANUP(json_free) Json *errors = json_array();
+        json_append_string(errors, "mhad.yaml:1:1: wrong");
+        Failure failure;
+        (void) failure_set(&failure, FAILURE_INVALID, 0, "1 error");
+        done(errors, &failure, userdata);
 }
 
 static void on_later(Json *plan, void *userdata)
 {
         *(Json **) userdata = plan;
+}
+
+static void on_reloaded(const Json *errors, const Failure *failure, void *userdata)
+{
+        Answer answer = methods_reloaded(errors, failure);
+        *(Json **) userdata = api_make_error(answer.error, answer.parameters);
 }
 
 static void answer(const char *message, size_t length, const Peer *peer)
@@ -137,7 +145,8 @@ static void answer(const char *message, size_t length, const Peer *peer)
         if (api_call_parse(message, length, &call) < 0)
                 return;
         CLEANUP(json_free) Json *plan = NULL;
-        Answer got = methods_answer(NULL, &call, peer, on_later, &plan);
+        const Later later = { .answered = on_later, .reloaded = on_reloaded, .userdata = &plan };
+        Answer got = methods_answer(NULL, &call, peer, &later);
         if (got.later != (plan != NULL))
                 abort();
         CLEANUP(json_free)

@@ -41,6 +41,9 @@ struct Registry {
         Timer *plan_timer;
         registry_later_fn plan_fn;
         void *plan_userdata;
+        Timer *reload_timer;
+        registry_reload_fn reload_fn;
+        void *reload_userdata;
         char last_asker[100];
 };
 
@@ -120,6 +123,8 @@ int registry_rescue_fetch(Registry *registry, const char *cluster, const char *s
 
 void registry_forget(Registry *registry, void *userdata)
 {
+        if (registry->reload_timer && registry->reload_userdata == userdata)
+                registry->reload_timer = timer_free(registry->reload_timer);
         if (!registry->plan || registry->plan_userdata != userdata)
                 return;
         registry->plan_timer = timer_free(registry->plan_timer);
@@ -232,11 +237,23 @@ int registry_run(Registry *registry, const char *cluster, const char *what, cons
         return 0;
 }
 
-int registry_reload(Registry *registry, Json **ret_errors, Failure *reterr)
+static void reload_done(void *userdata)
 {
-        *ret_errors = json_array();
-        json_append_string(*ret_errors, "mhad.yaml:3:1: unknown key");
-        return failure_set(reterr, FAILURE_INVALID, 0, "the configuration has 1 error");
+        Registry *registry = userdata;
+        registry->reload_timer = NULL;
+        CLEANUP(json_free) Json *errors = json_array();
+        json_append_string(errors, "mhad.yaml:3:1: unknown key");
+        Failure failure;
+        (void) failure_set(&failure, FAILURE_INVALID, 0, "the configuration has 1 error");
+        registry->reload_fn(errors, &failure, registry->reload_userdata);
+}
+
+void registry_reload(Registry *registry, registry_reload_fn done, void *userdata)
+{
+        registry->reload_fn = done;
+        registry->reload_userdata = userdata;
+        if (!registry->reload_timer)
+                registry->reload_timer = loop_defer(registry->loop, reload_done, registry);
 }
 
 void __real_timer_set(Timer *timer, usec_t at);
