@@ -171,6 +171,32 @@ def test_reload(calm):
     no_alarm(calm)
 
 
+def test_reload_that_takes_its_time(calm):
+    """Programs that give passwords hold up nothing: the watching goes on, and the watchdog is content."""
+    calm.system.drop_in("mhad.service", "watchdog", "[Service]\nWatchdogSec=2s\n")
+    calm.ctl("start", "mhad")
+    manager = Served(calm)
+    manager.wait_health("ok")
+    text = calm.read("/etc/mhad/clusters.d/app1.yaml")
+    for user in ("mhad", "repl"):
+        text = text.replace(f"password_file: /etc/mhad/{user}.password",
+                            f'password_command: ["/bin/sh", "-c", "sleep 2.5; cat /etc/mhad/{user}.password"]')
+    calm.write("clusters.d/app1.yaml", text + "failover:\n  mode: monitor\n")
+    reload = threading.Thread(target=calm.ctl, args=("reload", "mhad"))
+    began = time.monotonic()
+    reload.start()
+    asked = 0
+    while reload.is_alive():
+        assert manager.status()["mode"] == "automatic" or time.monotonic() - began >= 5
+        asked += 1
+        time.sleep(0.2)
+    reload.join()
+    assert time.monotonic() - began >= 5 and asked >= 5
+    assert manager.status()["mode"] == "monitor" and calm.system.show("mhad", "NRestarts") == "0"
+    assert len(since(calm, "config-reloaded")) == 1
+    no_alarm(calm)
+
+
 def asked_meanwhile(service, seconds):
     """What mhactl says that is started now, when mhad is away for at least so long."""
     began = time.monotonic()
