@@ -63,7 +63,7 @@ static int check_config(const char *path)
                 fprintf(stderr, "%s (warning)\n", json_string(warning));
         }
         if (r < 0) {
-                fprintf(stderr, "%zu error(s): the configuration cannot be used\n", json_length(errors));
+                printf("%zu error(s): the configuration cannot be used\n", json_length(errors));
                 return EXIT_FAILURE;
         }
         printf("%s: %zu cluster(s), no errors\n", path, config->n_clusters);

@@ -91,22 +91,14 @@ static size_t n_servers(const CheckRequest *request)
 static void add_topology(CheckRequest *request)
 {
         const Cluster *cluster = request->cluster;
-        TopologyServer *servers = ALLOC_ARRAY(TopologyServer, n_servers(request));
-        for (size_t i = 0; i < n_servers(request); i++) {
-                servers[i].server = &cluster->config->servers[i];
-                servers[i].view = watch_view(cluster->watches[i]);
-                servers[i].addresses = watch_addresses(cluster->watches[i], &servers[i].n_addresses);
-        }
         int64_t max_lag = (int64_t) (cluster->config->switchover.max_lag / USEC_SEC);
-        Topology topology = topology_read(servers, n_servers(request),
-                                          json_get_string(cluster->state.root, "known_primary"), max_lag);
+        Topology topology = cluster_topology(cluster, max_lag);
         for (size_t i = 0; i < topology.n_problems; i++) {
                 const Problem *problem = &topology.problems[i];
                 check_add_problem(request->results, problem,
                                   problem->server >= 0 ? cluster->config->servers[problem->server].name : NULL);
         }
         topology_done(&topology);
-        free(servers);
 }
 
 static void check_hooks(CheckRequest *request)
@@ -136,7 +128,7 @@ static void add_good(CheckRequest *request)
         for (size_t i = 0; i < n_servers(request); i++) {
                 const char *name = request->cluster->config->servers[i].name;
                 const char *version = facts_server_string(&request->facts, name, "version");
-                if (request->alive[i] && !check_has(request->results, name, CHECK_LEVEL_WARNING))
+                if (request->slots[i].replies && !check_has(request->results, name, CHECK_LEVEL_WARNING))
                         check_add(request->results, CHECK_REPLICATION, name, "%s, %s: no errors, no warnings",
                                   (ssize_t) i == request->primary ? "the primary" : "a replica",
                                   version ? version : "?");
@@ -147,6 +139,8 @@ static void judge_replication(CheckRequest *request)
 {
         size_t n = n_servers(request);
         Replies **replies = ALLOC_ARRAY(Replies *, n);
+        add_topology(request);
+        check_hooks(request);
         for (size_t i = 0; i < n; i++)
                 replies[i] = request->slots[i].replies;
         replication_check_judge(&request->facts, replies, request->slots[n + SLOT_AGAIN].replies, request->results);
@@ -198,12 +192,13 @@ static void begin_replication(CheckRequest *request)
         CLEANUP(script_done) Script scripts = { 0 };
         request->n_slots = n + N_MORE_SLOTS;
         request->slots = ALLOC_ARRAY(CheckSlot, request->n_slots);
-        add_topology(request);
-        check_hooks(request);
         for (size_t i = 0; i < n; i++) {
                 CLEANUP(script_done) Script script = { 0 };
                 const char *name = request->cluster->config->servers[i].name;
-                if (!request->alive[i])
+                CLEANUP(mem_free) char *downtime = downtime_why(request->cluster, name);
+                if (downtime)
+                        check_add(request->results, CHECK_DOWNTIME, name, "it is %s: it is not checked", downtime);
+                if (downtime || !request->alive[i])
                         continue;
                 replication_check_ask(&request->facts, name, &script);
                 run(request, i, name, &script);

@@ -133,20 +133,23 @@ static void tell_problems(Cluster *cluster)
         cluster->n_told_problems = n;
 }
 
-static void read_topology(Cluster *cluster)
+Topology cluster_topology(const Cluster *cluster, int64_t max_lag)
 {
         const ClusterConfig *config = cluster->config;
-        TopologyServer *servers = ALLOC_ARRAY(TopologyServer, config->n_servers);
+        CLEANUP(mem_free) TopologyServer *servers = ALLOC_ARRAY(TopologyServer, config->n_servers);
         for (size_t i = 0; i < config->n_servers; i++) {
                 servers[i].server = &config->servers[i];
                 servers[i].view = watch_view(cluster->watches[i]);
                 servers[i].addresses = watch_addresses(cluster->watches[i], &servers[i].n_addresses);
                 servers[i].excused = downtime_holds(cluster, config->servers[i].name);
         }
+        return topology_read(servers, config->n_servers, json_get_string(cluster->state.root, "known_primary"), max_lag);
+}
+
+static void read_topology(Cluster *cluster)
+{
         topology_done(&cluster->topology);
-        cluster->topology =
-                topology_read(servers, config->n_servers, json_get_string(cluster->state.root, "known_primary"), 0);
-        free(servers);
+        cluster->topology = cluster_topology(cluster, 0);
 }
 
 static bool everybody_was_asked(const Cluster *cluster)

@@ -79,6 +79,8 @@ const char *cluster_primary_name(const Cluster *cluster); /* NULL when it is not
 ssize_t cluster_find(const Cluster *cluster, const char *server);
 void cluster_transition(Cluster *cluster, ClusterEvent event, const char *detail);
 void cluster_evaluate_soon(Cluster *cluster);
+/* As the servers are seen now; a lag of max_lag seconds or more is a problem (0: never). Ends with topology_done(). */
+Topology cluster_topology(const Cluster *cluster, int64_t max_lag);
 void cluster_save(Cluster *cluster);
 void cluster_hurry(Cluster *cluster, bool on);
 

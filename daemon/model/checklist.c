@@ -50,6 +50,7 @@ static const CheckRow rows[_CHECK_ID_MAX] = {
 
         [CHECK_REPLICATION] = { "replication", REPLICATION(OK), "Nothing is wrong with this server.", NULL },
         [CHECK_UNANSWERED] = { "unanswered", REPLICATION(ERROR), "The server could not be asked, or did not understand a question.", "see what mhactl status says about it" },
+        [CHECK_DOWNTIME] = { "downtime", REPLICATION(NOTE), "The server was taken out for a while, and is not checked.", "mhactl server up, when it is back" },
         [CHECK_ACCOUNT_PRIVILEGES] = { "account_privileges", REPLICATION(ERROR), "The account of sql lacks a privilege.", "GRANT it on *.* to the account on that server; mhad(8) lists them all" },
         [CHECK_REPLICATION_ACCOUNT] = { "replication_account", REPLICATION(ERROR), "The replication account does not exist on a server that may become the primary, or lacks REPLICATION SLAVE there.", "CREATE USER and GRANT REPLICATION SLAVE ON *.* on the primary, so that it replicates" },
         [CHECK_REPLICATION_ACCOUNT_UNKNOWN] = { "replication_account_unknown", REPLICATION(NOTE), "Whether the replication account is there cannot be seen.", "GRANT SELECT ON mysql.* to the account of sql" },

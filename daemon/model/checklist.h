@@ -45,6 +45,7 @@ typedef enum CheckId {
         /* replication */
         CHECK_REPLICATION,
         CHECK_UNANSWERED,
+        CHECK_DOWNTIME,
         CHECK_ACCOUNT_PRIVILEGES,
         CHECK_REPLICATION_ACCOUNT,
         CHECK_REPLICATION_ACCOUNT_UNKNOWN,
