@@ -66,6 +66,13 @@ static const Verb verbs[] = {
           "read-only then.\n"
           "  mhactl rejoin app1 db1\n"
           "Exit status: 0 it follows, 1 refused or not attached, 3 mhad cannot be reached.\n" },
+        { "purge-relay-logs", "CLUSTER", 1, 1, OPTION_BIT(OPTION_SERVER), "remove relay logs that every replica has received",
+          verb_purge,
+          "Where relay_log_purge is off, so that they stay for a rescue. One replica after the other, or only --server; what\n"
+          "another replica has not received stays, and relay_log_purge is left as it is.\n"
+          "  mhactl purge-relay-logs app1\n"
+          "  mhactl purge-relay-logs app1 --server db3\n"
+          "Exit status: 0 done, 1 something was refused or not done, 3 mhad cannot be reached.\n" },
         { "cancel", "CLUSTER", 1, 1, OPTION_BIT(OPTION_REASON), "undo the run under way and end it", verb_cancel,
           "Until the new primary is opened. The same as mhactl run cancel CLUSTER.\n"
           "Exit status: 0 it is being undone, 32 too late, 33 no run is under way.\n",

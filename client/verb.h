@@ -49,6 +49,7 @@ int verb_history(const Context *context);
 int verb_version(const Context *context);
 int verb_failover(const Context *context);
 int verb_switch(const Context *context);
+int verb_purge(const Context *context);
 int verb_rejoin(const Context *context);
 int verb_cancel(const Context *context);
 int verb_pause(const Context *context);

@@ -60,6 +60,8 @@ static const ApiMethod methods[_API_MAX] = {
                 { ONE_CLUSTER, OPTIONS(switch_options) } },
         [API_REJOIN] = { MHAD, "Rejoin", API_CHANGES, "have a former primary that is back follow the primary",
                 { ONE_CLUSTER, { "server", API_STRING, true } } },
+        [API_PURGE] = { MHAD, "PurgeRelayLogs", API_CHANGES, "remove relay logs that every replica has received",
+                { ONE_CLUSTER, { "server", API_STRING, true } } },
         [API_PAUSE] = { MHAD, "Pause", API_CHANGES, "switch automatic failover off for a while",
                 { ONE_CLUSTER, { "reason", API_STRING }, { "for_ms", API_INT } } },
         [API_RESUME] = { MHAD, "Resume", API_CHANGES, "switch automatic failover on again", { ONE_CLUSTER } },

@@ -16,6 +16,7 @@ typedef enum ApiId {
         API_FAILOVER,
         API_SWITCH,
         API_REJOIN,
+        API_PURGE,
         API_PAUSE,
         API_RESUME,
         API_ACKNOWLEDGE,

@@ -544,6 +544,51 @@ int cluster_rejoin(Cluster *cluster, const char *server, const char *by, Json **
         return 0;
 }
 
+int cluster_purge(Cluster *cluster, const char *server, const char *by, Json **ret, Failure *reterr)
+{
+        const char *name = cluster->config->name;
+        ssize_t i = cluster_find(cluster, server);
+        if (i < 0 || cluster->config->servers[i].observer)
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: there is no server %s", name, server);
+        if (cluster->runbook || cluster->background)
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: run %s is under way: mhactl status %s", name,
+                                   runbook_id(cluster->runbook ? cluster->runbook : cluster->background), name);
+        if (cluster->now != CLUSTER_STEADY || !cluster->topology.entries)
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s is %s: relay logs may be needed", name,
+                                   cluster_state_to_string(cluster->now));
+        if (cluster->topology.entries[i].role != ROLE_REPLICA ||
+            cluster->topology.entries[i].source != cluster->topology.primary)
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: %s is no replica of the primary", name, server);
+        int r = background_purge(cluster, server, by, reterr);
+        if (r < 0)
+                return r;
+        json_set_int(json_ensure_object(cluster->state.root, "purged"), server,
+                     (int64_t) loop_now_real(cluster->context.loop));
+        cluster_save(cluster);
+        *ret = json_object();
+        json_set_string(*ret, "run", runbook_id(cluster->background));
+        return 0;
+}
+
+void cluster_purge_when_due(Cluster *cluster)
+{
+        usec_t every = cluster->config->failover.purge_relay_logs, now = loop_now_real(cluster->context.loop);
+        if (!every || cluster->now != CLUSTER_STEADY || cluster->runbook || cluster->background ||
+            !cluster->topology.entries)
+                return;
+        /* One at a time, and the next when this one has ended: never all at once. */
+        for (size_t i = 0; i < cluster->config->n_servers; i++) {
+                const char *server = cluster->config->servers[i].name;
+                usec_t last = (usec_t) json_get_int(json_get(cluster->state.root, "purged"), server, 0);
+                CLEANUP(json_free) Json *ret = NULL;
+                if (cluster->topology.entries[i].role != ROLE_REPLICA ||
+                    cluster->topology.entries[i].source != cluster->topology.primary || usec_sub(now, last) < every)
+                        continue;
+                (void) cluster_purge(cluster, server, "mhad", &ret, NULL);
+                return;
+        }
+}
+
 int cluster_pause(Cluster *cluster, const char *reason, usec_t for_how_long, const char *by, Failure *reterr)
 {
         Json *paused = json_ensure_object(cluster->state.root, "paused");

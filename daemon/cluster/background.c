@@ -10,6 +10,7 @@
 #include "attach.h"
 #include "election.h"
 #include "file.h"
+#include "purge.h"
 #include "rejoin.h"
 #include "text.h"
 
@@ -80,6 +81,12 @@ static void tell_end(Cluster *cluster, const Json *run, RunOutcome outcome, cons
                 runs_report(cluster, run, facts, outcome);
                 log_event(well ? EVENT_RUN_COMPLETED : EVENT_RUN_ABORTED, &fields, "%s: %s %s%s%s", name, old,
                           well ? "follows the primary again" : "is not attached", *why ? ": " : "", why);
+                return;
+        }
+        if (text_equal(facts_string(facts, "procedure"), purge.name)) {
+                const char *server = facts_string(facts, "candidate");
+                log_event(well ? EVENT_RUN_COMPLETED : EVENT_RUN_ABORTED, &fields, "%s: purge of relay logs on %s: %s",
+                          name, server, well ? purge_result(facts, server) : why);
                 return;
         }
         if (add_to_report(cluster, run, &failure) < 0)
@@ -172,6 +179,32 @@ int background_rejoin(Cluster *cluster, const char *server, const char *by, Fail
         return 0;
 }
 
+int background_purge(Cluster *cluster, const char *server, const char *by, Failure *reterr)
+{
+        ssize_t primary = cluster->topology.primary;
+        CLEANUP(json_free) Json *options = json_object();
+        json_set_string(options, "by", by);
+        Json *others = json_array();
+        for (size_t i = 0; i < cluster->config->n_servers; i++) {
+                const char *name = cluster->config->servers[i].name;
+                if (!text_equal(name, server) && cluster->topology.entries[i].source == primary)
+                        json_append_string(others, name);
+        }
+        Facts facts = runs_facts(cluster, cluster_primary_name(cluster), options, purge.name);
+        purge_prepare(&facts, server, others, mode_of(cluster, NULL));
+        make_runbook(cluster, &purge);
+        int r = runbook_begin(cluster->background, facts, reterr);
+        if (r < 0) {
+                cluster->background = runbook_free(cluster->background);
+                return r;
+        }
+        LogFields fields = cluster_fields(cluster, server);
+        fields.run = runbook_id(cluster->background);
+        log_event(EVENT_RUN_STARTED, &fields, "%s: relay logs of %s that every replica has received are removed (%s)",
+                  cluster->config->name, server, by);
+        return 0;
+}
+
 void background_note_failover(Cluster *cluster, const Facts *facts)
 {
         Json *record = rejoin_record(facts);
@@ -192,6 +225,8 @@ static int find_procedure(const Json *record, void *userdata)
         const char *name = json_get_string(json_get(json_get(record, "data"), "facts"), "procedure");
         if (text_equal(name, rejoin.name))
                 *procedure = &rejoin;
+        if (text_equal(name, purge.name))
+                *procedure = &purge;
         return 0;
 }
 

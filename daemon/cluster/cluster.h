@@ -52,6 +52,8 @@ void cluster_plan_forget(Cluster *cluster, void *userdata); /* done is not calle
 int cluster_report(Cluster *cluster, const char *run, Json **ret, Failure *reterr);
 Json *cluster_history(Cluster *cluster);
 int cluster_failover(Cluster *cluster, const Json *options, const char *by, Json **ret, Failure *reterr);
+/* Removes relay logs of one replica; *ret is {"run"}. */
+int cluster_purge(Cluster *cluster, const char *server, const char *by, Json **ret, Failure *reterr);
 int cluster_rejoin(Cluster *cluster, const char *server, const char *by, Json **ret, Failure *reterr);
 int cluster_switch(Cluster *cluster, const Json *options, const char *by, Json **ret, Failure *reterr);
 /* Copies a server's binary log from options' "from" to its "to" (both may be absent); *ret is {"run"}. */

@@ -120,6 +120,7 @@ int background_open(Cluster *cluster, Failure *reterr); /* and goes on with what
 void background_attach(Cluster *cluster, const Facts *facts, const Json *run);
 /* A former primary is back. Nothing else may be in the background. */
 int background_rejoin(Cluster *cluster, const char *server, const char *by, Failure *reterr);
+int background_purge(Cluster *cluster, const char *server, const char *by, Failure *reterr);
 /* Keeps what a rejoin will want to know. The caller saves the state. */
 void background_note_failover(Cluster *cluster, const Facts *facts);
 void background_stop(Cluster *cluster, const char *why); /* another run begins */
@@ -131,6 +132,7 @@ void saved_run_ended(Cluster *cluster); /* old ones may have to go */
 void saved_done(Cluster *cluster);
 
 /* answers.c */
+void cluster_purge_when_due(Cluster *cluster);
 Json *cluster_holds(Cluster *cluster); /* why there would be no failover by itself: sentences; the caller frees it */
 void answers_done(Cluster *cluster);
 

@@ -857,6 +857,14 @@ int registry_switch(Registry *registry, const char *cluster, const Json *options
         return r < 0 ? r : cluster_switch(one, options, asker->who, ret, reterr);
 }
 
+int registry_purge(Registry *registry, const char *cluster, const char *server, const Asker *asker, Json **ret,
+                   Failure *reterr)
+{
+        Cluster *one = NULL;
+        int r = get(registry, cluster, &one, reterr);
+        return r < 0 ? r : cluster_purge(one, server, asker->who, ret, reterr);
+}
+
 int registry_rejoin(Registry *registry, const char *cluster, const char *server, const Asker *asker, Json **ret,
                     Failure *reterr)
 {

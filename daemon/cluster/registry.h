@@ -60,6 +60,8 @@ int registry_failover(Registry *registry, const char *cluster, const Json *optio
                       Failure *reterr);
 int registry_switch(Registry *registry, const char *cluster, const Json *options, const Asker *asker, Json **ret,
                     Failure *reterr);
+int registry_purge(Registry *registry, const char *cluster, const char *server, const Asker *asker, Json **ret,
+                   Failure *reterr);
 int registry_rejoin(Registry *registry, const char *cluster, const char *server, const Asker *asker, Json **ret,
                     Failure *reterr);
 /* Copies a server's binary log: options hold "from" and "to", positions or files. */

@@ -167,6 +167,7 @@ typedef struct FailoverConfig {
         bool set_read_only;
         usec_t repoint_timeout;
         FailoverRejoin rejoin;
+        usec_t purge_relay_logs; /* how often; 0: never */
         unsigned keep_runs;
         bool remove_dead_primary;
 } FailoverConfig;

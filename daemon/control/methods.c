@@ -72,6 +72,12 @@ static int switch_over(const Request *request, Json **ret, Failure *reterr)
                                &request->asker, ret, reterr);
 }
 
+static int purge(const Request *request, Json **ret, Failure *reterr)
+{
+        return registry_purge(request->registry, request->cluster, parameter(request, "server"), &request->asker, ret,
+                              reterr);
+}
+
 static int rejoin(const Request *request, Json **ret, Failure *reterr)
 {
         return registry_rejoin(request->registry, request->cluster, parameter(request, "server"), &request->asker, ret,
@@ -177,7 +183,7 @@ static const method_fn handlers[_API_MAX] = {
         [API_HISTORY] = history,
         [API_VERSION] = version,
         [API_SWITCH] = switch_over,
-        [API_REJOIN] = rejoin,
+        [API_REJOIN] = rejoin,       [API_PURGE] = purge,
         [API_SERVER_DOWN] = server_down,
         [API_SERVER_UP] = server_up,
         [API_RESCUES] = rescues,

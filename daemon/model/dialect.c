@@ -412,6 +412,22 @@ void dialect_event(const Dialect *dialect, Script *script, const EventSpec *spec
         script_try_sql(script, "%s", text.data);
 }
 
+const char *dialect_relay_log_purge(void)
+{
+        return "SELECT @@GLOBAL.relay_log_purge AS relay_log_purge";
+}
+
+void dialect_set_relay_log_purge(Script *script, bool on)
+{
+        script_sql(script, "SET GLOBAL relay_log_purge = %s", on ? "ON" : "OFF");
+}
+
+/* Not into the binary log: it would be repeated on replicas of this one. */
+void dialect_flush_relay_logs(Script *script)
+{
+        script_sql(script, "FLUSH NO_WRITE_TO_BINLOG RELAY LOGS");
+}
+
 void dialect_unlogged(Script *script, bool on)
 {
         script_sql(script, "SET SESSION sql_log_bin = %d", !on);

@@ -167,6 +167,11 @@ bool dialect_event_is_plain(const EventSpec *spec);
 /* Makes it run here, or rest, with all else in it as it was; may fail. Between dialect_unlogged(true) and (false): it is this
  * server's alone. */
 void dialect_event(const Dialect *dialect, Script *script, const EventSpec *spec, bool run);
+/* Relay logs that are applied: whether the server removes them by itself (column relay_log_purge, 0 or 1); has it do so or
+ * not; begins a new one. */
+const char *dialect_relay_log_purge(void);
+void dialect_set_relay_log_purge(Script *script, bool on);
+void dialect_flush_relay_logs(Script *script);
 void dialect_unlogged(Script *script, bool on);
 /* Turns one role of semi-sync on or off; harmless where the plugin is not installed. */
 void dialect_semi_sync(const Dialect *dialect, Script *script, bool source, bool on);

@@ -91,6 +91,12 @@ int registry_switch(Registry *registry, const char *cluster, const Json *options
         return echo(cluster, asker->who, options, ret, reterr);
 }
 
+int registry_purge(Registry *registry, const char *cluster, const char *server, const Asker *asker, Json **ret,
+                   Failure *reterr)
+{
+        return echo(cluster, server, NULL, ret, reterr);
+}
+
 int registry_rejoin(Registry *registry, const char *cluster, const char *server, const Asker *asker, Json **ret,
                     Failure *reterr)
 {

@@ -183,6 +183,12 @@ int registry_switch(Registry *registry, const char *cluster, const Json *options
         return failure_set(reterr, FAILURE_INVALID, 0, "it is the primary already");
 }
 
+int registry_purge(Registry *registry, const char *cluster, const char *server, const Asker *asker, Json **ret,
+                   Failure *reterr)
+{
+        return failure_set(reterr, FAILURE_INVALID, 0, "it is no replica");
+}
+
 int registry_rejoin(Registry *registry, const char *cluster, const char *server, const Asker *asker, Json **ret,
                     Failure *reterr)
 {
@@ -744,7 +750,7 @@ static void changes_by(const char *expected)
 {
         for (ApiId id = 0; id < _API_MAX; id++) {
                 CLEANUP(mem_free) char *name = api_full_name(id);
-                bool of_server = id == API_SERVER_DOWN || id == API_SERVER_UP || id == API_REJOIN ||
+                bool of_server = id == API_SERVER_DOWN || id == API_SERVER_UP || id == API_REJOIN || id == API_PURGE ||
                                  id == API_RESCUE_FETCH;
                 CLEANUP(mem_free)
                 char *call = text_format("{\"method\":\"%s\",\"parameters\":{\"cluster\":\"shop\"%s}}", name,
