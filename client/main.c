@@ -105,8 +105,9 @@ static const Verb verbs[] = {
           "  show [CLUSTER [RUN]]       what is saved, of all runs or of one\n"
           "  fetch CLUSTER SERVER       save a server's binary log, from the lowest position on that a replica has executed\n"
           "  copy CLUSTER RUN DIR       copy what a run has saved into a folder, with checksums compared\n"
-          "  mhactl rescue fetch app1 db1 --from binlog.000007 --output /root/app1-db1\n"
-          "A copy is ready for mysqlbinlog, also that of a part of a file. The daemon's folder can be read by root and its user only.\n" },
+          "A copy is ready for mysqlbinlog, also that of a part of a file. Only root and mhad's own user can read what is saved.\n",
+          "  mhactl rescue show\n"
+          "  mhactl rescue fetch app1 db1 --from binlog.000007 --output /root/app1-db1\n" },
         { "reload", "", 0, 0, 0, "take a changed configuration over", verb_reload, NULL,
           "  mhactl reload\n" },
         { "import", "FILE", 1, 1, OPTION_BIT(OPTION_GLOBAL) | OPTION_BIT(OPTION_OUTPUT_DIR),
@@ -190,7 +191,8 @@ static int print_completion(char **words, size_t n_words)
 {
         const Arguments none = { 0 };
         Text text = { 0 };
-        complete_words(&text, verbs, ARRAY_LENGTH(verbs), words, n_words, ask_for_completion, (char *) socket_path(&none));
+        complete_words(&text, verbs, ARRAY_LENGTH(verbs), words, n_words, ask_for_completion,
+                       (char *) socket_path(&none));
         if (text.data)
                 fputs(text.data, stdout);
         text_done(&text);

@@ -44,7 +44,7 @@ static void on_trimmed(Json *answer, void *userdata)
                 bool old = text_equal(json_get_string(entry, "why"), "age");
                 log_event(EVENT_RESCUE_REMOVED, &fields, "%s: the saved logs of run %s, %lld bytes, were removed: %s",
                           name, fields.run, (long long) json_get_int(entry, "bytes", 0),
-                          old ? "older than rescue.keep_age" : "all of them are more than rescue.keep_bytes");
+                          old ? "older than rescue.keep_age" : "there are more than rescue.keep_bytes");
         }
         JSON_FOREACH(text, json_get(answer, "failures"))
         {

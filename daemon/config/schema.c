@@ -295,7 +295,7 @@ const SchemaRow schema_rows[] = {
         { CLUSTER("rescue.listen_port", SCHEMA_COUNT, rescue.listen_port), .otherwise = "0", .min = 0, .max = 65535, .effect = SCHEMA_NEXT_RUN,
           .meaning = "The port of rescue.listen, for one feed at a time; 0: any, one a feed." },
         { CLUSTER("rescue.keep_age", SCHEMA_DURATION, rescue.keep_age), .otherwise = "30d", .min = 0, .max = 3650 * USEC_DAY,
-          .meaning = "How long saved logs are kept after their run." },
+          .meaning = "How long saved logs are kept after their run; 0: however old they are. What the last failover saved that lost something stays." },
         { CLUSTER("rescue.keep_bytes", SCHEMA_SIZE, rescue.keep_bytes), .otherwise = "none",
           .meaning = "How much of a cluster's saved logs is kept at most, beside those of the last run; the oldest go first. none: no limit." },
 

@@ -386,7 +386,7 @@ static void trim(Job *job)
                 bool lost = false;
                 CLEANUP(json_free) Json *hold = json_copy(job->hold);
                 for (size_t i = 0; i < runs.n_items; i++) {
-                        bytes += runs.items[i].bytes;
+                        bytes += i > 0 ? runs.items[i].bytes : 0;
                         if (has_lost(&runs.items[i]) && !lost) {
                                 json_append_string(hold, runs.items[i].run);
                                 lost = true;
@@ -395,11 +395,11 @@ static void trim(Job *job)
                 for (size_t i = runs.n_items; i-- > 0;) {
                         const Found *found = &runs.items[i];
                         bool old = job->age && usec_sub(job->now, found->time) > job->age;
-                        bool large = job->bytes && bytes > job->bytes;
+                        bool large = job->bytes && i > 0 && bytes > job->bytes;
                         if (!(old || large) || json_array_contains(hold, found->run))
                                 continue;
                         remove_run(job, rescues, status.st_dev, found, old ? "age" : "size");
-                        bytes -= found->bytes;
+                        bytes -= i > 0 ? found->bytes : 0;
                 }
                 runs_done(&runs);
         }

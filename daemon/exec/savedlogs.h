@@ -23,7 +23,7 @@ SavedLogs *savedlogs_list(Loop *loop, const SavedLogsPlace *places, size_t n_pla
 
 typedef struct SavedLogsLimits {
         usec_t age;              /* 0: any */
-        uint64_t bytes;          /* in all; 0: any */
+        uint64_t bytes;          /* in all, beside the newest; 0: any */
         const char *const *hold; /* runs that are never removed; ended by NULL */
 } SavedLogsLimits;
 
