@@ -123,6 +123,19 @@ static bool pause_holds(Cluster *cluster)
         return paused != NULL;
 }
 
+/* A replica that would be left behind; NULL when there is none, or when that is allowed. */
+static const char *unreachable_replica(const Cluster *cluster)
+{
+        const ClusterConfig *config = cluster->config;
+        if (config->failover.on_unreachable_replica != FAILOVER_UNREACHABLE_ABORT)
+                return NULL;
+        for (size_t i = 0; i < config->n_servers; i++)
+                if ((ssize_t) i != cluster->topology.primary && !downtime_holds(cluster, config->servers[i].name) &&
+                    watch_view(cluster->watches[i])->evidence != EVIDENCE_ALIVE)
+                        return config->servers[i].name;
+        return NULL;
+}
+
 GuardReasons suspect_guards(Cluster *cluster, bool with_candidate)
 {
         const Json *last = json_get(cluster->state.root, "last_failover");
@@ -145,6 +158,7 @@ GuardReasons suspect_guards(Cluster *cluster, bool with_candidate)
                 .stalled = cluster->context.stalled(userdata),
                 .problem = blocker ? blocker->text : NULL,
                 .halted = cluster->now == CLUSTER_HALTED,
+                .unreachable = unreachable_replica(cluster),
                 .no_candidate = with_candidate && !candidate ? json_get_string(would, "why") : NULL,
         };
         return guard_check(&input);

@@ -266,7 +266,7 @@ const SchemaRow schema_rows[] = {
         { CLUSTER("failover.allow_newer_version", SCHEMA_BOOL, failover.allow_newer_version), .otherwise = "false", .effect = SCHEMA_NEXT_RUN,
           .meaning = "Whether a replica may be promoted whose version is newer than another replica's, which may then be unable to follow it." },
         { CLUSTER("failover.on_unreachable_replica", SCHEMA_CHOICE, failover.on_unreachable_replica), .otherwise = "continue", .choices = unreachables, .effect = SCHEMA_NEXT_RUN, .mha = "ignore_fail",
-          .meaning = "What to do when a replica cannot be reached either: continue without it and report it, or abort." },
+          .meaning = "What to do when a replica cannot be reached either: continue without it and report it; abort: no failover by itself as long as one that was not taken out (mhactl server down) cannot be reached." },
         { CLUSTER("failover.storm_limit", SCHEMA_COUNT, failover.storm_limit), .otherwise = "0", .min = 0, .max = 100000,
           .meaning = "When more clusters than this lose their primaries together, none is failed over by itself: the fault is elsewhere. 0: chosen from the number of clusters." },
         { CLUSTER("failover.set_read_only", SCHEMA_BOOL, failover.set_read_only), .otherwise = "true", .effect = SCHEMA_NEXT_RUN, .mha = "--skip_disable_read_only",

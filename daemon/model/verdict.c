@@ -41,10 +41,15 @@ static const char *const tunnel_opinion_names[_TUNNEL_OPINION_MAX] = {
 ENUM_TO_STRING(tunnel_opinion, TunnelOpinion, tunnel_opinion_names)
 
 static const char *const guard_names[_GUARD_MAX] = {
-        [GUARD_PAUSED] = "paused", [GUARD_MONITOR] = "monitor",
-        [GUARD_FLAP] = "flap",     [GUARD_STORM] = "storm",
-        [GUARD_STALL] = "stall",   [GUARD_TOPOLOGY] = "topology",
-        [GUARD_HALTED] = "halted", [GUARD_NO_CANDIDATE] = "no_candidate",
+        [GUARD_PAUSED] = "paused",
+        [GUARD_MONITOR] = "monitor",
+        [GUARD_FLAP] = "flap",
+        [GUARD_STORM] = "storm",
+        [GUARD_STALL] = "stall",
+        [GUARD_TOPOLOGY] = "topology",
+        [GUARD_HALTED] = "halted",
+        [GUARD_NO_CANDIDATE] = "no_candidate",
+        [GUARD_UNREACHABLE] = "unreachable",
 };
 ENUM_TO_STRING(guard, Guard, guard_names)
 
@@ -371,6 +376,12 @@ GuardReasons guard_check(const GuardInput *input)
                      "The last run halted and waits for you: see 'mhactl report %s', then type 'mhactl run retry %s' "
                      "or 'mhactl run abandon %s'",
                      cluster, cluster, cluster);
+        if (input->unreachable)
+                hold(&reasons, GUARD_UNREACHABLE,
+                     "%s cannot be reached either, and failover.on_unreachable_replica is abort: mend it, take it out "
+                     "with "
+                     "'mhactl server down %s %s', or type 'mhactl failover %s'",
+                     input->unreachable, cluster, input->unreachable, cluster);
         if (input->no_candidate)
                 hold(&reasons, GUARD_NO_CANDIDATE, "No replica can be promoted: %s; see 'mhactl plan failover %s'",
                      input->no_candidate, cluster);

@@ -150,6 +150,7 @@ typedef enum Guard {
         GUARD_STALL,    /* the clock jumped or this process stood still */
         GUARD_TOPOLOGY, /* a problem that blocks */
         GUARD_HALTED,   /* the last run waits for an operator */
+        GUARD_UNREACHABLE, /* a replica cannot be reached either, and that is to hold */
         GUARD_NO_CANDIDATE,
         _GUARD_MAX,
         _GUARD_INVALID = -22,
@@ -168,6 +169,7 @@ typedef struct GuardInput {
         bool stalled;
         const char *problem; /* the topology problem that blocks, or NULL */
         bool halted;
+        const char *unreachable;  /* a replica that must not be left behind and cannot be reached, or NULL */
         const char *no_candidate; /* why there is none, or NULL */
 } GuardInput;
 

@@ -127,3 +127,17 @@ def test_servers_come_and_go(lab):
     assert os.stat(path).st_mode & 0o777 == 0o640
     lab["db1"].kill()
     assert manager.wait_run()["new_primary"] == "db2"
+
+
+def test_unreachable_replica_holds(lab):
+    """on_unreachable_replica: abort, as MHA does without ignore_fail; one that was taken out is not waited for."""
+    manager = Manager.start(lab, failover={"on_unreachable_replica": "abort"})
+    name = manager.cluster.name
+    lab["db3"].kill()
+    manager.wait(lambda status: any("db3 cannot be reached either" in reason
+                                    for reason in status["if_primary_died"]["hold"]), "the guard")
+    lab["db1"].kill()
+    manager.wait_state("held")
+    manager.untouched(2)
+    assert manager.order("server", "down", name, "db3").returncode == OK
+    assert manager.wait_run()["new_primary"] == "db2"

@@ -310,6 +310,9 @@ static void test_guards(void **state)
         input.halted = true;
         assert_held(&input, GUARD_HALTED, "app1");
         input = none;
+        input.unreachable = "db3";
+        assert_held(&input, GUARD_UNREACHABLE, "mhactl server down app1 db3");
+        input = none;
         input.no_candidate = "all are delayed";
         assert_held(&input, GUARD_NO_CANDIDATE, "all are delayed");
 }
@@ -331,7 +334,7 @@ static void test_flap_window(void **state)
 
 static void test_all_guards_at_once(void **state)
 {
-        GuardInput input = { "app1", true, NULL, true, true, 0, USEC_HOUR, false, 9, 3, true, "x", true, "y" };
+        GuardInput input = { "app1", true, NULL, true, true, 0, USEC_HOUR, false, 9, 3, true, "x", true, "y", "z" };
         GuardReasons reasons = guard_check(&input);
         assert_int_equal(reasons.n_items, _GUARD_MAX);
 }
