@@ -27,7 +27,7 @@ static const Verb verbs[] = {
           "  replication  each server: accounts, privileges, transactions, logs, semi-sync, durability, settings\n"
           "  failover     if a server died now: who would be promoted, what would be lost, how long it would take\n"
           "  config       the configuration on disk; with a file in the place of CLUSTER that one, without mhad\n"
-          "mhactl(1) lists all that may be found, with remedies.\n"
+          "mhad-checks(7) lists all that may be found, with remedies.\n"
           "Exit status: 0 ready (no error was found), 1 not ready.\n",
           "  mhactl check app1\n"
           "  mhactl check replication app1 --json\n" },

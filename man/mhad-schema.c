@@ -4,21 +4,9 @@
 #include <string.h>
 
 #include "mha.h"
+#include "roff.h"
 #include "schema.h"
 #include "text.h"
-
-static void print_escaped(const char *text)
-{
-        if (*text == '.' || *text == '\'')
-                fputs("\\&", stdout);
-        for (const char *c = text; *c; c++)
-                if (*c == '\\')
-                        fputs("\\e", stdout);
-                else if (*c == '-')
-                        fputs("\\-", stdout);
-                else
-                        putchar(*c);
-}
 
 static void print_default(const SchemaRow *row)
 {

@@ -168,7 +168,7 @@ def test_semi_sync(lab):
 
 @GTID
 def test_privileges_suffice(lab):
-    """With an account that has what is asked for and no more nothing is missing, and a switchover works."""
+    """With an account that has what is asked for and no more nothing is missing; a switchover and a failover work."""
     lab.primary.sql("CREATE USER 'few'@'%' IDENTIFIED BY 'mhad-pw'",
                     f"GRANT {PRIVILEGES[lab.flavour.name]} ON *.* TO 'few'@'%'")
     if lab.flavour.name == "mysql9":
@@ -180,7 +180,10 @@ def test_privileges_suffice(lab):
     assert ("replication_account_unknown", "db2") in found  # and that is said
     done = manager.order("switch", manager.cluster.name, "--to", "db2", "--yes")
     assert done.returncode == OK, done.stdout + done.stderr
-    manager.wait(lambda status: status["primary"] == "db2", "db2 is the primary")
+    manager.wait(lambda status: status["primary"] == "db2" and status["health"] == "ok", "db2 is the primary")
+    last = manager.status()["last_run"]["run"]
+    lab["db2"].kill()
+    manager.wait_run(after=last)
 
 
 # SSH
