@@ -244,8 +244,11 @@ static char *render(const Json *report, const Json *run)
         const Json *verdict = json_get(report, "verdict"), *loss = json_get(report, "loss");
         text_addf(&out, "%s of cluster %s: %s\n", json_get_string(report, "procedure"),
                   json_get_string(report, "cluster"), json_get_string(report, "outcome"));
-        text_addf(&out, "Run %s: primary %s -> %s\n", json_get_string(report, "run"), old ? old : "?",
-                  new_primary ? new_primary : "none");
+        if (text_equal(json_get_string(report, "procedure"), "rejoin"))
+                text_addf(&out, "Run %s: %s\n", json_get_string(report, "run"), json_get_string(report, "summary"));
+        else
+                text_addf(&out, "Run %s: primary %s -> %s\n", json_get_string(report, "run"), old ? old : "?",
+                          new_primary ? new_primary : "none");
         if (json_get_string(report, "why"))
                 text_addf(&out, "%s\n", json_get_string(report, "why"));
         if (verdict) {
