@@ -101,10 +101,13 @@ static void add_sources(Text *out, const Look *look, const Json *sources)
                 columns_cell(columns, TONE_PLAIN, "%s", size);
                 columns_cell(columns, TONE_FAINT, "%s",
                              json_get_bool(source, "verified", false) ? "as the host's own checksums say" : "");
-                if (json_has(source, "failure")) {
-                        CLEANUP(mem_free) char *why = text_format("    %s", render_or(source, "failure", "?"));
-                        columns_below(columns, TONE_BAD, why);
-                }
+                const char *const troubles[] = { "failure", "damage" };
+                for (size_t i = 0; i < ARRAY_LENGTH(troubles); i++)
+                        if (json_has(source, troubles[i])) {
+                                CLEANUP(mem_free)
+                                char *why = text_format("    %s", render_or(source, troubles[i], "?"));
+                                columns_below(columns, TONE_BAD, why);
+                        }
         }
         add_heading(out, look, "Copied from");
         columns_print(columns, "  ", out);
@@ -179,8 +182,9 @@ static void add_holds(Text *out, const Look *look, const Json *rescue)
         add_lines(out, look, TONE_BAD, json_get(rescue, "differ"));
 }
 
-void render_rescue(Text *out, const Look *look, const Json *rescue)
+void render_rescue(Text *out, const Look *look, const Json *answer)
 {
+        const Json *rescue = json_at(json_get(answer, "rescues"), 0);
         const Json *progress = json_get(rescue, "progress");
         const char *loss = json_get_string(rescue, "loss"), *failure = json_get_string(progress, "failure");
         usec_t when = (usec_t) json_get_int(rescue, "time", 0);

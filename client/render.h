@@ -34,9 +34,9 @@ void render_switch(Text *out, const Look *look, const Json *status, const Json *
 /* The checks of a plan alone; false when one of them fails. */
 bool render_checks(Text *out, const Look *look, const Json *plan);
 void render_report(Text *out, const Look *look, const Json *report);
-/* What is saved: of all runs a line each, of one all about it. */
+/* What is saved: of all runs a line each, of the first all about it. */
 void render_rescues(Text *out, const Look *look, const Json *rescues);
-void render_rescue(Text *out, const Look *look, const Json *rescue);
+void render_rescue(Text *out, const Look *look, const Json *rescues);
 void render_history(Text *out, const Look *look, const Json *history);
 void render_events(Text *out, const Look *look, const Json *events);
 void render_event(Text *out, const Look *look, const Json *event);

@@ -24,16 +24,22 @@ static int ask(const Context *context, const char *cluster, const char *run, Jso
         return verb_call(context, API_RESCUES, parameters, ret);
 }
 
-/* Of one run; the answer is the caller's. */
+static const Json *rescue_of(const Json *answer)
+{
+        return json_at(json_get(answer, "rescues"), 0);
+}
+
+/* Of one run, which is there. */
 static int ask_one(const Context *context, const char *cluster, const char *run, Json **ret)
 {
         CLEANUP(json_free) Json *answer = NULL;
         int status = ask(context, cluster, run, &answer);
         if (status != STATUS_OK)
                 return status;
-        *ret = json_copy(json_at(json_get(answer, "rescues"), 0));
-        if (*ret)
+        if (rescue_of(answer)) {
+                *ret = TAKE(answer);
                 return STATUS_OK;
+        }
         Failure failure;
         failure_set(&failure, FAILURE_INVALID, 0, "%s: there is nothing saved by a run %s: mhactl rescue show %s",
                     cluster, run, cluster);
@@ -74,13 +80,13 @@ static int copy_out(const Context *context, const Json *rescue, const char *dire
 
 static int copy(const Context *context)
 {
-        CLEANUP(json_free) Json *rescue = NULL;
-        int status = ask_one(context, verb_word(context, 1), verb_word(context, 2), &rescue);
+        CLEANUP(json_free) Json *answer = NULL;
+        int status = ask_one(context, verb_word(context, 1), verb_word(context, 2), &answer);
         if (status == STATUS_OK)
-                status = copy_out(context, rescue, verb_word(context, 3));
+                status = copy_out(context, rescue_of(answer), verb_word(context, 3));
         if (status == STATUS_OK && context->json) {
                 Text nothing = { 0 };
-                verb_print(context, rescue, &nothing);
+                verb_print(context, answer, &nothing);
         }
         return status;
 }
@@ -99,11 +105,11 @@ static void print_progress(const Context *context, const Json *progress)
 static int follow(const Context *context, const char *cluster, const char *run, Json **ret)
 {
         for (;;) {
-                CLEANUP(json_free) Json *rescue = NULL;
-                int status = ask_one(context, cluster, run, &rescue);
+                CLEANUP(json_free) Json *answer = NULL;
+                int status = ask_one(context, cluster, run, &answer);
                 if (status != STATUS_OK)
                         return status;
-                const Json *progress = json_get(rescue, "progress");
+                const Json *progress = json_get(rescue_of(answer), "progress");
                 const char *state = json_get_string(progress, "state"), *why = json_get_string(progress, "failure");
                 if (text_equal(state, "copying") || text_equal(state, "indexing")) {
                         print_progress(context, progress);
@@ -113,7 +119,7 @@ static int follow(const Context *context, const char *cluster, const char *run, 
                 if (context->terminal && !context->json)
                         fputs("\r\x1b[K", stdout);
                 if (text_equal(state, "complete")) {
-                        *ret = TAKE(rescue);
+                        *ret = TAKE(answer);
                         return STATUS_OK;
                 }
                 Failure failure;
@@ -125,7 +131,7 @@ static int follow(const Context *context, const char *cluster, const char *run, 
 
 static int fetch(const Context *context)
 {
-        CLEANUP(json_free) Json *answer = NULL, *rescue = NULL;
+        CLEANUP(json_free) Json *answer = NULL, *found = NULL;
         const char *cluster = verb_word(context, 1), *output = verb_option(context, OPTION_OUTPUT);
         Json *parameters = verb_cluster(cluster), *options = json_ensure_object(parameters, "options");
         json_set_string(parameters, "server", verb_word(context, 2));
@@ -133,14 +139,14 @@ static int fetch(const Context *context)
         json_set_string(options, "to", verb_option(context, OPTION_TO));
         int status = verb_call(context, API_RESCUE_FETCH, parameters, &answer);
         if (status == STATUS_OK)
-                status = follow(context, cluster, json_get_string(answer, "run"), &rescue);
+                status = follow(context, cluster, json_get_string(answer, "run"), &found);
         if (status != STATUS_OK)
                 return status;
         Text text = { 0 };
         const Look look = verb_look(context);
-        render_rescue(&text, &look, rescue);
-        verb_print(context, rescue, &text);
-        return output ? copy_out(context, rescue, output) : STATUS_OK;
+        render_rescue(&text, &look, found);
+        verb_print(context, found, &text);
+        return output ? copy_out(context, rescue_of(found), output) : STATUS_OK;
 }
 
 int verb_rescue(const Context *context)

@@ -132,11 +132,18 @@ void saved_add_differences(const Ranges *ranges, Json *json)
         free(overlaps);
 }
 
+/* So large is nothing in the files, and so many numbers can still be added. */
+static int64_t number_of(const Json *json, const char *name)
+{
+        int64_t number = json_get_int(json, name, 0);
+        return number < 0 || number > INT64_C(1) << 48 ? 0 : number;
+}
+
 static Json *describe_file(const char *server, const Json *file)
 {
         const char *name = json_get_string(file, "file"), *sha256 = json_get_string(file, "sha256");
-        int64_t from = json_get_int(file, "from", 0);
-        if (!saved_is_plain_name(name) || from < 0)
+        int64_t from = number_of(file, "from");
+        if (!saved_is_plain_name(name))
                 return NULL;
         CLEANUP(mem_free) char *copy = saved_copy_name(name, (uint64_t) from);
         CLEANUP(mem_free) char *path = text_format("%s/%s", server, copy);
@@ -146,8 +153,8 @@ static Json *describe_file(const char *server, const Json *file)
         json_set_string(json, "file", name);
         json_set_string(json, "name", path);
         json_set_int(json, "from", from);
-        json_set_int(json, "to", copied ? from + json_get_int(file, "size", 0) : json_get_int(file, "to", 0));
-        json_set_int(json, "size", json_get_int(file, "size", 0));
+        json_set_int(json, "to", copied ? from + number_of(file, "size") : number_of(file, "to"));
+        json_set_int(json, "size", number_of(file, "size"));
         json_set_bool(json, "copied", copied);
         json_set_bool(json, "verified", json_get_bool(file, "verified", false));
         json_set_string(json, "sha256", sha256);
@@ -168,7 +175,7 @@ static void add_source(const Json *note, Json *sources, Json *files)
                         continue;
                 n_files++;
                 n_copied += json_get_bool(file, "copied", false);
-                bytes += json_get_int(file, "size", 0);
+                bytes += bytes < INT64_C(1) << 52 ? json_get_int(file, "size", 0) : 0;
                 verified = verified && json_get_bool(file, "verified", false);
                 json_append(files, file);
         }
@@ -177,6 +184,7 @@ static void add_source(const Json *note, Json *sources, Json *files)
         json_set_string(json, "kind", text_equal(json_get_string(note, "kind"), "relay") ? "relay" : "binlog");
         json_set_string(json, "state", failure ? "failed" : n_copied == n_files ? "complete" : "partial");
         json_set_string(json, "failure", failure);
+        json_set_string(json, "damage", json_get_string(note, "damage"));
         json_set_int(json, "n_files", n_files);
         json_set_int(json, "n_copied", n_copied);
         json_set_int(json, "bytes", bytes);

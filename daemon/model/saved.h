@@ -21,7 +21,7 @@ Json *saved_describe_answer(const RangesAnswer *answer, const GtidSet *lacks, co
 /* Adds "differ": where two sources have not the same, in words. */
 void saved_add_differences(const Ranges *ranges, Json *json);
 /* All that is known of one run: {"why", "sources": [{"server", "kind", "state": "complete"|"partial"|"failed", "failure",
- * "n_files", "n_copied", "bytes", "verified"}], "files": [{"server", "file", "name", "from", "to", "size", "copied",
+ * "damage", "n_files", "n_copied", "bytes", "verified"}], "files": [{"server", "file", "name", "from", "to", "size", "copied",
  * "verified", "sha256"}], "ranges": [{"server", "file", "from", "to"}], "holds": an answer, "differ"}. ranges may be NULL;
  * name is the copy's path in the run's folder. */
 Json *saved_describe(const Json *note, const Ranges *ranges);

@@ -27,8 +27,9 @@ static const struct {
         const char *prefix;
         void (*render)(Text *out, const Look *look, const Json *answer);
 } kinds[] = {
-        { "status-", render_status }, { "check-", render_check },     { "plan-", render_full_plan },
-        { "report-", render_report }, { "history-", render_history }, { "events-", render_events },
+        { "status-", render_status },   { "check-", render_check },     { "plan-", render_full_plan },
+        { "report-", render_report },   { "history-", render_history }, { "events-", render_events },
+        { "rescues-", render_rescues }, { "rescue-", render_rescue },
 };
 
 static Json *load(const char *name)

@@ -355,7 +355,8 @@ static bool check_fixture(const Json *interface, const char *name)
         static const struct {
                 const char *prefix, *method;
         } kinds_of_fixture[] = { { "status", "Status" }, { "check", "Check" },     { "plan", "Plan" },
-                                 { "report", "Report" }, { "history", "History" }, { "events", "Events" } };
+                                 { "report", "Report" }, { "history", "History" }, { "events", "Events" },
+                                 { "rescue", "Rescues" } };
         CLEANUP(mem_free) char *path = text_format("%s/%s", fixtures, name);
         CLEANUP(mem_free) char *text = NULL;
         CLEANUP(json_free) Json *json = NULL;
