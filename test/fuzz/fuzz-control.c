@@ -125,6 +125,18 @@ int registry_run(Registry *registry, const char *cluster, const char *what, cons
         return echo(cluster, what, options, ret, reterr);
 }
 
+int registry_server_down(Registry *registry, const char *cluster, const char *server, const char *reason,
+                         usec_t for_how_long, const Asker *asker, Json **ret, Failure *reterr)
+{
+        return echo(cluster, server, NULL, ret, reterr);
+}
+
+int registry_server_up(Registry *registry, const char *cluster, const char *server, const Asker *asker, Json **ret,
+                       Failure *reterr)
+{
+        return echo(cluster, server, NULL, ret, reterr);
+}
+
 void registry_reload(Registry *registry, registry_reload_fn done, void *userdata)
 {
         CLEANUP(json_free) Json *errors = json_array();
