@@ -220,7 +220,7 @@ static void on_ssh(void *userdata)
                 const char *primary = request->cluster->config->servers[request->primary].name;
                 TailAccess tail =
                         check_has(request->results, primary, CHECK_LEVEL_ERROR) ? TAIL_UNREADABLE : TAIL_READABLE;
-                CLEANUP(json_free) Json *of_ssh = TAKE(request->results);
+                json_free(request->results);
                 request->results = json_array();
                 CLEANUP(json_free) Json *holds = cluster_holds(request->cluster);
                 failover_check_judge(&request->facts, holds, tail, request->results);
