@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -229,11 +230,15 @@ static void say(const char *text)
 }
 
 /* In the child, between fork and exec: other threads' locks may be held for ever here, so nothing but system calls. */
-static void become(const char *const *argv, char *const *environment, const Pipes *pipes)
+static void become(const char *const *argv, char *const *environment, const Pipes *pipes, pid_t daemon)
 {
         sigset_t none;
         sigemptyset(&none);
         (void) setpgid(0, 0);
+        /* The next daemon takes back what this hook has done, or runs it again: it must not be at work still. */
+        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != daemon)
+                _exit(127);
         for (int i = 1; i < NSIG; i++)
                 (void) signal(i, SIG_DFL);
         (void) sigprocmask(SIG_SETMASK, &none, NULL);
@@ -300,10 +305,11 @@ static int start(Hook *hook, const char *const *argv, const char *const *extra)
         if (r < 0)
                 return r;
         char **environment = make_environment(extra);
+        pid_t daemon = getpid();
         hook->pid = fork();
         int error = errno;
         if (hook->pid == 0)
-                become(argv, environment, &pipes);
+                become(argv, environment, &pipes, daemon);
         free_environment(environment);
         if (hook->pid < 0) {
                 close_pipe(pipes.in);

@@ -247,8 +247,8 @@ def test_switchover_start_fails(lab, words):
 
 
 def test_killed_in_a_hook(lab):
-    """The next daemon takes back what the hook has done, as it cannot know how far it came."""
-    hooks = Hooks(lab, "prepare", "start", "abort", stop=f"touch {lab.mgr.folder}/stopping; sleep 3")
+    """It dies, too; the next daemon takes back what it has done, as it cannot know how far it came."""
+    hooks = Hooks(lab, "prepare", "start", "abort", stop=f"touch {lab.mgr.folder}/stopping; exec sleep 4711")
     manager = start(lab, hooks)
     with Writer(lab) as writer:
         order = threading.Thread(target=manager.order, args=("switch", "app1", "--yes", "--to", "db2"))
@@ -256,6 +256,7 @@ def test_killed_in_a_hook(lab):
         until(lambda: os.path.exists(f"{lab.mgr.folder}/stopping"), PATIENCE, "the stop hook")
         lab.kill_mhad()
         order.join()
+        until(lambda: not lab.mgr.processes("sleep"), PATIENCE, "the end of the hook")
         lab.start_mhad(timeout=PATIENCE)
         manager.wait_run("aborted")
         as_before(manager, writer)
