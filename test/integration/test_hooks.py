@@ -255,10 +255,10 @@ def test_killed_in_a_hook(lab):
         order.start()
         until(lambda: os.path.exists(f"{lab.mgr.folder}/stopping"), PATIENCE, "the stop hook")
         lab.kill_mhad()
-        order.join()
         until(lambda: not lab.mgr.processes("sleep"), PATIENCE, "the end of the hook")
         lab.start_mhad(timeout=PATIENCE)
         manager.wait_run("aborted")
+        order.join()
         as_before(manager, writer)
     assert hooks.names() == ["prepare", "stop", "abort stop", "abort prepare"]
 

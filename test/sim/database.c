@@ -534,6 +534,15 @@ static void show_address(const Database *database, const char *text, Reply *repl
                         database->marked && strstr(text, "withdrawn") ? "withdrawn\n" : "");
 }
 
+static void note_hook(Sim *sim, const ScriptItem *item)
+{
+        const char *undoes = json_get_string(item->input, "undoes");
+        CLEANUP(mem_free) char *what = text_format("%s%s%s", item->text, undoes ? " " : "", undoes ? undoes : "");
+        if (!sim->hooks)
+                sim->hooks = json_array();
+        json_append_string(sim->hooks, what);
+}
+
 static void execute(Sim *sim, SimServer *server, const ScriptItem *item, Reply *reply)
 {
         database_catch_up(sim);
@@ -549,6 +558,8 @@ static void execute(Sim *sim, SimServer *server, const ScriptItem *item, Reply *
                 saved_do(sim, item->text, item->input, reply);
                 break;
         case SCRIPT_HOOK:
+                note_hook(sim, item);
+                break;
         case _SCRIPT_MAX:
                 break;
         }

@@ -82,6 +82,7 @@ Sim *sim_free(Sim *sim)
         if (sim->free_saved)
                 sim->free_saved(sim);
         free(sim->servers);
+        json_free(sim->hooks);
         loop_free(sim->loop);
         free(sim);
         return NULL;
@@ -176,7 +177,7 @@ static void on_carried_out(void *userdata)
         sim->pause = 0;
         if (statement->server && !can_be_reached(sim, statement->server, statement->item.kind))
                 failure_set(&reply->failure, FAILURE_SQL, 2013, "lost connection to %s", statement->server->name);
-        else if (!cut)
+        else if (!cut && (job || statement->server)) /* a hook dies with its daemon */
                 sim->execute(sim, statement->server, &statement->item, reply);
         if (job) {
                 job->statement = NULL;

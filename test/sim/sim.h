@@ -43,6 +43,7 @@ struct Sim {
         usec_t pause;        /* set by execute(): the answer comes so much later */
         bool deaf;           /* a fault: quiescing does nothing */
         char violation[200]; /* what must never be, seen by execute(); "" for nothing */
+        Json *hooks;         /* what was run, in order: "stop", "abort stop" */
         void *statements;
         void *saved;                  /* what outlives the daemon of its saved logs; of the model's own making */
         void (*on_client_end)(Sim *); /* a client of the world is gone; NULL for nothing */

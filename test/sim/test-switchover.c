@@ -87,6 +87,7 @@ static Json *build_config(void)
         static const char text[] =
                 "{\"address\":{\"ip\":\"10.0.0.100/24\",\"device\":\"eth0\"},\"ssh\":{\"enabled\":true},"
                 "\"replication\":{\"user\":\"repl\",\"has_password\":true},\"switchover\":{\"kill_sessions\":\"all\"},"
+                "\"hooks\":{\"prepare\":true,\"stop\":true,\"start\":true,\"abort\":true},"
                 "\"timeouts\":{\"block-writes\":5000,\"give-address\":5000,\"give-address-late\":5000,"
                 "\"end-waiting\":5000,\"reach-end\":5000,\"still-blocked\":5000}}";
         Json *config = NULL;
@@ -197,6 +198,33 @@ static void check_role(Trial *trial, const Database *primary)
         }
 }
 
+/* In order, and what is taken back is all that was run, in reverse order. One may be run twice when its daemon died. */
+static void check_hooks(Trial *trial)
+{
+        bool prepared = false, stopped = false, started = false;
+        JSON_FOREACH(hook, trial->sim->hooks)
+        {
+                const char *name = json_string(hook);
+                bool right = true;
+                if (text_equal(name, "prepare"))
+                        prepared = right = !stopped;
+                else if (text_equal(name, "stop"))
+                        stopped = right = prepared && !started;
+                else if (text_equal(name, "start"))
+                        started = right = stopped;
+                else if (text_equal(name, "abort stop"))
+                        stopped = !(right = !started);
+                else if (text_equal(name, "abort prepare"))
+                        prepared = !(right = !stopped);
+                if (!right)
+                        trial_violate(trial, "the hook %s is run when it is not its turn", name);
+        }
+        bool completed = trial->outcome == RUN_COMPLETED;
+        if (prepared != completed || stopped != completed || started != completed)
+                trial_violate(trial, "%s, and of the hooks is left: prepare %d, stop %d, start %d",
+                              run_outcome_to_string(trial->outcome), prepared, stopped, started);
+}
+
 static void check_end(Trial *trial)
 {
         Sim *sim = trial->sim;
@@ -215,6 +243,8 @@ static void check_end(Trial *trial)
         if (candidate->n_opened != (trial->outcome == RUN_COMPLETED))
                 trial_violate(trial, "%s, and the candidate was opened %u times", run_outcome_to_string(trial->outcome),
                               candidate->n_opened);
+        if (trouble != TROUBLE_SLOW_DISK) /* where hooks fail, too */
+                check_hooks(trial);
         if (sim->servers[0].dead)
                 return; /* the failover that follows has the rest to do */
         check_role(trial, trial->outcome == RUN_COMPLETED ? candidate : old);
@@ -304,26 +334,48 @@ static void test_procedure_is_well_formed(void **state)
                 fail_msg("%s", failure.text);
 }
 
-/* The same eyes must see what a table without one of its steps does. */
-static void test_table_without(Trouble how, const char *name)
+/* The same eyes must see what another table does. */
+static void expect_violations(const Procedure *procedure, Trouble how, const char *what)
 {
-        Step steps[60];
-        Procedure without = switchover;
         Tally tally = { .quiet = true };
-        without.steps = steps;
-        without.n_steps = 0;
-        for (size_t i = 0; i < switchover.n_steps; i++)
-                if (strcmp(switchover.steps[i].name, name) != 0)
-                        steps[without.n_steps++] = switchover.steps[i];
-        assert_int_equal(without.n_steps, switchover.n_steps - 1);
         trouble = how;
         for (size_t i = 0; i < ARRAY_LENGTH(flavoured); i++) {
                 flavour = &flavoured[i];
                 for (uint64_t seed = 1; seed <= 3; seed++)
-                        try(&without, seed, NULL, 0, &tally);
+                        try(procedure, seed, NULL, 0, &tally);
         }
-        print_message("without %s: found in %u of %u runs\n", name, tally.violations, tally.trials);
+        print_message("%s: found in %u of %u runs\n", what, tally.violations, tally.trials);
         assert_true(tally.violations > 0);
+}
+
+static size_t copy_without(const Step *steps, size_t n, const char *name, Step *copy)
+{
+        size_t left = 0;
+        for (size_t i = 0; i < n; i++)
+                if (strcmp(steps[i].name, name) != 0)
+                        copy[left++] = steps[i];
+        assert_int_equal(left, n - 1);
+        return left;
+}
+
+static void test_table_without(Trouble how, const char *name)
+{
+        Step steps[60];
+        Procedure without = switchover;
+        without.steps = steps;
+        without.n_steps = copy_without(switchover.steps, switchover.n_steps, name, steps);
+        CLEANUP(mem_free) char *what = text_format("without %s", name);
+        expect_violations(&without, how, what);
+}
+
+static void test_undo_without(const char *name)
+{
+        Step undo[30];
+        Procedure without = switchover;
+        without.undo = undo;
+        without.n_undo = copy_without(switchover.undo, switchover.n_undo, name, undo);
+        CLEANUP(mem_free) char *what = text_format("undone without %s", name);
+        expect_violations(&without, TROUBLE_NO_ADDRESS, what);
 }
 
 static void test_tables_with_a_hole(void **state)
@@ -337,7 +389,10 @@ static void test_tables_with_a_hole(void **state)
         test_table_without(TROUBLE_NONE, "demote");
         test_table_without(TROUBLE_NONE, "stop-events");
         test_table_without(TROUBLE_NONE, "start-events");
+        test_table_without(TROUBLE_NONE, "start-hook");
         test_table_without(TROUBLE_LOCK_LOST, "still-blocked");
+        test_undo_without("abort-stop-hook");
+        test_undo_without("abort-prepare-hook");
 }
 
 static Json *made;
