@@ -15,6 +15,11 @@ bool skip_rescue(const Facts *facts)
         return !rescue_needed(facts);
 }
 
+bool skip_without_feed(const Facts *facts)
+{
+        return skip_rescue(facts) || !fed_was(facts, facts_string(facts, "candidate"));
+}
+
 bool skip_settle(const Facts *facts)
 {
         CLEANUP(server_view_free) ServerView *view = status_known(facts, facts_string(facts, "candidate"));

@@ -5,7 +5,8 @@
 #include "observation.h"
 #include "step.h"
 
-bool skip_rescue(const Facts *facts); /* the candidate lacks nothing that is saved */
+bool skip_rescue(const Facts *facts);       /* the candidate lacks nothing that is saved */
+bool skip_without_feed(const Facts *facts); /* or its feed could not be opened */
 /* Before it is fed, it applies what it has: unless its version keeps that while it is pointed elsewhere. */
 bool skip_settle(const Facts *facts);
 

@@ -154,6 +154,19 @@ static void add_saved(Proof *proof)
         }
 }
 
+/* What is saved can still be had: nothing goes on without it unless somebody says so. */
+static void demand(Proof *proof, Judgement *judgement)
+{
+        CLEANUP(mem_free) char *applied = position_format(&proof->channel->applied);
+        conclude(judgement, "lost", "%s has applied up to %s only; what it lacks is saved, but could not be fed to it",
+                 proof->candidate, applied);
+        if (!facts_config_bool(proof->facts, "election.accept_loss", false))
+                judge_as(judgement, VERDICT_HOPELESS,
+                         "%s lacks what is saved behind %s, and could not be fed. To go on without it: mhactl failover "
+                         "%s --accept-loss 'what is saved only'",
+                         proof->candidate, applied, facts_string(proof->facts, "cluster"));
+}
+
 /* The old primary's own log was read. */
 static void prove_from_log(Proof *proof, Judgement *judgement)
 {
@@ -171,8 +184,7 @@ static void prove_from_log(Proof *proof, Judgement *judgement)
                 conclude(judgement, "lost", "the binary log of %s has holes; %s has what comes before them, up to %s",
                          proof->old, proof->candidate, applied);
         else if (proof->saved && !has_applied_saved(proof))
-                conclude(judgement, "lost", "%s has applied up to %s only; what it lacks is saved", proof->candidate,
-                         applied);
+                demand(proof, judgement);
         else if (proof->saved)
                 conclude(judgement, "none", "the binary log of %s was read to its end at %s, and %s has all of it",
                          proof->old, end, proof->candidate);

@@ -928,6 +928,12 @@ static void test_proof(void **state)
         expect_loss(&f, "lost", "permission denied");
         learn(&f, "db1", "{\"saved\": {\"failure\": null, \"bytes\": 1600, \"directory\": \"/d\"}}");
         weigh(&f, more);
+        judgement = (Judgement){ 0 };
+        decide_nothing_missing(&f.facts, &judgement);
+        assert_int_equal(judgement.verdict, VERDICT_HOPELESS);
+        assert_non_null(strstr(judgement.why, "--accept-loss"));
+        json_free(judgement.learned);
+        configure(&f, "{\"election\": {\"accept_loss\": true}}");
         expect_loss(&f, "lost", "applied up to binlog.000003:900 only");
         weigh(&f, hole);
         expect_loss(&f, "lost", "has holes");
