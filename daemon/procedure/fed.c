@@ -17,7 +17,7 @@ bool skip_rescue(const Facts *facts)
 
 bool skip_without_feed(const Facts *facts)
 {
-        return skip_rescue(facts) || !fed_was(facts, facts_string(facts, "candidate"));
+        return skip_rescue(facts) || (!rescue_is_planned(facts) && !fed_was(facts, facts_string(facts, "candidate")));
 }
 
 bool skip_settle(const Facts *facts)
@@ -112,7 +112,8 @@ static const Json *feed_in(const Reply *reply, const char *server, Json **ret_lo
 
 void ask_feed(const Facts *facts, const char *server, Script *script)
 {
-        look(script);
+        if (!rescue_is_planned(facts))
+                look(script);
 }
 
 static Json *former_of(const ServerView *view)
@@ -137,7 +138,10 @@ void judge_feed_waits(const Facts *facts, const char *server, const Replies *rep
         CLEANUP(json_free) Json *looked = NULL;
         const Json *feed = feed_in(reply, server, &looked);
         const char *failure = json_get_string(feed, "failure");
-        if (!looked)
+        if (rescue_is_planned(facts))
+                judge_as(judgement, VERDICT_UNMET, "it would be fed up to %s",
+                         json_get_string(rescue_needed(facts), "end"));
+        else if (!looked)
                 judge_as(judgement, VERDICT_HOPELESS, "it cannot be fed: %s", reply->failure.text);
         else if (!feed)
                 judge_as(judgement, VERDICT_UNMET, "there is no feed yet");
@@ -167,7 +171,8 @@ void act_order_feed(const Facts *facts, const char *server, const Replies *seen,
 void ask_rescued(const Facts *facts, const char *server, Script *script)
 {
         ask_status(facts, server, script);
-        look(script);
+        if (!rescue_is_planned(facts))
+                look(script);
 }
 
 static bool has_received(const Facts *facts, const ServerView *view, const Json *feed, const Json *saved)
@@ -222,6 +227,10 @@ void judge_rescued(const Facts *facts, const char *server, const Replies *replie
         if (!view)
                 return;
         const Json *feed = feed_in(reply, server, &looked);
+        if (rescue_is_planned(facts)) {
+                judge_as(judgement, VERDICT_UNMET, "it would be pointed at its feed");
+                return;
+        }
         if (!looked) {
                 judge_as(judgement, VERDICT_HOPELESS, "it cannot be fed: %s", reply->failure.text);
                 return;
@@ -246,7 +255,7 @@ void act_rescue(const Facts *facts, const char *server, const Replies *seen, Scr
         CLEANUP(server_view_free) ServerView *view = status_read(facts, server, seen, 0, &ignored);
         const Json *feed = feed_in(replies_at(seen, _STATUS_MAX), server, &looked);
         const ReplicaChannel *channel = view ? server_view_channel(view) : NULL;
-        if (!channel)
+        if (!channel || rescue_is_planned(facts))
                 return;
         const Dialect *dialect = server_view_dialect(view);
         if (!feed)

@@ -188,6 +188,10 @@ static void prove_from_log(Proof *proof, Judgement *judgement)
         else if (proof->saved)
                 conclude(judgement, "none", "the binary log of %s was read to its end at %s, and %s has all of it",
                          proof->old, end, proof->candidate);
+        else if (rescue_is_planned(proof->facts) && !skip_collect_tail(proof->facts))
+                conclude(judgement, "unknown",
+                         "the binary log of %s ends at %s now; what %s lacks of it would be saved and fed to it",
+                         proof->old, end, proof->candidate);
         else if (skip_collect_tail(proof->facts))
                 conclude(judgement, "none", "the binary log of %s ends at %s, and %s had received it to its end",
                          proof->old, end, proof->candidate);

@@ -18,7 +18,7 @@ bool rescue_is_on(const Facts *facts)
         return facts_config_bool(facts, "rescue.enabled", false) && facts_config_bool(facts, "ssh.enabled", true);
 }
 
-static bool is_planning(const Facts *facts)
+bool rescue_is_planned(const Facts *facts)
 {
         return json_get_bool(facts->root, "planning", false);
 }
@@ -325,7 +325,7 @@ static void ask_about(const Facts *facts, const char *server, Script *script)
 
 void ask_collected(const Facts *facts, const char *server, Script *script)
 {
-        if (is_planning(facts))
+        if (rescue_is_planned(facts))
                 return;
         add_list(facts, server, script, true);
         ask_about(facts, facts_string(facts, "candidate"), script);
@@ -382,7 +382,7 @@ static void learn_saved(const Json *look, const Json *source, Judgement *judgeme
 
 void judge_tail_collected(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
 {
-        if (is_planning(facts)) {
+        if (rescue_is_planned(facts)) {
                 judge_plan(facts, judgement);
                 return;
         }
@@ -460,7 +460,7 @@ static bool is_relayed(const Facts *facts)
 
 bool skip_weigh(const Facts *facts)
 {
-        return is_planning(facts) || (!is_saved(facts) && !is_relayed(facts));
+        return rescue_is_planned(facts) || (!is_saved(facts) && !is_relayed(facts));
 }
 
 void ask_weigh(const Facts *facts, const char *server, Script *script)
@@ -511,6 +511,8 @@ void judge_weighed(const Facts *facts, const char *server, const Replies *replie
 const Json *rescue_needed(const Facts *facts)
 {
         const Json *saved = json_get(facts_server(facts, facts_string(facts, "candidate")), "saved");
+        if (rescue_is_planned(facts) && !skip_collect_tail(facts))
+                return tail_of(facts);
         return json_get_bool(saved, "needed", false) ? saved : NULL;
 }
 
@@ -525,7 +527,8 @@ static const Json *holes_of(const Facts *facts)
 bool skip_tail_is_enough(const Facts *facts)
 {
         bool hold = text_equal(facts_config_string(facts, "rescue.on_unreachable_tail"), "hold");
-        return !rescue_is_on(facts) || is_planning(facts) || facts_config_bool(facts, "election.accept_loss", false) ||
+        return !rescue_is_on(facts) || rescue_is_planned(facts) ||
+               facts_config_bool(facts, "election.accept_loss", false) ||
                (!holes_of(facts) && (!hold || tail_is_had(facts)));
 }
 

@@ -39,7 +39,9 @@ void tail_add_borders(const Facts *facts, Json *order);
 uint64_t tail_bytes(const Facts *facts, const Position *from);
 /* The rescue's answer in a reply; NULL when it is none. The caller frees it. */
 Json *rescue_answer(const Reply *reply);
-/* What the candidate lacks and the logs hold; NULL when that is nothing, or not known. */
+/* A plan is made: nothing is copied or fed, only said. */
+bool rescue_is_planned(const Facts *facts);
+/* What the candidate lacks and the logs hold; NULL when that is nothing, or not known. In a plan, what there is now. */
 const Json *rescue_needed(const Facts *facts);
 
 bool skip_find_tail(const Facts *facts);
