@@ -48,27 +48,26 @@ static void set_ms(Json *object, const char *name, usec_t duration)
         json_set_int(object, name, (int64_t) (duration / USEC_MSEC));
 }
 
-/* How long a host of which nothing is heard is tried for the sake of its logs. */
-static usec_t ssh_patience(const Cluster *cluster)
+/* How long a host of which nothing is heard is tried for the sake of its logs: not when an operator goes on without them. */
+static usec_t ssh_patience(const Cluster *cluster, const Json *options)
 {
         const RescueConfig *rescue = &cluster->config->rescue;
-        if (!rescue->enabled || !cluster->config->ssh.enabled)
+        if (!rescue->enabled || !cluster->config->ssh.enabled || json_has(options, "accept_loss"))
                 return 0;
         bool hold = rescue->on_unreachable_tail == RESCUE_TAIL_HOLD;
         return rescue->ssh_patience == 0 && hold ? HOLD_PATIENCE : rescue->ssh_patience;
 }
 
 /* A rung that has to wait for a host of which nothing is heard costs write time and gives nothing. */
-static usec_t fence_time(const Cluster *cluster, ssize_t old)
+static usec_t fence_time(const Cluster *cluster, ssize_t old, const Json *options)
 {
-        usec_t full = cluster->config->fence.timeout, hopeless = 400 * USEC_MSEC, patience = ssh_patience(cluster);
-        if (patience > hopeless)
-                return patience > full ? patience : full;
+        usec_t full = cluster->config->fence.timeout, hopeless = 400 * USEC_MSEC;
+        usec_t patience = ssh_patience(cluster, options);
         int ssh = old >= 0 ? witnesses_ssh(cluster->witnesses, (size_t) old) : -1;
         bool waited = cluster->suspected_at && loop_now(cluster->context.loop) >= cluster->suspected_at + USEC_SEC;
-        if (cluster->config->fence.policy == FENCE_POLICY_REQUIRED || ssh == 1 || (ssh < 0 && !waited))
-                return full;
-        return full < hopeless ? full : hopeless;
+        bool hope = cluster->config->fence.policy == FENCE_POLICY_REQUIRED || ssh == 1 || (ssh < 0 && !waited);
+        usec_t time = hope || full < hopeless ? full : hopeless;
+        return time > patience ? time : patience;
 }
 
 static Json *frozen_config(const Cluster *cluster, ssize_t old, const Json *options)
@@ -83,7 +82,7 @@ static Json *frozen_config(const Cluster *cluster, ssize_t old, const Json *opti
         json_set_bool(election, "accept_loss", json_has(options, "accept_loss"));
         json_set_string(json_ensure_object(json, "fence"), "command", config->fence.command);
         json_set_bool(json_ensure_object(json, "replication"), "has_password", config->replication.password != NULL);
-        usec_t fence = fence_time(cluster, old);
+        usec_t fence = fence_time(cluster, old, options);
         set_ms(timeouts, "fence-address", fence);
         set_ms(timeouts, "fence-process", fence);
         set_ms(timeouts, "stop-receivers", 3 * USEC_SEC);
