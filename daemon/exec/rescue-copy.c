@@ -92,6 +92,8 @@ int source_save_all(Rescue *rescue, Failure *reterr)
                 json_set_string(json, "start", start);
                 if (source_state(source) == SOURCE_FAILED)
                         json_set_string(json, "failure", source->failure.text);
+                if (source->damage.kind != FAILURE_NONE)
+                        json_set_string(json, "damage", source->damage.text);
                 Json *files = json_ensure_array(json, "files");
                 for (size_t i = 0; i < source->n_files; i++)
                         json_append(files, describe_file(&source->files[i]));
@@ -302,6 +304,9 @@ static void load_source(Rescue *rescue, const Json *json)
                 return;
         SavedSource *source = source_new(rescue, server, text_equal(json_get_string(json, "kind"), "relay"));
         source->own_id = (uint32_t) json_get_int(json, "own_id", 0);
+        const char *damage = json_get_string(json, "damage");
+        if (damage)
+                failure_set(&source->damage, FAILURE_PROTOCOL, 0, "%s", damage);
         if (position_parse(json_get_string(json, "start"), &source->start, NULL) < 0)
                 source->start = (Position){ 0 };
         JSON_FOREACH(entry, json_get(json, "files"))
@@ -526,5 +531,7 @@ Json *source_describe(const SavedSource *source)
                 json_set_string(json, "end", fetch_end_to_string(source->end));
         if (source->failure.kind != FAILURE_NONE)
                 json_set_string(json, "failure", source->failure.text);
+        if (source->damage.kind != FAILURE_NONE)
+                json_set_string(json, "damage", source->damage.text);
         return json;
 }

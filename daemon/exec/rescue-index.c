@@ -45,6 +45,7 @@ typedef struct Work {
         RelayLog *relay_log;
         const Copy *at;
         Failure failure;
+        Failure damage; /* of a primary's log: what is before it counts, and what follows is missing */
 } Work;
 
 struct Indexing {
@@ -246,6 +247,21 @@ static void name_file(Work *work)
                             work->at->server, failure.text);
 }
 
+/* The rest of the file is a hole in the log then. */
+static bool is_damage(Work *work, const Copy *copy)
+{
+        if (work->relay || work->failure.kind != FAILURE_PROTOCOL)
+                return false;
+        Position end = { .offset = copy->from + copy->size };
+        snprintf(end.file, sizeof end.file, "%s", copy->file);
+        ranges_pause(work->ranges, work->source);
+        ranges_end_file(work->ranges, &end, RANGES_END_CUT, copy->next);
+        if (work->damage.kind == FAILURE_NONE)
+                work->damage = work->failure;
+        work->failure = (Failure){ 0 };
+        return true;
+}
+
 static void index_copies(Work *work)
 {
         for (size_t i = 0; i < work->n_borders; i++)
@@ -255,7 +271,8 @@ static void index_copies(Work *work)
         for (size_t i = 0; i < work->n_copies; i++)
                 if (index_copy(work, &work->copies[i]) < 0) {
                         name_file(work);
-                        break;
+                        if (!is_damage(work, &work->copies[i]))
+                                break;
                 }
         ranges_pause(work->ranges, work->source);
 }
@@ -464,6 +481,10 @@ static void on_indexed(void *userdata)
                 source->end = FETCH_FAILED;
                 source->bad = true;
                 (void) source_save_all(rescue, NULL); /* the failure is told in any case */
+        }
+        if (source && work->damage.kind != FAILURE_NONE) {
+                source->damage = work->damage;
+                (void) source_save_all(rescue, NULL); /* the damage is told in any case */
         }
         if (source)
                 rescue->unwritten = true;

@@ -54,6 +54,7 @@ struct SavedSource {
         unsigned n_tries;
         FetchEnd end; /* of the last copy that failed, or of reading it */
         Failure failure;
+        Failure damage; /* the first place in a copy where the rest of the file cannot be read */
 };
 
 const char *source_state_to_string(SourceState state);

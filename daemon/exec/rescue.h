@@ -25,7 +25,7 @@
  * All of them answer:
  *   {"directory": "…", "failure": why the index cannot be kept, "writing": it is not on the disk yet,
  *    "sources": {"db1": {"state": "copying"|"indexing"|"done"|"failed", "kind", "n_files", "n_done", "bytes", "total",
- *                        "verified": bool, "end": a FetchEnd, "failure": "…"}},
+ *                        "verified": bool, "end": a FetchEnd, "failure": "…", "damage": "…"}},
  *    "answers": {"db2": {"complete": bool, "bytes", "n_transactions", "exact": bool, "end", "last", "torn", "gtids": "…",
  *                        "holes": ["sentence", …], "lacks": "gtid set", "missing": "gtid set"}},
  *    "differ":  ["db1 and db2 differ between … and …"],

@@ -158,7 +158,8 @@ static void settle(Walk *walk)
                         break;
                 answer->n_pieces--;
         }
-        if (answer->n_pieces > 0 && walk->border > 0) {
+        bool more = answer->n_pieces > walk->first_piece || answer->n_holes == 0; /* than what is before a hole */
+        if (answer->n_pieces > 0 && walk->border > 0 && more) {
                 answer->last = position_in(walk->ranges, walk->file, walk->border);
                 if (answer->n_holes == 0)
                         answer->end = answer->last;

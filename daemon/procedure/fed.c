@@ -178,13 +178,15 @@ void ask_rescued(const Facts *facts, const char *server, Script *script)
 static bool has_received(const Facts *facts, const ServerView *view, const Json *feed, const Json *saved)
 {
         Position end = { 0 };
-        if (!status_is_gtid(facts))
-                return position_parse(json_get_string(feed, "end"), &end, NULL) >= 0 &&
+        bool gtid = status_is_gtid(facts), level = text_equal(state_of(feed), "level");
+        /* What is saved behind a hole is not fed. */
+        if (!gtid || !json_get_bool(saved, "complete", true))
+                return position_parse(json_get_string(feed, "end"), &end, NULL) >= 0 && (level || !gtid) &&
                        position_compare(&server_view_channel(view)->received, &end) >= 0;
         CLEANUP(gtid_free) GtidSet *lacks = NULL;
         CLEANUP(gtid_free) GtidSet *received = server_view_gtid_received(view);
         return gtid_parse(server_view_gtid_family(view), json_get_string(saved, "lacks"), &lacks, NULL) >= 0 &&
-               gtid_contains(received, lacks) && text_equal(state_of(feed), "level");
+               gtid_contains(received, lacks) && level;
 }
 
 static void judge_feeding(const Facts *facts, const ServerView *view, const Json *feed, Judgement *judgement)
@@ -361,8 +363,7 @@ FedStage fed_stage(const Facts *facts, const char *server, const ServerView *vie
         if (feed)
                 return stage_as(FED_UNPOINTED, ret_why, "a feed waits for it");
         (void) position_parse(json_get_string(answer, "end"), &saved, NULL);
-        if (json_get_bool(answer, "complete", false) && position_comparable(&saved, &wanted) &&
-            position_compare(&saved, &wanted) >= 0)
+        if (position_comparable(&saved, &wanted) && position_compare(&saved, &wanted) >= 0)
                 return stage_as(FED_UNORDERED, ret_why, "what it lacks is saved");
         return stage_unsaved(facts, channel, looked, answer, ret_why);
 }

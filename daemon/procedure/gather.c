@@ -225,15 +225,17 @@ static char *dropped_of(const Facts *facts, const char *server, const ServerView
 static bool lacks_of_feed(const Facts *facts, const char *server, const ServerView *view)
 {
         const Json *fed = json_get(facts_server(facts, server), "fed");
+        const Json *saved = json_get(facts_server(facts, server), "saved");
         Position end = { 0 };
         if (!fed)
                 return false;
-        if (!status_is_gtid(facts))
+        /* What is saved behind a hole is not fed. */
+        if (!status_is_gtid(facts) || !json_get_bool(saved, "complete", true))
                 return position_parse(json_get_string(fed, "end"), &end, NULL) >= 0 &&
                        position_compare(&server_view_channel(view)->applied, &end) < 0;
         CLEANUP(gtid_free) GtidSet *lacks = NULL;
         CLEANUP(gtid_free) GtidSet *applied = server_view_gtid_applied(view);
-        const char *text = json_get_string(json_get(facts_server(facts, server), "saved"), "lacks");
+        const char *text = json_get_string(saved, "lacks");
         return gtid_parse(server_view_gtid_family(view), text, &lacks, NULL) >= 0 && !gtid_contains(applied, lacks);
 }
 

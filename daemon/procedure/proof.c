@@ -148,6 +148,8 @@ static void add_saved(Proof *proof)
                 add_detail(proof, "the copy%s is in %s",
                            json_get_bool(copy, "verified", false) ? ", compared with the original by SHA-256," : "",
                            json_get_string(copy, "directory"));
+        if (json_get_string(copy, "damage"))
+                add_detail(proof, "%s", json_get_string(copy, "damage"));
         JSON_FOREACH(text, json_get(saved, "differ"))
         {
                 add_detail(proof, "%s", json_string(text));

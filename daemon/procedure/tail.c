@@ -378,6 +378,7 @@ static void learn_saved(const Json *look, const Json *source, Judgement *judgeme
         json_set_string(saved, "directory", json_get_string(look, "directory"));
         json_set_int(saved, "bytes", json_get_int(source, "bytes", 0));
         json_set_bool(saved, "verified", json_get_bool(source, "verified", false));
+        json_set_string(saved, "damage", json_get_string(source, "damage"));
 }
 
 void judge_tail_collected(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
@@ -468,11 +469,11 @@ void ask_weigh(const Facts *facts, const char *server, Script *script)
         ask_about(facts, server, script);
 }
 
-/* Whether anything of it was not received. */
+/* Whether anything of it was not received, as far as there is no hole in it. */
 static bool is_needed(const Facts *facts, const ServerView *view, const Json *answer)
 {
         const ReplicaChannel *channel = server_view_channel(view);
-        if (status_is_gtid(facts)) {
+        if (status_is_gtid(facts) && json_get_bool(answer, "complete", false)) {
                 CLEANUP(gtid_free) GtidSet *lacks = NULL;
                 CLEANUP(gtid_free) GtidSet *received = server_view_gtid_received(view);
                 if (gtid_parse(server_view_gtid_family(view), json_get_string(answer, "lacks"), &lacks, NULL) < 0)
@@ -537,13 +538,14 @@ void decide_tail_is_enough(const Facts *facts, Judgement *judgement)
         const char *old = old_primary(facts), *cluster = facts_string(facts, "cluster");
         const Json *holes = holes_of(facts), *server = facts_server(facts, old);
         const char *failure = json_get_string(json_get(server, "saved"), "failure");
+        const char *damage = json_get_string(json_get(server, "saved"), "damage");
         if (!failure)
                 failure = json_get_string(server, "tail_failure");
         if (holes)
                 judge_as(judgement, VERDICT_HOPELESS,
-                         "%s. To go on without it: mhactl failover %s --accept-loss 'what is missing'",
+                         "%s%s%s. To go on without it: mhactl failover %s --accept-loss 'what is missing'",
                          json_length(holes) ? json_string(json_at(holes, 0)) : "the saved logs are not complete",
-                         cluster);
+                         damage ? "; " : "", damage ? damage : "", cluster);
         else
                 judge_as(judgement, VERDICT_HOPELESS,
                          "what only %s had cannot be known (%s), and rescue.on_unreachable_tail is hold. To go on "

@@ -1,8 +1,9 @@
 /* What the old primary had logged and nobody may have received: finding it, saving it, and what to do when it cannot be had.
  *
  * Facts: of the old primary "tail" {"index", "files": [{"file", "path", "size"}], "end"} (what lies on its host, when it could
- * be read), "tail_failure" (why not) and "saved" (why its logs could not be copied, as "failure", or how well they were); of
- * each replica "saved": what the saved logs hold for it, as the rescue answers, and "needed": whether it lacks any of that. */
+ * be read), "tail_failure" (why not) and "saved" (why its logs could not be copied, as "failure", or how well they were, and
+ * where a copy cannot be read, as "damage"); of each replica "saved": what the saved logs hold for it, as the rescue answers,
+ * and "needed": whether it lacks any of that. */
 #pragma once
 
 #include "observation.h"
