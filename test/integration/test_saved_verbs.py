@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import subprocess
 import time
 
 import pytest
@@ -86,6 +87,30 @@ def test_fetch(lab):
     bad = manager.order("rescue", "copy", "app1", rescue["run"], f"{output}3")
     assert bad.returncode == 1 and "is not what was saved" in bad.stderr, bad
     assert not os.path.exists(f"{output}3/{first['name']}")
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.lab(replicas=2)
+def test_beside_a_failover(lab):
+    """The primary dies while its whole log is being saved: the failover saves its own part, and neither waits."""
+    manager = Manager.start(lab)
+    row = "INSERT INTO app.filler (b) VALUES (REPEAT(MD5(RAND()), 32768))"
+    lab.primary.sql("SET SESSION binlog_format = 'ROW'", "CREATE TABLE app.filler (id INT PRIMARY KEY AUTO_INCREMENT, b LONGBLOB)",
+                    *[row] * 200, timeout=PATIENCE)
+    stopped_and_ahead(lab)
+    first = logs(lab.primary)[0]
+    fetching = lab.mgr.popen([f"{BUILD}/client/mhactl", "rescue", "fetch", "app1", "db1", "--from", first, "--json"],
+                             stdout=subprocess.PIPE, text=True)
+    run = until(lambda: ask(manager, "show", "app1")["rescues"], PATIENCE, "a beginning")[0]["run"]
+    lab.primary.kill()
+    report = manager.wait_run()
+    assert report["loss"]["verdict"] == "none", report["text"]
+    saved, error = fetching.communicate(timeout=PATIENCE)
+    assert fetching.returncode == 0, (saved, error, lab.mhad_log_tail())
+    rescues = {rescue["run"]: rescue for rescue in ask(manager, "show", "app1")["rescues"]}
+    assert rescues[run]["bytes"] > 200_000_000 and rescues[report["run"]]["bytes"] < 10_000_000, rescues
+    assert all(rescue["state"] == "complete" for rescue in rescues.values()), rescues
+    assert json.loads(saved)["rescues"][0]["holds"]["complete"], saved
 
 
 @pytest.mark.flavours("mariadb")
