@@ -1,5 +1,6 @@
 """mhad as the service of a booted systemd: started, watched over, restarted, fenced in, and heard in the journal."""
 
+import concurrent.futures
 import contextlib
 import glob
 import json
@@ -182,15 +183,15 @@ def test_reload_that_takes_its_time(calm):
         text = text.replace(f"password_file: /etc/mhad/{user}.password",
                             f'password_command: ["/bin/sh", "-c", "sleep 2.5; cat /etc/mhad/{user}.password"]')
     calm.write("clusters.d/app1.yaml", text + "failover:\n  mode: monitor\n")
-    reload = threading.Thread(target=calm.ctl, args=("reload", "mhad"))
     began = time.monotonic()
-    reload.start()
     asked = 0
-    while reload.is_alive():
-        assert manager.status()["mode"] == "automatic" or time.monotonic() - began >= 5
-        asked += 1
-        time.sleep(0.2)
-    reload.join()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        reload = pool.submit(calm.ctl, "reload", "mhad")
+        while not reload.done():
+            assert manager.status()["mode"] == "automatic" or time.monotonic() - began >= 5
+            asked += 1
+            time.sleep(0.2)
+        reload.result()
     assert time.monotonic() - began >= 5 and asked >= 5
     assert manager.status()["mode"] == "monitor" and calm.system.show("mhad", "NRestarts") == "0"
     assert len(since(calm, "config-reloaded")) == 1
