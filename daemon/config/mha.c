@@ -67,7 +67,7 @@ const char *mha_nearest(const char *name)
         const char *names[ARRAY_LENGTH(mha_parameters)];
         for (size_t i = 0; i < mha_n_parameters; i++)
                 names[i] = mha_parameters[i].name;
-        return text_nearest(name, names, mha_n_parameters);
+        return strlen(name) < 64 ? text_nearest(name, names, mha_n_parameters) : NULL;
 }
 
 static bool is_of_word(char c)
