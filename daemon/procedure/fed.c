@@ -76,6 +76,7 @@ static void change_to_feed(const Facts *facts, const char *server, const ServerV
                 .keep_mode = keeps,
                 .mode = status_is_gtid(facts) ? source_mode(facts, server, view) : SOURCE_POSITION,
                 .heartbeat = (usec_t) facts_config_int(facts, "replication.heartbeat_ms", 0) * USEC_MSEC,
+                .connect_retry = USEC_SEC,
                 .tls = SOURCE_TLS_OFF,
         };
         if (spec.mode == SOURCE_POSITION)
