@@ -68,7 +68,7 @@ static const Step steps[] = {
         { "settle-candidate", "the candidate has applied what it has before it is fed", ON_CANDIDATE, NEED_EVERY,
           THEN_ABORT, .skip = skip_settle, .ask = ask_status_twice, .judge = judge_drained, .act = act_start_applier },
         { "open-feed", "a feed of what the candidate lacks waits for it", ON_CANDIDATE, NEED_EVERY, THEN_CONTINUE,
-          .skip = skip_rescue, .ask = ask_feed, .judge = judge_feed_waits, .act = act_order_feed },
+          12 * SEC, .skip = skip_rescue, .ask = ask_feed, .judge = judge_feed_waits, .act = act_order_feed },
         { "rescue-candidate", "the candidate has received all that was saved", ON_CANDIDATE, NEED_EVERY, THEN_CONTINUE,
           .skip = skip_without_feed, .ask = ask_rescued, .judge = judge_rescued, .act = act_rescue },
         { "drain-candidate", "the candidate has applied all it received", ON_CANDIDATE, NEED_EVERY, THEN_ABORT,

@@ -157,6 +157,8 @@ void judge_feed_waits(const Facts *facts, const char *server, const Replies *rep
                 judge_as(judgement, VERDICT_MET, "a feed waits for it at %s:%" PRId64, json_get_string(feed, "host"),
                          json_get_int(feed, "port", 0));
         }
+        if (judgement->verdict != VERDICT_MET && failure)
+                json_set_string(judge_learned(judgement), "feed_failure", failure);
 }
 
 void act_order_feed(const Facts *facts, const char *server, const Replies *seen, Script *script)

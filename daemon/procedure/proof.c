@@ -160,13 +160,17 @@ static void add_saved(Proof *proof)
 static void demand(Proof *proof, Judgement *judgement)
 {
         CLEANUP(mem_free) char *applied = position_format(&proof->channel->applied);
-        conclude(judgement, "lost", "%s has applied up to %s only; what it lacks is saved, but could not be fed to it",
-                 proof->candidate, applied);
+        const char *failure = facts_server_string(proof->facts, proof->candidate, "feed_failure");
+        conclude(judgement, "lost",
+                 "%s has applied up to %s only; what it lacks is saved, but could not be fed to it%s%s",
+                 proof->candidate, applied, failure ? ": " : "", failure ? failure : "");
         if (!facts_config_bool(proof->facts, "election.accept_loss", false))
                 judge_as(judgement, VERDICT_HOPELESS,
-                         "%s lacks what is saved behind %s, and could not be fed. To go on without it: mhactl failover "
+                         "%s lacks what is saved behind %s, and cannot be fed%s%.120s. To go on without it: mhactl "
+                         "failover "
                          "%s --accept-loss 'what is saved only'",
-                         proof->candidate, applied, facts_string(proof->facts, "cluster"));
+                         proof->candidate, applied, failure ? ": " : "", failure ? failure : "",
+                         facts_string(proof->facts, "cluster"));
 }
 
 /* The old primary's own log was read. */
