@@ -122,6 +122,16 @@ static void judge_scripts(CheckRequest *request, const Replies *replies)
         }
 }
 
+static void check_candidate(CheckRequest *request)
+{
+        if (request->primary < 0)
+                return;
+        CLEANUP(json_free) Json *forecast = failover_forecast(&request->facts, TAIL_UNKNOWN);
+        const char *why = json_get_string(forecast, "why");
+        if (!json_has(forecast, "candidate"))
+                check_add(request->results, CHECK_NO_CANDIDATE, NULL, "nobody could be promoted: %s", why ? why : "");
+}
+
 /* A server about which nothing was found is said to be well. */
 static void add_good(CheckRequest *request)
 {
@@ -145,6 +155,7 @@ static void judge_replication(CheckRequest *request)
                 replies[i] = request->slots[i].replies;
         replication_check_judge(&request->facts, replies, request->slots[n + SLOT_AGAIN].replies, request->results);
         judge_scripts(request, request->slots[n + SLOT_SCRIPTS].replies);
+        check_candidate(request);
         add_good(request);
         free(replies);
         end_soon(request);

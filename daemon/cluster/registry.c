@@ -401,8 +401,11 @@ static int take_over(Registry *registry, Reading *reading, Failure *reterr)
         forget_unusable(registry);
         for (size_t i = registry->n_clusters; i-- > 0;) {
                 const ClusterConfig *wanted = config_find_cluster(config, cluster_name(registry->clusters[i]));
-                if (!wanted || !cluster_config_equal(wanted, cluster_config(registry->clusters[i])))
-                        cluster_free(detach(registry, i));
+                if (wanted && cluster_config_equal(wanted, cluster_config(registry->clusters[i])))
+                        continue;
+                for (Check *check = registry->checks; check; check = check->next)
+                        examination_lose(check->examination, registry->clusters[i]);
+                cluster_free(detach(registry, i));
         }
         for (size_t i = 0; i < config->n_clusters; i++)
                 if (find(registry, config->clusters[i].name) < 0 &&
@@ -731,7 +734,7 @@ static void forget_check(Check *check)
         while (*at != check)
                 at = &(*at)->next;
         *at = check->next;
-        examination_free(check->examination, registry->clusters, registry->n_clusters);
+        examination_free(check->examination);
         free(check);
 }
 

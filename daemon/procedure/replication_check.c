@@ -548,6 +548,25 @@ static char *ignore_db(const ServerView *view)
         return view->binlog_ignore_db;
 }
 
+/* A member of the filters, as "do_db=a,b; ignore_db=c" gives it; NULL when it is not there. The caller frees it. */
+static char *filter_of(const ReplicaChannel *channel, const char *name)
+{
+        size_t length = strlen(name);
+        for (const char *at = channel->filters; at && *at; at = strstr(at, "; "), at += at ? 2 : 0)
+                if (strncmp(at, name, length) == 0 && at[length] == '=')
+                        return alloc_string_n(at + length + 1, strcspn(at + length + 1, ";"));
+        return NULL;
+}
+
+/* What one lets into its own log and what it takes from the primary's must be the same, as it was with MHA. */
+static void check_both_filters(const Look *look, size_t i, const char *name, const char *own)
+{
+        CLEANUP(mem_free) char *taken = filter_of(server_view_channel(look->views[i]), name);
+        if (taken && !text_is_empty(own) && !text_equal(taken, own))
+                check_add(look->results, CHECK_BINLOG_FILTERS, name_of(look, i), "binlog_%s is %s, but replicate_%s %s",
+                          name, own, name, taken);
+}
+
 /* Tables */
 
 static void check_tables(const Look *look)
@@ -590,6 +609,8 @@ static void check_replica(const Look *look, size_t i)
         check_purged(look, i);
         check_strict(look, i);
         check_logs(look, i);
+        check_both_filters(look, i, "do_db", look->views[i]->binlog_do_db);
+        check_both_filters(look, i, "ignore_db", look->views[i]->binlog_ignore_db);
         check_heartbeat(look, i);
         if (look->primary >= 0)
                 check_version(look, i);

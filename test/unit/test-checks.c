@@ -118,6 +118,13 @@ static void variables(Reply *reply, const char *text)
 #define GOOD_VARIABLES                                                                                                 \
         "binlog_format=ROW|sql_mode=STRICT|max_connections=300|relay_log_recovery=ON|max_allowed_packet=1000"
 
+#define REPLICATES                                                                                                     \
+        "Connection_name=|Master_Host=db1|Master_Port=3306|Master_User=repl|Slave_IO_Running=Yes|"                     \
+        "Slave_SQL_Running=Yes|Master_Log_File=binlog.000002|Read_Master_Log_Pos=500|"                                 \
+        "Relay_Master_Log_File=binlog.000002|Exec_Master_Log_Pos=500|Seconds_Behind_Master=0|SQL_Delay=0|"             \
+        "Last_IO_Errno=0|Last_SQL_Errno=0|Using_Gtid=Slave_Pos|Gtid_IO_Pos=0-1-10|"                                    \
+        "Slave_received_heartbeats=3|Slave_heartbeat_period=1.000|Relay_Log_Space=1"
+
 /* A server of MariaDB with which nothing is wrong; a replica when it is not db1. */
 static Replies *mariadb(int number)
 {
@@ -128,12 +135,7 @@ static Replies *mariadb(int number)
              number == 1 ? "read_only=0|gtid_binlog_pos=0-1-10|gtid_slave_pos=|gtid_current_pos=0-1-10"
                          : "read_only=1|gtid_binlog_pos=0-1-10|gtid_slave_pos=0-1-10|gtid_current_pos=0-1-10");
         if (number > 1)
-                ROWS(&items[REPLICA],
-                     "Connection_name=|Master_Host=db1|Master_Port=3306|Master_User=repl|Slave_IO_Running=Yes|"
-                     "Slave_SQL_Running=Yes|Master_Log_File=binlog.000002|Read_Master_Log_Pos=500|"
-                     "Relay_Master_Log_File=binlog.000002|Exec_Master_Log_Pos=500|Seconds_Behind_Master=0|SQL_Delay=0|"
-                     "Last_IO_Errno=0|Last_SQL_Errno=0|Using_Gtid=Slave_Pos|Gtid_IO_Pos=0-1-10|"
-                     "Slave_received_heartbeats=3|Slave_heartbeat_period=1.000|Relay_Log_Space=1");
+                ROWS(&items[REPLICA], REPLICATES);
         else {
                 items[REPLICA].run = true;
                 reply_set_columns(&items[REPLICA], 2, (const char *const[]){ "Connection_name", "Master_Host" });
@@ -374,9 +376,25 @@ static void test_settings(void **state)
         only(&made, "binlog_filters", NULL, "binlog_do_db is nothing on db1, db3; app on db2");
 }
 
+static void test_both_filters(void **state)
+{
+        CASE made = make_case();
+        for (int i = 1; i <= 3; i++) {
+                clear(answer(&made, i, BINLOG));
+                ROWS(answer(&made, i, BINLOG), "File=binlog.000002|Position=500|Binlog_Do_DB=app|Binlog_Ignore_DB=");
+                if (i == 1)
+                        continue;
+                clear(answer(&made, i, REPLICA));
+                ROWS(answer(&made, i, REPLICA), i == 2 ? REPLICATES "|Replicate_Ignore_DB=x|Replicate_Do_DB=app"
+                                                       : REPLICATES "|Replicate_Ignore_DB=x|Replicate_Do_DB=app,more");
+        }
+        only(&made, "binlog_filters", "db3", "binlog_do_db is app, but replicate_do_db app,more");
+}
+
 static void test_tables(void **state)
 {
         CASE made = make_case();
+        clear(answer(&made, 1, TABLES));
         ROWS(answer(&made, 1, TABLES), "schema=app|name=a", "schema=app|name=b");
         only(&made, "primary_key", "db1", "2 tables have no primary key: app.a, app.b");
         refuse(answer(&made, 1, TABLES), 0, "the time passed");
@@ -724,6 +742,7 @@ int main(void)
                 cmocka_unit_test(test_purged_by_gtid),
                 cmocka_unit_test(test_heartbeat),
                 cmocka_unit_test(test_settings),
+                cmocka_unit_test(test_both_filters),
                 cmocka_unit_test(test_tables),
                 cmocka_unit_test(test_modes),
                 cmocka_unit_test(test_semi_sync),
