@@ -303,11 +303,25 @@ int registry_new(Loop *loop, const char *config_path, Registry **ret, Json **ret
         return 0;
 }
 
+static void forget_question(Question *question)
+{
+        Question **at = &question->registry->questions;
+        while (*at != question)
+                at = &(*at)->next;
+        *at = question->next;
+        savedlogs_abandon(question->task);
+        free(question->cluster);
+        free(question->run);
+        free(question);
+}
+
 Registry *registry_free(Registry *registry)
 {
         if (!registry)
                 return NULL;
         log_set_tap(NULL, NULL);
+        while (registry->questions)
+                forget_question(registry->questions);
         for (size_t i = 0; i < registry->n_clusters; i++)
                 cluster_free(registry->clusters[i]);
         free(registry->clusters);
@@ -672,18 +686,6 @@ static void add_progress(const Question *question, const Cluster *cluster, Json 
                 json_append(after, json);
         }
         json_set(answer, "rescues", after);
-}
-
-static void forget_question(Question *question)
-{
-        Question **at = &question->registry->questions;
-        while (*at != question)
-                at = &(*at)->next;
-        *at = question->next;
-        savedlogs_abandon(question->task);
-        free(question->cluster);
-        free(question->run);
-        free(question);
 }
 
 static void on_listed(Json *answer, void *userdata)

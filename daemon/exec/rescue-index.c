@@ -537,10 +537,11 @@ static Json *covered(const Rescue *rescue, const SavedSource *now, size_t n_sour
         for (size_t number = 0; number < n_sources; number++) {
                 const SavedSource *source = source_numbered(rescue, number);
                 Json *json = json_object(), *files = json_ensure_array(json, "files");
+                bool is_read = now && now->number == number;
                 json_set_string(json, "server", source->server);
                 for (size_t i = 0; i < source->n_files; i++) {
                         const SavedFile *file = &source->files[i];
-                        if (!file->copied || !(file->indexed || source == now))
+                        if (!file->copied || !(file->indexed || is_read))
                                 continue;
                         Json *entry = json_object();
                         json_set_string(entry, "file", file->file);
@@ -584,11 +585,11 @@ static bool is_copying(const Rescue *rescue)
 static void index_source(Rescue *rescue, SavedSource *source)
 {
         Work *work = ALLOC(Work);
-        *work = (Work){ .ranges = TAKE(rescue->ranges),
-                        .n_borders = rescue->n_borders - rescue->n_told,
+        *work = (Work){ .n_borders = rescue->n_borders - rescue->n_told,
                         .relay = source->relay,
                         .own_id = source->own_id,
                         .start = source->start };
+        work->ranges = TAKE(rescue->ranges);
         work->borders = ALLOC_ARRAY(Position, work->n_borders + 1);
         memcpy(work->borders, rescue->borders + rescue->n_told, work->n_borders * sizeof *work->borders);
         rescue->n_told = rescue->n_borders;

@@ -186,6 +186,7 @@ def test_from_the_old_primary(lab):
         assert f"{files[0]['file']} of db1: at " in (source.get("failure") or source["damage"]), source
     with open(copy, "r+b") as saved:
         saved.write(good)
+    os.unlink(index)
     with Drive(lab) as drive:  # finds everything again, and copies nothing
         found = drive.collected("db1", [question]) if drive.rescue("look")["sources"] else {}
         assert found["answers"]["db2"] == answer, found

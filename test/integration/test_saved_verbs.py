@@ -95,8 +95,8 @@ def test_beside_a_failover(lab):
     """The primary dies while its whole log is being saved: the failover saves its own part, and neither waits."""
     manager = Manager.start(lab)
     row = "INSERT INTO app.filler (b) VALUES (REPEAT(MD5(RAND()), 32768))"
-    lab.primary.sql("SET SESSION binlog_format = 'ROW'", "CREATE TABLE app.filler (id INT PRIMARY KEY AUTO_INCREMENT, b LONGBLOB)",
-                    *[row] * 200, timeout=PATIENCE)
+    lab.primary.sql("SET SESSION binlog_format = 'ROW'",
+                    "CREATE TABLE app.filler (id INT PRIMARY KEY AUTO_INCREMENT, b LONGBLOB)", *[row] * 200, timeout=PATIENCE)
     stopped_and_ahead(lab)
     first = logs(lab.primary)[0]
     fetching = lab.mgr.popen([f"{BUILD}/client/mhactl", "rescue", "fetch", "app1", "db1", "--from", first, "--json"],
@@ -196,7 +196,8 @@ def test_removal(lab):
         listed = {rescue["run"]: rescue for rescue in ask(manager, "show", "app1")["rescues"]}
         assert listed["r3lost"]["loss"] == "lost" and listed["r6large"]["bytes"] > 3_000_000, listed
         assert "something was lost" in manager.order("rescue", "show").stdout
-        for note in ("{", "[" * 990 + "]" * 990, '{"sources":[{"server":"../x","files":[{}]},{"server":"a","files":[{"file":"../b"}]}]}'):
+        strange = {"sources": [{"server": "../x", "files": [{}]}, {"server": "a", "files": [{"file": "../b"}]}]}
+        for note in ("{", "[" * 990 + "]" * 990, json.dumps(strange)):
             for name in ("saved.json", "index.json"):
                 folder.write(f"{rescues}/r8new/{name}", note)
             rescue = one(manager, "r8new")
