@@ -21,6 +21,8 @@
 #define RESUME_WAIT (3 * USEC_SEC)
 #define RETRY_PAUSE (2 * USEC_SEC)
 #define RETRIES_MAX 3
+/* How long a server of a switchover may not answer before the run is ended for it. */
+#define LOST_AFTER (2 * USEC_SEC)
 #define HOLD_PATIENCE (30 * USEC_SEC)
 /* A host that has just answered. */
 #define LISTING (5 * USEC_SEC)
@@ -571,10 +573,40 @@ void runs_resume(Cluster *cluster)
         runs_watch(cluster);
 }
 
+/* Gone for as long as it takes to be sure. */
+static bool is_lost(Cluster *cluster, const char *server)
+{
+        ssize_t i = cluster_find(cluster, server);
+        const ServerView *view = i >= 0 ? watch_view(cluster->watches[i]) : NULL;
+        if (!view || view->evidence == EVIDENCE_ALIVE || view->evidence == EVIDENCE_ERROR ||
+            view->evidence == EVIDENCE_UNKNOWN)
+                return false;
+        return loop_now(cluster->context.loop) >= usec_add(view->evidence_since, LOST_AFTER);
+}
+
+/* A switchover with one of the two dead cannot get anywhere: it must not stand in the way of a failover. */
+static void watch_switchover(Cluster *cluster)
+{
+        const Facts *facts = runbook_facts(cluster->runbook);
+        const char *candidate = facts->root ? facts_string(facts, "candidate") : NULL;
+        const char *lost = candidate && is_lost(cluster, candidate)                     ? candidate
+                           : !cluster->run_opened && is_lost(cluster, cluster->run_old) ? cluster->run_old
+                                                                                        : NULL;
+        if (!lost)
+                return;
+        CLEANUP(mem_free) char *why = text_format("%s does not answer any more", lost);
+        if (cluster->run_opened)
+                (void) runbook_leave(cluster->runbook, "mhad", why, NULL);
+        else
+                (void) runbook_cancel(cluster->runbook, "mhad", why, NULL);
+}
+
 /* Nothing is changed for good before the opening: when a dead primary answers after all, it stays the primary. */
 void runs_watch(Cluster *cluster)
 {
         ssize_t i = cluster_find(cluster, cluster->run_old);
+        if (cluster->runbook && cluster->now == CLUSTER_RUNNING && !is_failover(cluster))
+                watch_switchover(cluster);
         if (!cluster->runbook || cluster->run_opened || i < 0 || !is_failover(cluster))
                 return;
         const ServerView *view = watch_view(cluster->watches[i]);

@@ -643,6 +643,22 @@ int runbook_cancel(Runbook *runbook, const char *by, const char *reason, Failure
         return r;
 }
 
+int runbook_leave(Runbook *runbook, const char *by, const char *reason, Failure *reterr)
+{
+        const Run *run = runbook->run;
+        const RunStep *opening = run ? run_no_return_step(run) : NULL;
+        if (!opening || run->ended || run->halted || run->undoing || opening->state != STEP_DONE ||
+            runbook->broken.kind != FAILURE_NONE)
+                return failure_set(reterr, FAILURE_INVALID, 0,
+                                   "the run has not passed its point of no return, or ended");
+        Json *data = data_by(by, reason);
+        json_set_string(data, "outcome", run_outcome_to_string(RUN_COMPLETED));
+        stop_all(runbook);
+        int r = record(runbook, RECORD_RUN_ENDED, NULL, NULL, data, reterr);
+        schedule(runbook);
+        return r;
+}
+
 int runbook_retry(Runbook *runbook, const char *by, Failure *reterr)
 {
         int r = check_halted(runbook, reterr);

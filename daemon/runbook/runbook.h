@@ -63,6 +63,10 @@ int runbook_override(Runbook *runbook, const char *server, Verdict verdict, cons
                      Failure *reterr);
 int runbook_abandon(Runbook *runbook, const char *by, const char *reason, Failure *reterr);
 
+/* After the point of no return was reached: what is left is not done, and the run has ended as COMPLETED, why being told.
+ * FAILURE_INVALID before it, and when it is halted. */
+int runbook_leave(Runbook *runbook, const char *by, const char *reason, Failure *reterr);
+
 const Facts *runbook_facts(const Runbook *runbook);
 const char *runbook_id(const Runbook *runbook);
 /* {"run", "procedure", "state": "running|undoing|halted|ended", "outcome", "why", "step", "number", "total",
