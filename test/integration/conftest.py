@@ -99,6 +99,9 @@ def pytest_runtest_makereport(item, call):
 
 
 def pytest_terminal_summary(terminalreporter):
+    for report in terminalreporter.stats.get("passed", []):
+        for told in [value for name, value in report.user_properties if name == "told"]:
+            terminalreporter.write_line(told)
     reasons = {str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", [])
                if isinstance(report.longrepr, tuple)}
     for reason in sorted(reason for reason in reasons if MISSING in reason):
