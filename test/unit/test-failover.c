@@ -782,6 +782,65 @@ static void test_feeding(void **state)
         facts_done(&h.facts);
 }
 
+static void expect_loss(const Fixture *f, const char *verdict, const char *proof)
+{
+        Judgement judgement = { 0 };
+        decide_nothing_missing(&f->facts, &judgement);
+        const Json *loss = json_get(judgement.learned, "loss");
+        assert_int_equal(judgement.verdict, VERDICT_MET);
+        assert_string_equal(json_get_string(loss, "verdict"), verdict);
+        if (!strstr(json_get_string(loss, "proof"), proof))
+                fail_msg("%s does not say %s", json_get_string(loss, "proof"), proof);
+        json_free(judgement.learned);
+}
+
+/* A plan says what would be copied and fed, and asks nobody who would begin with it. */
+static void test_rescue_is_planned(void **state)
+{
+        Fixture f = rescue_fixture(false);
+        Judgement judgement = judge(&f, judge_tail_found, "db1", ssh_reply(0, listing));
+        facts_learn(&f.facts, "db1", judgement.learned);
+        json_free(judgement.learned);
+        json_set_bool(f.facts.root, "planning", true);
+        assert_false(skip_rescue(&f.facts));
+        assert_false(skip_without_feed(&f.facts));
+        assert_true(skip_weigh(&f.facts));
+        CLEANUP(script_done) Script script = { 0 };
+        ask_feed(&f.facts, "db2", &script);
+        ask_collected(&f.facts, "db1", &script);
+        assert_true(script_is_empty(&script));
+        expect(&f, judge_tail_collected, "db1", replies_new(0), VERDICT_UNMET, "1900 bytes would be copied");
+        expect(&f, judge_feed_waits, "db2", replies_new(0), VERDICT_UNMET, "would be fed up to binlog.000004:500");
+        expect(&f, judge_rescued, "db2", status_of(&f, &idle), VERDICT_UNMET, "would be pointed");
+        expect_act(&f, act_rescue, "db2", status_of(&f, &idle), NULL);
+        expect_loss(&f, "unknown", "would be saved and fed");
+        facts_done(&f.facts);
+}
+
+/* The saved bytes are there: only somebody who says so goes on without them, and is told why. */
+static void test_not_fed(void **state)
+{
+        Fixture f = rescue_fixture(false);
+        Judgement judgement = judge(&f, judge_tail_found, "db1", ssh_reply(0, listing));
+        facts_learn(&f.facts, "db1", judgement.learned);
+        json_free(judgement.learned);
+        learn(&f, "db1", "{\"saved\": {\"bytes\": 1600, \"directory\": \"/d\"}}");
+        weigh(&f, more);
+        judgement = judge(
+                &f, judge_feed_waits, "db2",
+                look_reply("{\"feeds\": {\"db2\": {\"state\": \"opening\", \"port\": 0, \"failure\": \"no way\"}}}"));
+        assert_int_equal(judgement.verdict, VERDICT_UNMET);
+        facts_learn(&f.facts, "db2", judgement.learned);
+        json_free(judgement.learned);
+        assert_true(skip_without_feed(&f.facts));
+        judgement = (Judgement){ 0 };
+        decide_nothing_missing(&f.facts, &judgement);
+        assert_int_equal(judgement.verdict, VERDICT_HOPELESS);
+        assert_non_null(strstr(judgement.why, "no way"));
+        json_free(judgement.learned);
+        facts_done(&f.facts);
+}
+
 /* As ask_repoint() brings it for one that can be fed. */
 static Replies *fed_of(const Fixture *f, const Replica *replica, const char *look)
 {
@@ -905,18 +964,6 @@ static void test_choose_again(void **state)
         facts_done(&f.facts);
 }
 
-static void expect_loss(const Fixture *f, const char *verdict, const char *proof)
-{
-        Judgement judgement = { 0 };
-        decide_nothing_missing(&f->facts, &judgement);
-        const Json *loss = json_get(judgement.learned, "loss");
-        assert_int_equal(judgement.verdict, VERDICT_MET);
-        assert_string_equal(json_get_string(loss, "verdict"), verdict);
-        if (!strstr(json_get_string(loss, "proof"), proof))
-                fail_msg("%s does not say %s", json_get_string(loss, "proof"), proof);
-        json_free(judgement.learned);
-}
-
 static void test_proof(void **state)
 {
         Fixture f = rescue_fixture(false);
@@ -982,6 +1029,8 @@ int main(void)
                 cmocka_unit_test(test_tail_is_collected),
                 cmocka_unit_test(test_weighing),
                 cmocka_unit_test(test_feeding),
+                cmocka_unit_test(test_rescue_is_planned),
+                cmocka_unit_test(test_not_fed),
                 cmocka_unit_test(test_repoint_fed),
                 cmocka_unit_test(test_relay_logs),
                 cmocka_unit_test(test_choose_again),
