@@ -43,6 +43,7 @@ ssize_t write(int fd, const void *bytes, size_t length)
 {
         static ssize_t (*real)(int, const void *, size_t);
         static unsigned n_records;
+        static int done; /* records are written once more when the journal is compacted */
         if (!real)
                 *(void **) &real = dlsym(RTLD_NEXT, "write");
         ssize_t written = real(fd, bytes, length);
@@ -50,7 +51,8 @@ ssize_t write(int fd, const void *bytes, size_t length)
         if (written <= 0 || length < 8 || memcmp(bytes, "{\"seq\":", 7) != 0)
                 return written;
         n_records += count_lines(bytes, length);
-        if ((at && is_at(bytes, length, at)) || (after && n_records >= (unsigned) atoi(after))) {
+        if (!done && ((at && is_at(bytes, length, at)) || (after && n_records >= (unsigned) atoi(after)))) {
+                done = 1;
                 while (by && strcmp(by, "hang") == 0)
                         pause();
                 kill(getpid(), by ? atoi(by) : SIGKILL);

@@ -1,10 +1,12 @@
-"""The writing process: write.py SPEC. Inserts rows, each with an id of its own, and notes what was acknowledged.
+"""The writing process: write.py SPEC. Inserts rows, each with an id of its own, and notes what was acknowledged. With
+"rich" each row comes in a transaction like those of sysbench (oltp_read_write) that also counts it.
 
 A line of the output is KIND MONOTONIC ID REST: "c" connected (REST: server_id), "a" acknowledged (server_id),
 "e" an error (what it was; ID is "-" if no row had been sent, else that row may exist or not).
 """
 
 import json
+import random
 import signal
 import ssl
 import sys
@@ -52,6 +54,24 @@ def connect(spec, place, tls):
         return connection, cursor.fetchone()[0]
 
 
+def transact(cursor, row, spec):
+    """On the tables that Writer.make_tables() makes."""
+    one = random.randrange(1, spec["rich"] + 1)
+    cursor.execute("BEGIN")
+    cursor.execute("SELECT c FROM bench WHERE id = %s", (one,))
+    cursor.execute("SELECT SUM(k) FROM bench WHERE id BETWEEN %s AND %s", (one, one + 99))
+    cursor.execute("UPDATE bench SET k = k + 1 WHERE id = %s", (one,))
+    cursor.execute("DELETE FROM bench WHERE id = %s", (one,))
+    cursor.execute("INSERT INTO bench (id, k, c) VALUES (%s, %s, %s)", (one, row % 1000, f"{row:0120d}"))
+    cursor.execute("UPDATE counts SET n = n + 1 WHERE writer = %s", (spec["first"],))
+    insert(cursor, row, spec)
+    cursor.execute("COMMIT")
+
+
+def insert(cursor, row, spec):
+    cursor.execute("INSERT INTO writes (id, payload, ts) VALUES (%s, %s, NOW(6))", (row, f"{row:020d}" * spec["size"]))
+
+
 def close(connection):
     if connection:
         connection._force_close()  # no goodbye: the server may never answer
@@ -76,8 +96,7 @@ def main():
             row += 1
             with connection.cursor() as cursor:
                 sent = row
-                cursor.execute("INSERT INTO writes (id, payload, ts) VALUES (%s, %s, NOW(6))",
-                               (row, f"{row:020d}" * spec["size"]))
+                (transact if spec.get("rich") else insert)(cursor, row, spec)
             log("a", row, server)
         except (pymysql.MySQLError, OSError) as error:
             log("e", sent, kind_of(error))

@@ -73,7 +73,7 @@ class Writer:
     """A writing process in the client host. With address=False it tries the cluster's servers in turn."""
 
     def __init__(self, lab, cluster=None, number=None, interval_ms=5, connect_timeout=0.2, read_timeout=0.5,
-                 address=True, size=1):
+                 address=True, size=1, rich=0):
         self.lab = lab
         self.cluster = cluster or lab.clusters[0]
         self.number = number or len(glob.glob(f"{lab.client.folder}/writer-*.json")) + 1
@@ -82,8 +82,22 @@ class Writer:
             "places": [self.cluster.address] if address else [server.ip for server in self.cluster.servers],
             "interval": interval_ms / 1000, "connect_timeout": connect_timeout, "read_timeout": read_timeout,
             "first": self.number * ROWS_PER_WRITER, "output": f"{self.path}.log", "size": size,
-            "tls": lab.flavour.needs_tls, "cluster": self.cluster.name,
+            "tls": lab.flavour.needs_tls, "cluster": self.cluster.name, "rich": rich,
         }
+
+    @staticmethod
+    def make_tables(lab, rows=1000, writers=8):
+        """What writers with rich=rows need; once, on the primary."""
+        lab.primary.sql(
+            "CREATE TABLE app.bench (id INT PRIMARY KEY, k INT NOT NULL, c CHAR(120) NOT NULL, KEY (k)) ENGINE=InnoDB",
+            "CREATE TABLE app.counts (writer BIGINT PRIMARY KEY, n INT NOT NULL) ENGINE=InnoDB",
+            "INSERT INTO app.bench VALUES " + ", ".join(f"({row}, {row}, '')" for row in range(1, rows + 1)),
+            "INSERT INTO app.counts VALUES " + ", ".join(f"({n * ROWS_PER_WRITER}, 0)" for n in range(1, writers + 1)))
+
+    def counted_on(self, server):
+        """How many of its transactions a server has carried out, as counted by themselves; and how many rows they left."""
+        first = self.spec["first"]
+        return server.value(f"SELECT n FROM app.counts WHERE writer = {first}"), len(self.rows_on(server))
 
     @classmethod
     def open_all(cls, lab):
