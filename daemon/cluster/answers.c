@@ -476,7 +476,7 @@ int cluster_failover(Cluster *cluster, const Json *options, const char *by, Json
         for (size_t i = 0; i < cluster->config->n_servers; i++) {
                 const ServerView *of_server = watch_view(cluster->watches[i]);
                 if (of_server->manager && of_server->evidence == EVIDENCE_ALIVE)
-                        return failure_set(reterr, FAILURE_INVALID, 0,
+                        return failure_set(reterr, FAILURE_INVALID, REFUSAL_OTHER_MANAGER,
                                            "%s: %s has MHA's failover lock on %s: another manager is at work", name,
                                            of_server->manager, cluster->config->servers[i].name);
         }
