@@ -48,6 +48,21 @@ static bool is_nobodys(const Facts *facts, const ReplicaChannel *channel, const 
                position_compare(&torn, farthest) >= 0;
 }
 
+/* Without what a replica has written itself and the old primary was never seen to have: an election tells of that, and the
+ * others lack it for good reason. (MariaDB's ids do not tell who wrote them first.) */
+static GtidSet *without_errant(const Facts *facts, const ServerView *view, GtidSet *lacks)
+{
+        if (server_view_gtid_family(view) == GTID_FAMILY_MARIADB || !view->server_uuid)
+                return lacks;
+        CLEANUP(server_view_free) ServerView *old = status_known(facts, facts_string(facts, "old_primary"));
+        CLEANUP(gtid_free) GtidSet *of_old = server_view_gtid_applied(old);
+        CLEANUP(gtid_free) GtidSet *own = gtid_of_source(lacks, view->server_uuid);
+        CLEANUP(gtid_free) GtidSet *errant = gtid_subtract(own, of_old);
+        GtidSet *rest = gtid_subtract(lacks, errant);
+        gtid_free(lacks);
+        return rest;
+}
+
 /* What all frozen replicas received together, less what the candidate applied; NULL when nothing. By position the
  * farthest received position counts; an unfinished transaction at the end is nobody's. */
 static char *missing_on(const Facts *facts, const ServerView *candidate, const ReplicaChannel *channel)
@@ -72,7 +87,7 @@ static char *missing_on(const Facts *facts, const ServerView *candidate, const R
         {
                 CLEANUP(server_view_free) ServerView *view = status_known(facts, json_string(name));
                 CLEANUP(gtid_free) GtidSet *received = server_view_gtid_received(view);
-                CLEANUP(gtid_free) GtidSet *lacks = gtid_subtract(received, has);
+                CLEANUP(gtid_free) GtidSet *lacks = without_errant(facts, view, gtid_subtract(received, has));
                 GtidSet *sum = gtid_union(missing, lacks);
                 gtid_free(missing);
                 missing = sum;
