@@ -295,6 +295,8 @@ static int make_exec(Cluster *cluster, Failure *reterr)
                 .hooks = hooks,
                 .n_hooks = n,
                 .rescue.directory = rescues,
+                .rescue.listen = config->rescue.listen,
+                .rescue.port = (uint16_t) config->rescue.listen_port,
                 .resolver = cluster->context.resolver,
         };
         int r = exec_new(cluster->context.loop, &exec, &cluster->exec);

@@ -58,7 +58,7 @@ static void order_feed(const Facts *facts, const char *server, const ServerView 
         json_set_bool(input, "gtid_mode", view->gtid_mode);
         json_set_string(input, "expected", expected);
         json_set_string(input, "end", end);
-        json_set_string(input, "host", address ? address : facts_server_string(facts, server, "host"));
+        json_set_string(input, "address", address ? address : facts_server_string(facts, server, "host"));
         script_rescue(script, "feed", input);
 }
 
