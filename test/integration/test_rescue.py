@@ -295,3 +295,158 @@ def test_killed_at(lab, point):
 @pytest.mark.parametrize("point", SOME, ids=names(SOME))
 def test_killed_at_mysql(lab, point):
     goes_on(lab, point)
+
+
+# All kinds of logs and replicas
+
+
+KINDS = {  # of each flavour: the options of all servers
+    "mariadb": {"log_bin_compress": 1, "log_bin_compress_min_len": 10, "slave_parallel_threads": 4},
+    "mysql56": {"slave_parallel_workers": 4},
+    "mysql9": {"binlog_transaction_compression": 1},
+}
+
+
+def write_kinds(primary):
+    """What else there is: rows in row format, two domains, tags, something that db3 filters out."""
+    write_rows(primary, "plain")
+    primary.sql("CREATE DATABASE hidden", "CREATE TABLE hidden.t (id INT PRIMARY KEY)", "INSERT INTO hidden.t VALUES (1)")
+    if primary.flavour.name == "mariadb":
+        primary.sql("SET SESSION gtid_domain_id=7", "CREATE TABLE app.domain (id INT PRIMARY KEY)",
+                    *[f"INSERT INTO app.domain VALUES ({i})" for i in range(10)])
+    elif primary.flavour.name == "mysql9" and primary.mode == "gtid":
+        primary.sql("SET gtid_next='AUTOMATIC:blue'", "INSERT INTO app.plain (word) VALUES ('tagged')",
+                    "CREATE TABLE app.tagged (id INT)")
+
+
+def without_hidden(server):
+    return {table: value for table, value in checksums(server).items() if not table.startswith("hidden.")}
+
+
+@pytest.mark.parametrize("checksum", ["CRC32", "NONE"])
+def test_kinds(make_lab, flavour, mode, checksum):
+    """Compressed events, parallel appliers, a filter and a delay on db3, no checksums: all is put back as it was."""
+    if checksum == "NONE" and mode == "gtid":
+        pytest.skip("once is enough")
+    lab = make_lab(flavour=flavour, mode=mode, options={**KINDS[flavour], "binlog_checksum": checksum})
+    db2, db3 = lab.replicas
+    db3.extra_options["replicate_wild_ignore_table"] = "hidden.%"
+    db3.write_config()
+    db3.restart()
+    db3.delay(2)
+    manager = Manager.start(lab, health=None)
+    manager.wait_state("steady")
+    all_applied(lab)
+    settings = {replica: put_back(replica) for replica in lab.replicas}
+    for replica in lab.replicas:
+        replica.stop_io()
+    write_kinds(lab.primary)
+    write_mixed(lab, lab.primary, rounds=2, big=False)
+    lab.primary.kill()
+    report = manager.wait_run()
+    proved(report, lab)
+    assert report["new_primary"] == "db2", report["text"]
+    until(lambda: db3.status()["source"] == db2.ip, PATIENCE, "db3 follows db2")
+    until(lambda: db3.replicating(), PATIENCE, "db3 replicates")
+    assert put_back(db3) == settings[db3]
+    old = lab["db1"]
+    old.host.cut()
+    old.start()
+    compare([old, db2], timeout=PATIENCE)
+    until(lambda: without_hidden(db3) == without_hidden(db2), PATIENCE, "db3 has the same")
+    assert not db3.sql("SHOW TABLES FROM hidden") if db3.sql("SHOW DATABASES LIKE 'hidden'") else True
+
+
+def put_back(replica):
+    """The settings of replication that a feed changes or might lose."""
+    raw, source = replica.status()["raw"], replica.word("Source")
+    names_ = [f"{source}_User", f"{source}_Port", f"{source}_SSL_Allowed", "Connect_Retry", "SQL_Delay", "Auto_Position",
+              "Using_Gtid", "Replicate_Wild_Ignore_Table"]
+    return {name: raw.get(name) for name in names_}
+
+
+@pytest.mark.flavours("mariadb", "mysql9")
+@pytest.mark.lab(semisync=True)
+def test_semi_sync(lab):
+    """Replicas that acknowledge are fed as others are."""
+    manager = Manager.start(lab)
+    all_applied(lab)
+    timeout = lab.primary.word("semisync_source").replace("enabled", "timeout")
+    lab.primary.sql(f"SET GLOBAL {timeout}=50")
+    for replica in lab.replicas:
+        replica.stop_io()
+    write_rows(lab.primary, "tail")
+    lab.primary.kill()
+    proved(manager.wait_run(), lab)
+    primary = manager.well()
+    for replica in lab.replicas:
+        role = "semisync_source" if replica is primary else "semisync_replica"
+        assert int(replica.value(f"SELECT @@global.{replica.word(role)}")) == 1, replica.name
+    equal_to_the_dead(lab)
+
+
+KNOCK = """
+import socket, sys
+wire = socket.create_connection((sys.argv[1], int(sys.argv[2])), 5)
+print(wire.recv(9))
+"""
+
+
+@pytest.mark.modes("gtid")
+@pytest.mark.lab(replicas=1)
+def test_stranger_at_the_feed(lab):
+    """While db2 is fed, another host knocks: nothing is said to it, and it is counted."""
+    manager = Manager.start(lab, rescue={"listen": lab.mgr.ip})
+    db2, = lab.replicas
+    all_applied(lab)
+    db2.stop_io()
+    write_rows(lab.primary, "tail")
+    write_slow(lab.primary, 4)
+    lab.primary.kill()
+    where = until(lambda: re.search(rf"a feed waits for it at {lab.mgr.ip}:(\d+)", str(manager.status())), PATIENCE,
+                  "a feed")
+    try:
+        said = lab.client.run("/usr/bin/python3", "-I", "-c", KNOCK, lab.mgr.ip, where[1]).stdout.strip()
+    except LabError as error:
+        said = str(error)
+    assert said == "b''" or "reset" in said, said
+    report = manager.wait_run()
+    proved(report, lab)
+    assert steps(report)["rescue-candidate"]["state"] == "done"
+    manager.well()
+    equal_to_the_dead(lab)
+
+
+# Much
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.lab(replicas=2)
+def test_much(lab):
+    """Far behind (MHAD_RESCUE_MB): all of it arrives, and mhad does not grow with it."""
+    megabytes = int(os.environ.get("MHAD_RESCUE_MB", "200"))
+    manager = Manager.start(lab)
+    all_applied(lab)
+    for replica in lab.replicas:
+        replica.stop_io()
+    write_much(lab.primary, megabytes)
+    process, = lab.mgr.processes("mhad")
+    before = resident_mb(process.pid)
+    lab.primary.kill()
+    most = before
+
+    def over():
+        nonlocal most
+        most = max(most, resident_mb(process.pid))
+        return manager.events("run-completed", "run-aborted")
+
+    until(over, PATIENCE + megabytes, "the end of the run", 0.05)
+    proved(manager.report(), lab)
+    print(f"{lab.flavour.name} {lab.mode}: {megabytes} MB, mhad grew by {most - before:.1f} MB")
+    assert most - before < 64, f"{before} MB before, {most} MB at most"
+    manager.well(timeout=PATIENCE + megabytes)
+
+
+def resident_mb(pid):
+    with open(f"/proc/{pid}/statm", encoding="utf-8") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
