@@ -27,7 +27,8 @@ typedef struct World {
         unsigned n_progress; /* of the drain */
         Json *plan;
         Procedure procedure; /* a copy, to be changed */
-        bool no_event_now;   /* a call is under way that must not call back */
+        Timer *leaving;
+        bool no_event_now; /* a call is under way that must not call back */
 } World;
 
 static void on_done(Runbook *runbook, RunOutcome outcome, const char *why, void *userdata)
@@ -331,6 +332,35 @@ static void test_cancel(void **state)
         assert_int_equal(json_get_int(sim_find(world->sim, "db1")->state, "writable", -1), 1);
 }
 
+static void leave(void *userdata)
+{
+        World *world = userdata;
+        CLEANUP(json_free) Json *status = runbook_describe(world->runbook);
+        bool open = text_equal(json_get_string(step_of(status, "open"), "state"), "done");
+        bool left = runbook_leave(world->runbook, "me", "it is dead", NULL) >= 0;
+        assert_int_equal(left, open);
+        if (!left)
+                timer_set_in(world->leaving, USEC_MSEC);
+}
+
+/* Not before the point of no return; after it what is left stays undone, and is told as that. */
+static void test_leave(void **state)
+{
+        World *world = *state;
+        world->leaving = timer_new(world->sim->loop, 0, leave, world);
+        timer_set_in(world->leaving, USEC_MSEC);
+        begin(world);
+        run(world, RUN_COMPLETED);
+        timer_free(world->leaving);
+        assert_string_equal(world->why, "it is dead");
+        assert_null(journal_open_run(world->journal));
+        CLEANUP(json_free) Json *status = runbook_describe(world->runbook);
+        assert_step(status, "open", "done");
+        unsigned n_scripts = world->n_scripts;
+        sim_pass(world->sim, 10 * USEC_SEC);
+        assert_int_equal(world->n_scripts, n_scripts);
+}
+
 /* What cannot be undone is said. */
 static void test_undo_as_best_it_can(void **state)
 {
@@ -478,6 +508,7 @@ int main(void)
                 TEST(test_override),
                 TEST(test_abandon),
                 TEST(test_cancel),
+                TEST(test_leave),
                 TEST(test_undo_as_best_it_can),
                 TEST(test_refuses_another_version),
                 TEST(test_two_runs_cannot_be_open),
