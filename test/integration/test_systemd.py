@@ -582,7 +582,8 @@ def test_no_secret_anywhere(served):
         told.append(done.stdout + done.stderr)
 
     def ask_all():
-        for words in (("status",), ("check",), ("plan", "failover", "app1"), ("plan", "switch", "app1"), ("events",),
+        for words in (("status",), ("check",), ("check", "ssh"), ("check", "replication"), ("check", "failover"),
+                      ("check", "config"), ("plan", "failover", "app1"), ("plan", "switch", "app1"), ("events",),
                       ("history",), ("report", "app1"), ("reload",)):
             ask(*words)
             ask(*words, "--json")
@@ -622,6 +623,8 @@ def test_no_secret_anywhere(served):
         told.append(checked.stdout + checked.stderr)
     finally:
         seen = spy.stop()
+    assert any("1 cluster(s), no errors" in text for text in told), "check config, by the daemon"
+    assert any("unknown key" in text and '"config_error"' in text for text in told), "the same, of what is wrong"
     assert any(b"mhad" in text for name, text in seen if name == "cmdline")
     assert any(b"NOTIFY_SOCKET" in text for name, text in seen if name == "environ")
     assert "switch" in service.read("/var/lib/mhad/noted")
