@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import time
 
 import pytest
 
@@ -344,3 +346,29 @@ def test_config(lab):
         assert manager.order("check", *words).returncode in (1, 2)
     assert lab.stop_mhad() == 0
     assert "/etc/mhad/mhad.yaml" in here().stderr  # its own, when the daemon does not run
+
+
+@GTID
+@pytest.mark.flavours("mariadb")
+@pytest.mark.lab(clusters=2, replicas=1)
+def test_reload_meanwhile(lab):
+    """Clusters that are configured anew while they are checked, and clients that go: all who stay get an answer."""
+    manager = Manager.start(lab)
+    path = f"{lab.mgr.folder}/etc/clusters.d/app1.yaml"
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    anew = 0
+    for number in range(10):
+        clients = [subprocess.Popen(lab.mgr.command(f"{BUILD}/client/mhactl", "check", what), stdout=subprocess.PIPE)
+                   for what in ("ssh", "replication", "failover", "config", "ssh")]
+        time.sleep(0.02 * (number % 7))
+        folder.write(path, f"{text}switchover: {{max_lag: {number + 5}s}}\n")
+        assert manager.order("reload").returncode == OK
+        gone = clients.pop()
+        gone.kill()
+        gone.communicate()
+        answers = [client.communicate(timeout=40)[0].decode() for client in clients]
+        assert all("is OK" in answer or "is NOT OK" in answer for answer in answers), answers
+        anew += sum("configured anew meanwhile" in answer for answer in answers)
+    assert anew, "no reload came in between"
+    manager.wait_health("ok")
