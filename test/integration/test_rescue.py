@@ -184,6 +184,7 @@ def cut_last_transaction(lab):
     return file, end, size
 
 
+@pytest.mark.modes("position")
 @pytest.mark.lab(replicas=1)
 def test_torn_tail(lab):
     """The log ends in the middle of an event: no part of that transaction is anywhere, and the report tells of it."""
@@ -233,6 +234,7 @@ def test_damaged_tail(lab):
         assert replica.value("SELECT COUNT(*) FROM app.whole") == 20
 
 
+@pytest.mark.modes("gtid")
 @pytest.mark.lab(replicas=1)
 def test_hole(lab):
     """A file in the middle is gone: nothing is opened, and what is missing is named; then the loss is accepted."""
@@ -323,11 +325,9 @@ def without_hidden(server):
     return {table: value for table, value in checksums(server).items() if not table.startswith("hidden.")}
 
 
-@pytest.mark.parametrize("checksum", ["CRC32", "NONE"])
-def test_kinds(make_lab, flavour, mode, checksum):
+def test_kinds(make_lab, flavour, mode):
     """Compressed events, parallel appliers, a filter and a delay on db3, no checksums: all is put back as it was."""
-    if checksum == "NONE" and mode == "gtid":
-        pytest.skip("once is enough")
+    checksum = "NONE" if mode == "position" else "CRC32"
     lab = make_lab(flavour=flavour, mode=mode, options={**KINDS[flavour], "binlog_checksum": checksum})
     db2, db3 = lab.replicas
     db3.extra_options["replicate_wild_ignore_table"] = "hidden.%"
@@ -419,12 +419,15 @@ def test_stranger_at_the_feed(lab):
 
 # Much
 
+MUCH = os.environ.get("MHAD_RESCUE_MB")
+EVERY = ["mariadb", "mysql56", "mysql9"]
 
-@pytest.mark.flavours("mariadb")
-@pytest.mark.lab(replicas=2)
+
+@pytest.mark.flavours(*EVERY if MUCH else ["mariadb"])
+@pytest.mark.modes(*["position", "gtid"] if MUCH else ["position"])
 def test_much(lab):
-    """Far behind (MHAD_RESCUE_MB): all of it arrives, and mhad does not grow with it."""
-    megabytes = int(os.environ.get("MHAD_RESCUE_MB", "200"))
+    """200 MB behind, or MHAD_RESCUE_MB, with that for each server: all arrives, and mhad does not grow with it."""
+    megabytes = int(MUCH or 200)
     manager = Manager.start(lab)
     all_applied(lab)
     for replica in lab.replicas:
