@@ -130,6 +130,13 @@ static void target_wait(Target *target, usec_t delay)
 /* It could not be asked: nothing is known about it now. */
 static void target_missed(Target *target, const Failure *failure)
 {
+        Fanout *fanout = target->fanout;
+        /* Our own deadline has cut a question short that waits in the server: what was seen before stands. */
+        if (failure->kind == FAILURE_TIMEOUT && target->seen == VERDICT_UNMET &&
+            loop_now(fanout->loop) >= fanout->deadline) {
+                target_wait(target, 0);
+                return;
+        }
         Judgement nothing = { 0 };
         judge_as(&nothing, VERDICT_UNREACHABLE, "%s", failure->text);
         target_remember(target, &nothing);
