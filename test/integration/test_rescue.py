@@ -334,7 +334,8 @@ def test_kinds(make_lab, flavour, mode):
     db3.write_config()
     db3.restart()
     db3.delay(2)
-    manager = Manager.start(lab, health=None)
+    # MySQL 5.6 notes no GTID for what is filtered out: it is never level then, and not waited for as long as by default.
+    manager = Manager.start(lab, health=None, failover={"repoint_timeout": "20s"})
     manager.wait_state("steady")
     all_applied(lab)
     settings = {replica: put_back(replica) for replica in lab.replicas}
