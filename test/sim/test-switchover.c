@@ -294,7 +294,7 @@ static void try_all(uint64_t seed, Tally *tally)
                 return;
         for (KillKind kind = KILL_BEFORE_RECORD; kind <= KILL_AT_SCRIPT; kind++) {
                 unsigned n = kind == KILL_AT_SCRIPT ? scripts : records;
-                unsigned stride = n > 60 ? n / 60 + 1 : 1;
+                unsigned stride = n > TRIAL_POINTS ? n / TRIAL_POINTS + 1 : 1;
                 for (unsigned at = 1; at <= n; at += stride) {
                         random = random * UINT64_C(6364136223846793005) + 1442695040888963407U;
                         unsigned pick = (unsigned) (random >> 33);

@@ -32,6 +32,17 @@ typedef enum Fault {
         _FAULT_MAX,
 } Fault;
 
+/* At how many places of each kind a procedure is killed at most. With sanitizers, which look for other mistakes and take ten
+ * times as long, at some of them. */
+#ifndef __has_feature /* only clang has it */
+#define __has_feature(feature) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#define TRIAL_POINTS 10
+#else
+#define TRIAL_POINTS 60
+#endif
+
 typedef struct Trial Trial;
 
 /* What happens to the world between lives and during them, and what an operator would do; each may be NULL. */
