@@ -46,7 +46,7 @@ static void test_each_event(void **state)
                 if (!body)
                         fail_msg("%s (%s): no entry, or two, or one without a subject", event_to_string(id),
                                  event_message_id(id));
-                assert_true(*body != '\n' && strlen(body) > 20);
+                assert_true(body && *body != '\n' && strlen(body) > 20);
         }
 }
 
