@@ -94,25 +94,45 @@ static const RangeBlock *best_block(const Walk *walk, const RangeSpan **ret_span
         return best;
 }
 
-static void add_piece(Walk *walk, const RangeSpan *span, const RangeBlock *block)
+/* What lies in one file of the source; stored is where its event at stored_at begins there. */
+static void add_part(Walk *walk, const RangeSpan *span, bool rewritten, uint64_t from, uint64_t to,
+                     const char *stored_file, uint64_t stored_offset, uint64_t stored_at)
 {
         RangesAnswer *answer = walk->answer;
         RangesPiece *before = answer->n_pieces > walk->first_piece ? &answer->pieces[answer->n_pieces - 1] : NULL;
-        if (before && span == walk->last && before->to == walk->at && before->rewritten == block->rewritten &&
-            strcmp(before->stored.file, block->stored_file) == 0) {
-                before->to = block->to;
+        if (before && span == walk->last && before->to == from && before->rewritten == rewritten &&
+            strcmp(before->stored.file, stored_file) == 0) {
+                before->to = to;
                 return;
         }
         RangesPiece piece = { .source = span->source,
-                              .from = position_in(walk->ranges, walk->file, walk->at),
-                              .to = block->to,
-                              .stored.offset = block->stored_offset,
-                              .stored_at = block->from,
-                              .rewritten = block->rewritten };
-        memcpy(piece.stored.file, block->stored_file, strlen(block->stored_file) + 1);
+                              .from = position_in(walk->ranges, walk->file, from),
+                              .to = to,
+                              .stored.offset = stored_offset,
+                              .stored_at = stored_at,
+                              .rewritten = rewritten };
+        memcpy(piece.stored.file, stored_file, strlen(stored_file) + 1);
         ALLOC_GROW(answer->pieces, answer->n_pieces);
         answer->pieces[answer->n_pieces++] = piece;
         walk->last = span;
+}
+
+static void add_piece(Walk *walk, const RangeSpan *span, const RangeBlock *block)
+{
+        RangeTurn where = { block->from, block->stored_file, block->stored_offset };
+        uint64_t at = walk->at;
+        for (size_t i = 0; i < span->n_turns; i++) {
+                const RangeTurn *turn = &span->turns[i];
+                if (turn->at <= block->from || turn->at >= block->to)
+                        continue;
+                if (turn->at > at) {
+                        add_part(walk, span, block->rewritten, at, turn->at, where.stored_file, where.stored_offset,
+                                 where.at);
+                        at = turn->at;
+                }
+                where = *turn;
+        }
+        add_part(walk, span, block->rewritten, at, block->to, where.stored_file, where.stored_offset, where.at);
 }
 
 /* What the block says about transactions. */

@@ -21,11 +21,20 @@ typedef struct RangeBlock {
 
 void range_block_done(RangeBlock *block);
 
+/* From an event on the source has the log in another file of its own: relay logs begin anew wherever they like. */
+typedef struct RangeTurn {
+        uint64_t at;
+        char *stored_file;
+        uint64_t stored_offset;
+} RangeTurn;
+
 /* Blocks of one source in one file, each beginning where the one before ends. */
 typedef struct RangeSpan {
         size_t source, file;
         RangeBlock *blocks;
         size_t n_blocks;
+        RangeTurn *turns; /* in their order */
+        size_t n_turns;
 } RangeSpan;
 
 typedef struct RangeGap {
@@ -82,3 +91,4 @@ int ranges_put_file(Ranges *ranges, const char *name, size_t *ret, Failure *rete
 ssize_t ranges_find_file(const Ranges *ranges, const char *name);
 RangeSpan *ranges_put_span(Ranges *ranges, size_t source, size_t file);
 void range_span_append(RangeSpan *span, RangeBlock block);
+void range_span_turn(RangeSpan *span, uint64_t at, const char *stored_file, uint64_t stored_offset);

@@ -110,6 +110,13 @@ Json *ranges_to_json(const Ranges *ranges)
                 json_set_string(entry, "file", ranges->files[span->file].name);
                 for (size_t j = 0; j < span->n_blocks; j++)
                         json_append(blocks, block_to_json(&span->blocks[j]));
+                for (size_t j = 0; j < span->n_turns; j++) {
+                        Json *turn = json_object();
+                        json_set_int(turn, "at", (int64_t) span->turns[j].at);
+                        json_set_string(turn, "stored", span->turns[j].stored_file);
+                        json_set_int(turn, "offset", (int64_t) span->turns[j].stored_offset);
+                        json_append(json_ensure_array(entry, "turns"), turn);
+                }
                 json_append(spans, entry);
         }
         return json;
@@ -236,6 +243,15 @@ static int read_span(Ranges *ranges, GtidFamily family, const Json *json, Failur
                         return r;
                 }
                 range_span_append(span, block);
+        }
+        JSON_FOREACH(entry, json_get(json, "turns"))
+        {
+                const char *stored = json_get_string(entry, "stored");
+                uint64_t at, offset;
+                if (!read_offset(entry, "at", &at) || !read_offset(entry, "offset", &offset) || !stored ||
+                    strlen(stored) >= POSITION_FILE_MAX)
+                        return refuse(reterr, "where a file of the source begins");
+                range_span_turn(span, at, stored, offset);
         }
         return 0;
 }

@@ -41,6 +41,9 @@ Ranges *ranges_free(Ranges *ranges)
                 for (size_t j = 0; j < ranges->spans[i].n_blocks; j++)
                         range_block_done(&ranges->spans[i].blocks[j]);
                 free(ranges->spans[i].blocks);
+                for (size_t j = 0; j < ranges->spans[i].n_turns; j++)
+                        free(ranges->spans[i].turns[j].stored_file);
+                free(ranges->spans[i].turns);
         }
         for (size_t i = 0; i < ranges->n_files; i++) {
                 gtid_free(ranges->files[i].before);
@@ -177,6 +180,12 @@ void range_span_append(RangeSpan *span, RangeBlock block)
 {
         ALLOC_GROW(span->blocks, span->n_blocks);
         span->blocks[span->n_blocks++] = block;
+}
+
+void range_span_turn(RangeSpan *span, uint64_t at, const char *stored_file, uint64_t stored_offset)
+{
+        ALLOC_GROW(span->turns, span->n_turns);
+        span->turns[span->n_turns++] = (RangeTurn){ at, alloc_string(stored_file), stored_offset };
 }
 
 static void end_block(Ranges *ranges, RangeSource *source)
@@ -371,14 +380,11 @@ int ranges_add(Ranges *ranges, size_t index, const RangesEvent *event, Failure *
                 end_part(ranges, source, !unknown); /* nothing, or what was entered in its middle or never ended */
         if (step == GROUP_OUTSIDE)
                 group_reset(&source->group);
-        /* A block is in one file of its source. */
-        bool split = moved && source->part.to != 0;
-        if (split)
-                end_part(ranges, source, true);
-        else if (moved)
-                end_block(ranges, source);
+        if (moved)
+                range_span_turn(&ranges->spans[source->span], event->start.offset, event->stored.file,
+                                event->stored.offset);
         if (source->part.to == 0)
-                begin_part(source, event, split || (unknown && step != GROUP_OUTSIDE && step != GROUP_BEGIN));
+                begin_part(source, event, unknown && step != GROUP_OUTSIDE && step != GROUP_BEGIN);
 
         RangePart *part = &source->part;
         part->digest = mix(mix(mix(part->digest, event->start.offset), event->end), event->event->digest);
