@@ -117,7 +117,7 @@ def test_replication_history(lab):
     if lab.flavour.has_super_read_only:
         two.sql("SET GLOBAL super_read_only = 0")
     two.sql("SET GLOBAL read_only = 0", "CREATE DATABASE stray")
-    manager.wait_health("warning")
+    manager.wait(lambda status: "is a replica, but writable" in str(status), "db2 seen to be writable")
     found = check(manager, "replication", status=NOT_READY)
     assert "the primary db1" in found["purged", "db3"]
     assert "the primary db1 lacks" in found["errant", "db2"]
