@@ -58,6 +58,7 @@ static void fence(Cluster *cluster, size_t i)
         usec_t now = loop_now(cluster->context.loop);
         *slot = (FenceSlot){ .cluster = cluster, .at = now };
         dialect_read_only(server_view_dialect(view), &script, true);
+        dialect_stop_events(&script); /* read_only does not hold those of privileged accounts up */
         if (cluster->config->address.ip && cluster->config->ssh.enabled) {
                 CLEANUP(mem_free) char *removal = address_removal(cluster->config->address.ip);
                 script_try_ssh(&script, "%s", removal);

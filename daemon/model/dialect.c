@@ -412,6 +412,11 @@ void dialect_event(const Dialect *dialect, Script *script, const EventSpec *spec
         script_try_sql(script, "%s", text.data);
 }
 
+void dialect_stop_events(Script *script)
+{
+        script_try_sql(script, "SET GLOBAL event_scheduler = OFF");
+}
+
 const char *dialect_relay_log_purge(void)
 {
         return "SELECT @@GLOBAL.relay_log_purge AS relay_log_purge";

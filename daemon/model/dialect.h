@@ -167,6 +167,8 @@ bool dialect_event_is_plain(const EventSpec *spec);
 /* Makes it run here, or rest, with all else in it as it was; may fail. Between dialect_unlogged(true) and (false): it is this
  * server's alone. */
 void dialect_event(const Dialect *dialect, Script *script, const EventSpec *spec, bool run);
+/* No scheduled event runs; does no harm where the scheduler cannot be switched. */
+void dialect_stop_events(Script *script);
 /* Relay logs that are applied: whether the server removes them by itself (column relay_log_purge, 0 or 1); has it do so or
  * not; begins a new one. */
 const char *dialect_relay_log_purge(void);

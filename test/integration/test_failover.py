@@ -386,7 +386,9 @@ def test_old_primary_returns_writable(lab):
     manager.wait_state("steady")
     assert manager.well().name == report["new_primary"]
     db1.set_read_only(False)
+    db1.sql("SET GLOBAL event_scheduler = ON")
     until(lambda: not db1.writable(), PATIENCE, "db1 fenced again")
+    until(lambda: db1.value("SELECT @@GLOBAL.event_scheduler") == "OFF", PATIENCE, "no event runs")
     manager.stays(lambda status: status["primary"] == report["new_primary"], 1, "the primary changed")
 
 
