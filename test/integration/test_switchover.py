@@ -147,6 +147,7 @@ def test_refusals(lab):
     assert "db3 cannot become the primary, it is down" in switch(manager, "--to", "db3", status=22).stderr
     done = switch(manager, "--to", "db2", status=29)
     assert "left behind: db3" in done.stdout
+    manager.wait_state("steady")
     assert manager.order("switch", "app1", "--check").returncode == 29
     assert only_writable(lab) == ["db1"] and not manager.events("fenced")
 
