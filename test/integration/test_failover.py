@@ -291,8 +291,8 @@ def test_semi_sync(lab):
     for server in lab.replicas:
         source = primary.word("semisync_source" if server is primary else "semisync_replica")
         assert int(server.value(f"SELECT @@global.{source}")) == 1, server.name
-    rows = primary.sql("SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync_%_clients'")
-    assert "1" in [row["Value"] for row in rows], rows
+    until(lambda: "1" in [row["Value"] for row in primary.sql("SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync_%_clients'")],
+          PATIENCE, "a replica that acknowledges")
 
 
 def test_delayed_replica(lab):
