@@ -96,6 +96,7 @@ static Json *server_status(const Cluster *cluster, size_t i)
                 json_set_int(json, "last_good", (int64_t) watch_last_good_real(watch));
         if (watch_last_ping(watch))
                 json_set_int(json, "ping_us", (int64_t) watch_last_ping(watch));
+        json_set_int(json, "late_ticks", (int64_t) watch_late_ticks(watch));
         json_set_string(json, "version", view->version_text);
         if (view->identified)
                 json_set_string(json, "flavour", flavour_to_string(view->version.flavour));

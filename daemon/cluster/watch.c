@@ -62,6 +62,7 @@ struct Watch {
         unsigned pending;  /* bit mask of Question */
         Question current;
         usec_t asked_at, last_ping, next_tick, last_good_real;
+        uint64_t late_ticks;
         usec_t began_at, ended_began_at; /* of the present attempt, and of the last one that has ended */
         usec_t last_status;
         MhaLocking locking;
@@ -360,8 +361,10 @@ static void end_round(Watch *watch)
         usec_t now = loop_now(watch->loop);
         if (watch->next_tick <= now && watch->next_tick + interval(watch) > now)
                 watch->next_tick += interval(watch);
-        else if (watch->next_tick <= now)
+        else if (watch->next_tick <= now) {
+                watch->late_ticks += (now - watch->next_tick) / interval(watch); /* the answers took so long */
                 watch->next_tick = now + interval(watch);
+        }
         timer_set(watch->timer, watch->again ? now : watch->next_tick);
         watch->again = false;
         tell(watch);
@@ -493,6 +496,8 @@ static void on_connected(Sql *sql, const Failure *failure, void *userdata)
         /* It may be another server than before, or another version of it. */
         watch->view->identified = false;
         watch->ping_table_made = false;
+        if (watch->next_tick < loop_now(watch->loop)) /* without a connection there was no tick to miss */
+                watch->next_tick = loop_now(watch->loop);
         ask_now(watch);
         watch->again = true; /* what the first answer makes possible is asked at once */
 }
@@ -547,8 +552,11 @@ static void on_timer(void *userdata)
         Watch *watch = userdata;
         if (watch->state == WATCH_WAITING)
                 connect_now(watch);
-        else if (watch->state == WATCH_IDLE)
+        else if (watch->state == WATCH_IDLE) {
+                if (usec_sub(loop_now(watch->loop), watch->next_tick) > interval(watch) / 2)
+                        watch->late_ticks++;
                 ask_now(watch);
+        }
 }
 
 void watch_hurry(Watch *watch)
@@ -663,6 +671,11 @@ usec_t watch_last_ping(const Watch *watch)
 usec_t watch_last_good_real(const Watch *watch)
 {
         return watch->last_good_real;
+}
+
+uint64_t watch_late_ticks(const Watch *watch)
+{
+        return watch->late_ticks;
 }
 
 usec_t watch_asked_at(const Watch *watch)
