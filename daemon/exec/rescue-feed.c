@@ -10,7 +10,6 @@
 #include "rescue-inside.h"
 #include "text.h"
 
-#define USER "mhad_feed"
 #define PASSWORD_LENGTH 24
 #define LINK_TIMEOUT (10 * USEC_SEC)
 #define TRY_AGAIN (500 * USEC_MSEC)
@@ -211,7 +210,7 @@ static Feed *make_feed(Rescue *rescue, Standin *standin, const Json *input, cons
                               .n_pieces = answer.n_pieces,
                               .end = standin->end,
                               .version = json_get_string(input, "version"),
-                              .user = USER,
+                              .user = FEED_USER,
                               .password = standin->password,
                               .server_id = own_id == replica_id ? own_id - 1 : own_id,
                               .server_uuid = rescue->uuid,
@@ -284,7 +283,7 @@ Json *standin_describe(const Standin *standin)
                         progress->state == FEED_WAITING && !open ? "opening" : feed_state_to_string(progress->state));
         json_set_string(json, "host", listen ? listen : "127.0.0.1");
         json_set_int(json, "port", standin->port);
-        json_set_string(json, "user", USER);
+        json_set_string(json, "user", FEED_USER);
         set_position(json, "from", &progress->from);
         set_position(json, "reached", &progress->reached);
         set_position(json, "end", &standin->end);

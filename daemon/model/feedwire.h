@@ -21,6 +21,9 @@ typedef struct FeedWire FeedWire;
 
 enum { FEEDWIRE_SCRAMBLE = 20 };
 
+/* Whom a replica logs in as: who follows a source as this user follows a feed. */
+#define FEED_USER "mhad_feed"
+
 /* Strings are copied. */
 typedef struct FeedWireParams {
         const char *version; /* what the replica's own @@version says: it is spoken to as by one of its kind */

@@ -324,9 +324,19 @@ static FedStage stage_fed(const ReplicaChannel *channel, const Json *feed, char 
                         json_get_string(feed, "end"));
 }
 
-/* Whether it is all saved. */
-static FedStage stage_unsaved(const Facts *facts, const ReplicaChannel *channel, const Json *looked, const Json *answer,
-                              char **ret_why)
+/* Whether it has applied more than was known of it when fed_ask() asked what the saved logs hold for it. */
+static bool went_on(const Facts *facts, const char *server, const ReplicaChannel *channel)
+{
+        CLEANUP(server_view_free) ServerView *known = status_known(facts, server);
+        const ReplicaChannel *was = server_view_channel(known);
+        return was && position_comparable(&was->applied, &channel->applied) &&
+               position_compare(&was->applied, &channel->applied) < 0;
+}
+
+/* Whether it is all saved. A hole that lies behind where a server that was silent has come to since is none for it: the feed
+ * finds out if there is another. */
+static FedStage stage_unsaved(const Facts *facts, const char *server, const ReplicaChannel *channel, const Json *looked,
+                              const Json *answer, char **ret_why)
 {
         const char *old = facts_string(facts, "old_primary");
         const Json *source = json_get(json_get(looked, "sources"), old);
@@ -341,6 +351,8 @@ static FedStage stage_unsaved(const Facts *facts, const ReplicaChannel *channel,
                                 failure ? failure : "?");
         if (wanted > 0 && (uint64_t) json_get_int(source, "total", 0) < wanted)
                 return stage_as(FED_UNSAVED, ret_why, "what it lacks is to be copied: %" PRIu64 " bytes", wanted);
+        if (wanted > 0 && went_on(facts, server, channel))
+                return stage_as(FED_UNORDERED, ret_why, "the last %" PRIu64 " bytes are saved, which it lacks", wanted);
         return stage_as(FED_HOPELESS, ret_why, "what it lacks is not saved%s%s", hole ? ": " : "", hole ? hole : "");
 }
 
@@ -368,7 +380,7 @@ FedStage fed_stage(const Facts *facts, const char *server, const ServerView *vie
         (void) position_parse(json_get_string(answer, "end"), &saved, NULL);
         if (position_comparable(&saved, &wanted) && position_compare(&saved, &wanted) >= 0)
                 return stage_as(FED_UNORDERED, ret_why, "what it lacks is saved");
-        return stage_unsaved(facts, channel, looked, answer, ret_why);
+        return stage_unsaved(facts, server, channel, looked, answer, ret_why);
 }
 
 void fed_act(const Facts *facts, const char *server, const ServerView *view, const Reply *reply, const char *end,

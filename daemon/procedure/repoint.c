@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fed.h"
+#include "feedwire.h"
 #include "promote.h"
 #include "source.h"
 #include "status.h"
@@ -161,7 +162,9 @@ static Progress progress_of(const Facts *facts, const char *server, const Replie
                 return PROGRESS(STAGE_BROKEN, "its replication configuration is gone");
         if (status_follows(facts, channel, candidate))
                 return progress_attached(channel, candidate);
-        if (!facts_server_bool(facts, server, "frozen", false) && !followed_old_primary(facts, channel))
+        /* The port of its feed changes when its SSH session is lost. */
+        bool was_fed = can_be_fed(facts, server) && text_equal(channel->source_user, FEED_USER);
+        if (!facts_server_bool(facts, server, "frozen", false) && !was_fed && !followed_old_primary(facts, channel))
                 return PROGRESS(STAGE_BROKEN, "it follows %s:%u, not the old primary: it is left as it is",
                                 channel->source_host ? channel->source_host : "?", channel->source_port);
         const Reply *look = replies_at(replies, LOOK);

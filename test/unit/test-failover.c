@@ -77,6 +77,7 @@ typedef struct Replica {
         const char *received_file, *received, *applied_file, *applied;
         const char *state, *error;
         const char *io_gtid, *slave_gtid;
+        const char *user; /* NULL: repl */
 } Replica;
 
 static void set_row(Reply *reply, size_t n, const char *const (*cells)[2])
@@ -105,7 +106,7 @@ static void set_replica(const Fixture *f, Reply *reply, const Replica *replica)
                 { "Slave_SQL_Running", replica->applier },
                 { "Master_Host", replica->source },
                 { "Master_Port", "3306" },
-                { "Master_User", "repl" },
+                { "Master_User", replica->user ? replica->user : "repl" },
                 { "Master_Log_File", replica->received_file },
                 { "Read_Master_Log_Pos", replica->received },
                 { "Relay_Master_Log_File", replica->applied_file },
@@ -895,6 +896,18 @@ static void test_repoint_fed(void **state)
               "{\"frozen\": null, \"channels\": [{\"name\": \"\", \"source_host\": \"db1\", \"source_port\": 3306, "
               "\"received\": \"binlog.000003:600\", \"applied\": \"binlog.000003:600\"}]}");
         expect(&f, judge_follows_candidate, "db3", fed_of(&f, &behind, saved), VERDICT_UNMET, "is saved");
+        /* It has applied what it had received meanwhile: a hole before that does not matter. */
+        expect(&f, judge_follows_candidate, "db3", fed_of(&f, &behind, hole_there), VERDICT_HOPELESS, "a hole");
+        behind.received = behind.applied = "650";
+        expect(&f, judge_follows_candidate, "db3", fed_of(&f, &behind, hole_there), VERDICT_UNMET, "which it lacks");
+        expect_act(&f, act_follow_candidate, "db3", fed_of(&f, &behind, hole_there), "\"feed\"");
+        behind.received = behind.applied = "600";
+        /* It was pointed at a feed that is there no longer. */
+        behind.source = "127.0.0.1";
+        expect(&f, judge_follows_candidate, "db3", fed_of(&f, &behind, saved), VERDICT_HOPELESS, "not the old primary");
+        behind.user = "mhad_feed";
+        expect(&f, judge_follows_candidate, "db3", fed_of(&f, &behind, saved), VERDICT_UNMET, "is saved");
+        behind = idle;
         behind.received = behind.applied = "500";
         expect(&f, judge_follows_candidate, "db3", fed_of(&f, &behind, saved), VERDICT_HOPELESS, "skip");
         learn(&f, "db3", "{\"channels\": null}");
