@@ -10,7 +10,7 @@
 
 #include "text.h"
 
-static int write_all(int fd, const char *bytes, size_t length)
+int file_write_all(int fd, const char *bytes, size_t length)
 {
         while (length) {
                 ssize_t n = write(fd, bytes, length);
@@ -48,7 +48,7 @@ static int replace(const char *path, const void *bytes, size_t length, mode_t mo
         int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
         if (fd < 0)
                 return failure_errno(reterr, errno, "cannot create %s", temporary);
-        int r = write_all(fd, bytes, length);
+        int r = file_write_all(fd, bytes, length);
         if (r == 0 && like && (fchown(fd, like->st_uid, like->st_gid) < 0 || fchmod(fd, like->st_mode & 07777) < 0))
                 r = -errno;
         if (r == 0 && fsync(fd) < 0)

@@ -6,6 +6,8 @@
 
 #include "failure.h"
 
+/* Writes all of it, through interruptions and short writes. A negative errno. */
+int file_write_all(int fd, const char *bytes, size_t length);
 /* Replaces (or creates) a file: written beside it, fsynced, renamed, directory fsynced. */
 int file_replace(const char *path, const void *bytes, size_t length, mode_t mode, Failure *reterr);
 /* The same of a file that exists; owner and mode stay as they are. */

@@ -284,20 +284,6 @@ static char *journal_line(int64_t seq, usec_t real_time, const char *cluster, co
         return text_format("%.*s" SUM_FORMAT "\n", (int) length, body, crc32c(body, length));
 }
 
-static int write_all(int fd, const char *bytes, size_t length)
-{
-        while (length) {
-                ssize_t n = write(fd, bytes, length);
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return -errno;
-                bytes += n;
-                length -= (size_t) n;
-        }
-        return 0;
-}
-
 static int still_broken(const Journal *journal, Failure *reterr)
 {
         return failure_set(reterr, FAILURE_SYSTEM, EIO, "the journal %s cannot be written since an earlier failure",
@@ -313,7 +299,7 @@ static int append(Journal *journal, usec_t real_time, const char *run, const cha
         char *line =
                 journal_line(journal->last_seq + 1, real_time, journal->cluster, run, kind, step, server, data, sync);
         size_t length = strlen(line);
-        int r = write_all(journal->fd, line, length);
+        int r = file_write_all(journal->fd, line, length);
         bool lost = false;
         if (r >= 0 && sync && fdatasync(journal->fd) < 0) {
                 r = -errno;
