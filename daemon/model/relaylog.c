@@ -9,9 +9,8 @@
 
 struct RelayLog {
         uint32_t own_id;
-        Position at;     /* where the primary's log goes on */
-        Position origin; /* of unplaced events */
-        bool guessed;    /* where it goes on is */
+        Position at;  /* where the primary's log goes on */
+        bool guessed; /* where it goes on is */
         Group group;
         BinlogFormat format;
 };
@@ -39,11 +38,6 @@ const Position *relaylog_position(const RelayLog *log)
 const BinlogFormat *relaylog_format(const RelayLog *log)
 {
         return &log->format;
-}
-
-const Position *relaylog_origin(const RelayLog *log)
-{
-        return &log->origin;
 }
 
 bool relaylog_file_before(const char *file, char ret[POSITION_FILE_MAX])
@@ -176,8 +170,6 @@ static int step_rotate(RelayLog *log, const BinlogEvent *event, RelayEvent *ret,
                         relaylog_file_before(next.file, log->at.file);
                 place(log, event, ret);
                 group_reset(&log->group);
-                if (ret->kind == RELAY_UNPLACED && !position_is_set(&log->origin))
-                        relaylog_file_before(next.file, log->origin.file);
         }
         log->at = next;
         log->guessed = false;

@@ -13,7 +13,7 @@
 typedef enum RelayKind {
         RELAY_OWN,      /* of the replica itself, or of the connection: in no file of the primary */
         RELAY_EVENT,    /* of the primary's log */
-        RELAY_UNPLACED, /* too, but the name of the file is not known: relaylog_origin() may tell in the end */
+        RELAY_UNPLACED, /* too, but the name of the file is not known */
         RELAY_IGNORED,  /* says that the replica received what is between start and end, and did not keep it */
         _RELAY_KIND_MAX,
 } RelayKind;
@@ -45,8 +45,5 @@ int relaylog_step(RelayLog *log, const BinlogEvent *event, RelayEvent *ret, Fail
 const Position *relaylog_position(const RelayLog *log);
 /* The primary's own format description; its length is 0 before the first. */
 const BinlogFormat *relaylog_format(const RelayLog *log);
-/* The file that the unplaced events are in, found by the first ROTATE behind them: for reading once more. Unset when it
- * cannot be told. */
-const Position *relaylog_origin(const RelayLog *log);
 /* "binlog.000009" before "binlog.000010"; false when there is none before it. */
 bool relaylog_file_before(const char *file, char ret[POSITION_FILE_MAX]);

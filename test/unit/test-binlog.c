@@ -295,10 +295,9 @@ static void test_relay_origin(void **state)
         assert_string_equal(listing.text.data, "own; unplaced :1000-1048; unplaced :1048-1097; unplaced :1097-1141; "
                                                "binlog.000010:127-175");
         text_done(&listing.text);
-        Position origin = *relaylog_origin(listing.relay);
-        assert_string_equal(origin.file, "binlog.000009");
         relaylog_free(listing.relay);
 
+        Position origin = { .file = "binlog.000009" };
         listing.relay = relaylog_new(2, &origin);
         read_bytes(&log, &listing, LOGREADER_RELAY);
         assert_string_equal(listing.text.data, "own; binlog.000009:1000-1048; binlog.000009:1048-1097; "
