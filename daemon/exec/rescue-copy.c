@@ -307,8 +307,7 @@ static void load_source(Rescue *rescue, const Json *json)
         const char *damage = json_get_string(json, "damage");
         if (damage)
                 failure_set(&source->damage, FAILURE_PROTOCOL, 0, "%s", damage);
-        if (position_parse(json_get_string(json, "start"), &source->start, NULL) < 0)
-                source->start = (Position){ 0 };
+        source->start = position_from_json(json, "start");
         JSON_FOREACH(entry, json_get(json, "files"))
         {
                 const char *name = json_get_string(entry, "file");

@@ -72,6 +72,13 @@ int position_from_columns(const char *file, const char *offset, Position *ret, F
         return make(file, strlen(file), offset, ret, reterr);
 }
 
+Position position_from_json(const Json *json, const char *name)
+{
+        Position position = { 0 };
+        const char *text = json_get_string(json, name);
+        return !text_is_empty(text) && position_parse(text, &position, NULL) >= 0 ? position : (Position){ 0 };
+}
+
 char *position_format(const Position *position)
 {
         if (!position_is_set(position))

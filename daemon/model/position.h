@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "failure.h"
+#include "json.h"
 
 enum { POSITION_FILE_MAX = 256 };
 
@@ -18,6 +19,8 @@ typedef struct Position {
 int position_parse(const char *text, Position *ret, Failure *reterr);
 /* From two columns of a server's answer: a path loses its directory; NULL or an empty file gives an unset position. */
 int position_from_columns(const char *file, const char *offset, Position *ret, Failure *reterr);
+/* The field of an object; unset when it is missing, or is none. */
+Position position_from_json(const Json *json, const char *name);
 /* "binlog.000003:1234", "" when unset. The caller frees it. */
 char *position_format(const Position *position);
 /* "binlog.000003:4 - binlog.000004:120". The caller frees it. */

@@ -251,6 +251,7 @@ void judge_rescued(const Facts *facts, const char *server, const Replies *replie
         json_set_string(fed, "from", json_get_string(feed, "from"));
         json_set_string(fed, "end", json_get_string(feed, "end"));
         json_set_int(fed, "bytes", json_get_int(feed, "sent", 0));
+        json_set_int(fed, "refused", json_get_int(feed, "n_refused", 0));
 }
 
 void act_rescue(const Facts *facts, const char *server, const Replies *seen, Script *script)
@@ -364,7 +365,7 @@ FedStage fed_stage(const Facts *facts, const char *server, const ServerView *vie
         const Json *feed = feed_in(reply, server, &looked);
         const Json *answer = json_get(json_get(looked, "answers"), server);
         const char *failure = json_get_string(feed, "failure");
-        Position wanted = { 0 }, saved = { 0 };
+        Position wanted = { 0 }, saved = position_from_json(answer, "end");
         if (!looked || !channel || position_parse(end, &wanted, NULL) < 0)
                 return stage_as(FED_HOPELESS, ret_why, "nothing can be fed to it%s%s", looked ? "" : ": ",
                                 looked ? "" : reply->failure.text);
@@ -377,7 +378,6 @@ FedStage fed_stage(const Facts *facts, const char *server, const ServerView *vie
                                 failure ? failure : "");
         if (feed)
                 return stage_as(FED_UNPOINTED, ret_why, "a feed waits for it");
-        (void) position_parse(json_get_string(answer, "end"), &saved, NULL);
         if (position_comparable(&saved, &wanted) && position_compare(&saved, &wanted) >= 0)
                 return stage_as(FED_UNORDERED, ret_why, "what it lacks is saved");
         return stage_unsaved(facts, server, channel, looked, answer, ret_why);

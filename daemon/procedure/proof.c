@@ -29,20 +29,11 @@ static void add_detail(Proof *proof, const char *format, ...)
         json_append_string(proof->details, text);
 }
 
-static Position position_of(const Json *json, const char *name)
-{
-        Position position = { 0 };
-        const char *text = json_get_string(json, name);
-        if (!text_is_empty(text) && position_parse(text, &position, NULL) < 0)
-                position = (Position){ 0 };
-        return position;
-}
-
 /* What the saved logs hold beyond what the candidate has is the beginning of a transaction that nobody has the end of. */
 static bool is_nobodys(const Facts *facts, const ReplicaChannel *channel, const Position *farthest)
 {
         const Json *saved = json_get(facts_server(facts, facts_string(facts, "candidate")), "saved");
-        Position end = position_of(saved, "end"), torn = position_of(saved, "torn");
+        Position end = position_from_json(saved, "end"), torn = position_from_json(saved, "torn");
         return json_get_bool(saved, "complete", false) && position_comparable(&end, &channel->applied) &&
                position_compare(&channel->applied, &end) >= 0 && position_comparable(&torn, farthest) &&
                position_compare(&torn, farthest) >= 0;
@@ -125,7 +116,7 @@ static bool has_applied_saved(const Proof *proof)
                 return gtid_parse(server_view_gtid_family(proof->view), text, &lacks, NULL) >= 0 &&
                        gtid_contains(applied, lacks);
         }
-        Position end = position_of(proof->saved, "end");
+        Position end = position_from_json(proof->saved, "end");
         return !position_is_set(&end) || (position_comparable(&proof->channel->applied, &end) &&
                                           position_compare(&proof->channel->applied, &end) >= 0);
 }

@@ -126,9 +126,7 @@ static const char *who_lacks(const Facts *facts, const char *server, const Json 
                 if (!lacks_of(facts, json_string(name), server))
                         continue;
                 const Json *answer = json_get(json_get(look, "answers"), json_string(name));
-                Position end = { 0 }, torn = { 0 };
-                (void) position_parse(json_get_string(answer, "end"), &end, NULL);
-                (void) position_parse(json_get_string(answer, "torn"), &torn, NULL);
+                Position end = position_from_json(answer, "end"), torn = position_from_json(answer, "torn");
                 Position far = position_max(end, torn);
                 if (!json_get_bool(answer, "complete", false) || !position_comparable(&far, &its) ||
                     position_compare(&far, &its) < 0)

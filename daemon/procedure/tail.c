@@ -33,18 +33,9 @@ static const Json *tail_of(const Facts *facts)
         return json_get(facts_server(facts, old_primary(facts)), "tail");
 }
 
-static Position position_of(const Json *json, const char *name)
-{
-        Position position = { 0 };
-        const char *text = json_get_string(json, name);
-        if (!text_is_empty(text) && position_parse(text, &position, NULL) < 0)
-                position = (Position){ 0 };
-        return position;
-}
-
 Position tail_end(const Facts *facts)
 {
-        return position_of(tail_of(facts), "end");
+        return position_from_json(tail_of(facts), "end");
 }
 
 void tail_extremes(const Facts *facts, Position *ret_lowest, Position *ret_highest)
@@ -480,7 +471,7 @@ static bool is_needed(const Facts *facts, const ServerView *view, const Json *an
                         return true;
                 return !gtid_contains(received, lacks);
         }
-        Position end = position_of(answer, "end");
+        Position end = position_from_json(answer, "end");
         return position_is_set(&end) && channel && position_compare(&end, &channel->received) > 0;
 }
 
