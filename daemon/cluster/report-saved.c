@@ -37,6 +37,7 @@ static Json *replica_of(const Json *run, const Facts *facts, const char *name)
         int64_t bytes = json_get_int(saved, "bytes", 0), n = json_get_int(saved, "n_transactions", 0);
         int64_t time =
                 milliseconds(report_step(run, "rescue-candidate")) + milliseconds(report_step(run, "drain-candidate"));
+        int64_t refused = json_get_int(json_get(facts_server(facts, name), "fed"), "refused", 0);
         bool timed = fed && text_equal(name, facts_string(facts, "candidate"));
         Json *replica = json_object();
         Text text = { 0 };
@@ -51,6 +52,8 @@ static Json *replica_of(const Json *run, const Facts *facts, const char *name)
                 text_add(&text, "; it was fed them");
         if (timed)
                 text_addf(&text, ", and had applied them after %" PRId64 " ms", time);
+        if (refused)
+                text_addf(&text, "; %" PRId64 " logins to its feed were refused: they were not its own", refused);
         CLEANUP(mem_free) char *said = text_take(&text);
         json_set_string(replica, "name", name);
         json_set_string(replica, "received", received);
