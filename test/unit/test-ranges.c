@@ -31,6 +31,8 @@ static Position group_at(const char *file, uint64_t group)
 
 /* How the next events are placed. */
 static bool guessed, corrected;
+static const char *stored_in; /* NULL: in the primary's own file, at the same place */
+static uint64_t stored_at;
 
 static void add(Ranges *ranges, size_t source, const char *file, uint64_t start, const Text *bytes)
 {
@@ -44,6 +46,10 @@ static void add(Ranges *ranges, size_t source, const char *file, uint64_t start,
                                .format = &format };
         RangesEvent placed = { .event = &parsed, .start = at(file, start), .end = start + bytes->length };
         placed.stored = placed.start;
+        if (stored_in) {
+                placed.stored = at(stored_in, stored_at);
+                stored_at += bytes->length;
+        }
         placed.guessed = guessed;
         placed.corrected = corrected;
         assert_int_equal(ranges_add(ranges, source, &placed, NULL), 0);
@@ -273,6 +279,46 @@ static void test_joined(void **state)
                 CLEANUP(gtid_free) GtidSet *set = transaction_runs_to_set(&answer.runs, GTID_FAMILY_MYSQL);
                 CLEANUP(mem_free) char *gtids = gtid_format(set);
                 assert_string_equal(gtids, UUID ":1-6");
+        }
+}
+
+/* A relay log begins anew wherever it likes, in the middle of a transaction too. */
+static void test_turns(void **state)
+{
+        for (uint64_t cut = 4 * 3 - 1; cut <= 4 * 3 + 1; cut++) {
+                CLEANUP(ranges_free) Ranges *ranges = ranges_new();
+                size_t db2 = ranges_add_source(ranges, "db2");
+                stored_in = "relay.000001";
+                stored_at = 4;
+                add_head(ranges, db2, "log.000001");
+                add_events(ranges, db2, "log.000001", 0, cut, 1);
+                stored_in = "relay.000002";
+                stored_at = 1000;
+                add_events(ranges, db2, "log.000001", cut, 6 * 3, 1);
+                stored_in = NULL;
+                ranges_pause(ranges, db2);
+                CLEANUP(json_free) Json *json = ranges_to_json(ranges);
+                CLEANUP(ranges_free) Ranges *copy = NULL;
+                assert_int_equal(ranges_from_json(json, &copy, NULL), 0);
+
+                uint64_t turn = HEAD + cut / 3 * GROUP + (cut % 3 > 0 ? GTID : 0) + (cut % 3 > 1 ? BEGIN : 0);
+                CLEANUP(ranges_answer_done) RangesAnswer answer = ranges_ask(copy, &anywhere);
+                assert_int_equal(answer.n_pieces, 2);
+                assert_string_equal(answer.pieces[0].stored.file, "relay.000001");
+                assert_int_equal(answer.pieces[0].stored.offset, 4);
+                assert_int_equal(answer.pieces[0].to, turn);
+                assert_string_equal(answer.pieces[1].stored.file, "relay.000002");
+                assert_int_equal(answer.pieces[1].stored.offset, 1000);
+                assert_int_equal(answer.pieces[1].stored_at, turn);
+                assert_int_equal(answer.pieces[1].from.offset, turn);
+                assert_int_equal(answer.pieces[1].to, HEAD + 6 * GROUP);
+                assert_int_equal(answer.n_groups, 6);
+
+                Position from = group_at("log.000001", 5);
+                CLEANUP(ranges_answer_done) RangesAnswer later = ranges_ask(copy, &from);
+                assert_int_equal(later.n_pieces, 1);
+                assert_string_equal(later.pieces[0].stored.file, "relay.000002");
+                assert_int_equal(later.pieces[0].stored_at, turn);
         }
 }
 
@@ -577,6 +623,7 @@ int main(int argc, char **argv)
                 cmocka_unit_test(test_gtid_list),    cmocka_unit_test(test_guessed),
                 cmocka_unit_test(test_mariadb_runs), cmocka_unit_test(test_damaged_json),
                 cmocka_unit_test(test_filter),       cmocka_unit_test(test_filter_mariadb),
+                cmocka_unit_test(test_turns),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
