@@ -91,7 +91,7 @@ char *text_quote_sql(const char *value)
                 case '\'':
                 case '"':
                 case '\\':
-                case '$': /* so that no value can look like one of script.h's placeholders */
+                case '{': /* so that no value can look like one of script.h's placeholders */
                         text_add_n(&out, "\\", 1);
                         text_add_n(&out, c, 1);
                         break;

@@ -31,10 +31,19 @@ static void test_statement(void **state)
         check_statement("${replication_password", "x", "/* mhad run-1 */ ${replication_password");
         check_statement("${other}", "x", "/* mhad run-1 */ ${other}");
         check_statement("A ${feed_password}, ${replication_password}", "x", "/* mhad run-1 */ A 'f\\'', 'x'");
-        check_statement("A ${replication_password}", "${feed_password}", "/* mhad run-1 */ A '\\${feed_password}'");
+        check_statement("A ${replication_password}", "${feed_password}", "/* mhad run-1 */ A '$\\{feed_password}'");
         /* A password that looks like the placeholder is not replaced again. */
         check_statement("A ${replication_password}", "${replication_password}",
-                        "/* mhad run-1 */ A '\\${replication_password}'");
+                        "/* mhad run-1 */ A '$\\{replication_password}'");
+}
+
+/* What a server says may stand in a statement to another: it gets no secret by that, and does not end its quotation. */
+static void test_no_placeholder_from_outside(void **state)
+{
+        CLEANUP(mem_free) char *value = text_quote_sql("${replication_password}) OR SLEEP(${feed_password}) -- ");
+        CLEANUP(mem_free) char *text = text_format("SELECT %s", value);
+        CLEANUP(mem_free) char *expected = text_format("/* mhad run-1 */ %s", text);
+        check_statement(text, "secret", expected);
 }
 
 static void test_refusals(void **state)
@@ -113,8 +122,9 @@ static void test_blot_out(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_blot_out), cmocka_unit_test(test_statement), cmocka_unit_test(test_refusals),
-                cmocka_unit_test(test_command),  cmocka_unit_test(test_conceal),
+                cmocka_unit_test(test_blot_out), cmocka_unit_test(test_statement),
+                cmocka_unit_test(test_refusals), cmocka_unit_test(test_command),
+                cmocka_unit_test(test_conceal),  cmocka_unit_test(test_no_placeholder_from_outside),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
