@@ -155,28 +155,40 @@ static void on_waiting(void *userdata)
                 control->turn = loop_defer(control->loop, on_turn, control);
 }
 
-static size_t count(const Control *control, bool strangers_only)
+static bool is_patient(void *userdata)
 {
+        const Control *control = userdata;
         size_t n = 0;
         for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
-                if (control->sessions[i] && !(strangers_only && session_may_change(control->sessions[i])))
-                        n++;
-        return n;
+                n += control->sessions[i] && !session_peer(control->sessions[i])->may_change &&
+                     session_is_awaiting(control->sessions[i]);
+        return n < CONTROL_QUESTIONS_MAX;
 }
 
-/* Those who may only ask cannot take all places: an operator must always get in. */
-static bool has_place(const Control *control, const Peer *peer)
+/* Why there is no place for one more; NULL when there is. Those who may only ask cannot take all places, and nobody but root
+ * can take those of others: an operator must always get in. */
+static const char *why_full(const Control *control, const Peer *peer)
 {
-        if (!peer->may_change && count(control, true) >= CONTROL_CLIENTS_MAX - CONTROL_CLIENTS_RESERVED)
-                return false;
-        return count(control, false) < CONTROL_CLIENTS_MAX;
+        size_t n = 0, strangers = 0, same = 0;
+        for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+                const Peer *other = control->sessions[i] ? session_peer(control->sessions[i]) : NULL;
+                n += other != NULL;
+                strangers += other && !other->may_change;
+                same += other && other->uid == peer->uid;
+        }
+        if (!peer->trusted && same >= CONTROL_CLIENTS_OF_ONE)
+                return "you have as many connections to mhad as one user may have: end one of them";
+        if (n >= CONTROL_CLIENTS_MAX ||
+            (!peer->may_change && strangers >= CONTROL_CLIENTS_MAX - CONTROL_CLIENTS_RESERVED))
+                return "mhad has too many clients at the moment: try again";
+        return NULL;
 }
 
 /* Read as the answer to the first call; a new socket has room for it. */
-static void turn_away(int fd)
+static void turn_away(int fd, const char *why)
 {
         Json *reason = json_object();
-        json_set_string(reason, "reason", "mhad has too many clients at the moment: try again");
+        json_set_string(reason, "reason", why);
         CLEANUP(json_free) Json *error = api_make_error(API_ERROR_REFUSED, reason);
         CLEANUP(mem_free) char *text = json_print(error);
         (void) send(fd, text, strlen(text) + 1, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -190,11 +202,14 @@ static void admit(Control *control, int fd)
                 close(fd);
                 return;
         }
-        if (!has_place(control, &peer)) {
-                turn_away(fd);
+        const char *why = why_full(control, &peer);
+        if (why) {
+                turn_away(fd, why);
                 return;
         }
-        const SessionOwner owner = { .waiting = on_waiting, .ended = on_ended, .userdata = control };
+        const SessionOwner owner = {
+                .waiting = on_waiting, .patient = is_patient, .ended = on_ended, .userdata = control
+        };
         size_t place = 0;
         while (control->sessions[place])
                 place++;

@@ -7,6 +7,8 @@
 
 #define CONTROL_CLIENTS_MAX 64
 #define CONTROL_CLIENTS_RESERVED 16 /* of these, kept free for those who may change something */
+#define CONTROL_CLIENTS_OF_ONE 16   /* of one user, who is neither root nor ours */
+#define CONTROL_QUESTIONS_MAX 4     /* at a time, that take time and servers, of those who may only ask */
 
 typedef struct Control Control;
 

@@ -43,10 +43,20 @@ static int status(const Request *request, Json **ret, Failure *reterr)
         return registry_status(request->registry, request->cluster, ret, reterr);
 }
 
+/* Whoever may only ask must not keep servers and hosts busy. */
+static int too_busy(Failure *reterr)
+{
+        return failure_set(reterr, FAILURE_CANCELLED, 0,
+                           "mhad is busy with questions of others that take time: try again, or ask as root");
+}
+
 static int check(const Request *request, Json **ret, Failure *reterr)
 {
         const char *what = parameter(request, "what");
-        if (what && !text_equal(what, "ready"))
+        bool at_once = !what || text_equal(what, "ready");
+        if (!at_once && !request->later)
+                return too_busy(reterr);
+        if (!at_once)
                 return registry_examine(request->registry, request->cluster, what,
                                         json_get_bool(request->parameters, "mesh", false), request->later->answered,
                                         request->later->userdata, reterr);
@@ -55,6 +65,8 @@ static int check(const Request *request, Json **ret, Failure *reterr)
 
 static int plan(const Request *request, Json **ret, Failure *reterr)
 {
+        if (!request->later)
+                return too_busy(reterr);
         return registry_plan(request->registry, request->cluster, parameter(request, "procedure"),
                              json_get(request->parameters, "options"), request->later->answered,
                              request->later->userdata, reterr);
@@ -142,6 +154,8 @@ static int history(const Request *request, Json **ret, Failure *reterr)
 
 static int rescues(const Request *request, Json **ret, Failure *reterr)
 {
+        if (!request->later)
+                return too_busy(reterr);
         return registry_rescues(request->registry, request->cluster, parameter(request, "run"),
                                 request->later->answered, request->later->userdata, reterr);
 }
@@ -183,7 +197,8 @@ static const method_fn handlers[_API_MAX] = {
         [API_HISTORY] = history,
         [API_VERSION] = version,
         [API_SWITCH] = switch_over,
-        [API_REJOIN] = rejoin,       [API_PURGE] = purge,
+        [API_REJOIN] = rejoin,
+        [API_PURGE] = purge,
         [API_SERVER_DOWN] = server_down,
         [API_SERVER_UP] = server_up,
         [API_RESCUES] = rescues,

@@ -19,7 +19,7 @@ typedef struct Later {
         void *userdata;
 } Later;
 
-/* Answers a call that api_call_parse() accepted, also one that it found wrong. */
+/* Answers a call that api_call_parse() accepted, also one that it found wrong. later NULL: what takes its time is refused. */
 Answer methods_answer(Registry *registry, const ApiCall *call, const Peer *peer, const Later *later);
 /* The answer to a reload, out of what later->reloaded got. */
 Answer methods_reloaded(const Json *errors, const Failure *failure);

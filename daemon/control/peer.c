@@ -43,12 +43,12 @@ int peer_read(int fd, gid_t group, Peer *ret, Failure *reterr)
         socklen_t size = sizeof credentials;
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0)
                 return failure_errno(reterr, errno, "cannot find out who connected");
-        bool may_change = credentials.uid == 0 || credentials.uid == geteuid() ||
-                          (group != PEER_NO_GROUP && (credentials.gid == group || is_member(fd, group)));
+        bool trusted = credentials.uid == 0 || credentials.uid == geteuid();
+        bool may_change = trusted || (group != PEER_NO_GROUP && (credentials.gid == group || is_member(fd, group)));
         char name[33] = "somebody";
         if (may_change)
                 write_name(credentials.uid, name, sizeof name);
-        *ret = (Peer){ .may_change = may_change };
+        *ret = (Peer){ .uid = credentials.uid, .may_change = may_change, .trusted = trusted };
         snprintf(ret->who, sizeof ret->who, "%s (uid %u, pid %d)", name, credentials.uid, credentials.pid);
         return 0;
 }

@@ -10,7 +10,9 @@
 
 typedef struct Peer {
         char who[80]; /* for the record: "root (uid 0, pid 4711)" */
+        uid_t uid;
         bool may_change;
+        bool trusted; /* root, or the user that we run as */
 } Peer;
 
 /* From the kernel's credentials of a connected Unix socket, as they were when it connected. Root, the user that we run

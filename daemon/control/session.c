@@ -74,6 +74,11 @@ static void end(Session *session, const char *why)
         session->last = loop_defer(session->loop, on_end, session);
 }
 
+bool session_is_awaiting(const Session *session)
+{
+        return session->state == SESSION_AWAITING;
+}
+
 bool session_is_waiting(const Session *session)
 {
         return session->state == SESSION_CALLING && out_left(session) == 0;
@@ -244,7 +249,8 @@ static void give_up_waiting(Session *session)
 static void answer_call(Session *session, const ApiCall *call)
 {
         const Later later = { .answered = on_later, .reloaded = on_reloaded, .userdata = session };
-        Answer answer = methods_answer(session->registry, call, &session->peer, &later);
+        bool patient = session->peer.may_change || session->owner.patient(session->owner.userdata);
+        Answer answer = methods_answer(session->registry, call, &session->peer, patient ? &later : NULL);
         if (answer.later) {
                 session->state = SESSION_AWAITING;
                 session->oneway = call->oneway;
@@ -315,9 +321,9 @@ Session *session_new(Loop *loop, Registry *registry, int fd, const Peer *peer, c
         return session;
 }
 
-bool session_may_change(const Session *session)
+const Peer *session_peer(const Session *session)
 {
-        return session->peer.may_change;
+        return &session->peer;
 }
 
 Session *session_free(Session *session)

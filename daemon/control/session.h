@@ -19,6 +19,8 @@ typedef struct Session Session;
 typedef struct SessionOwner {
         /* One has a call to be answered: session_answer() it soon, one session a turn of the loop. */
         void (*waiting)(void *userdata);
+        /* Whether one of somebody who may only ask may be told later what takes its time. */
+        bool (*patient)(void *userdata);
         /* Called once, from the loop, when the connection is over: free it. */
         void (*ended)(Session *session, void *userdata);
         void *userdata;
@@ -26,7 +28,8 @@ typedef struct SessionOwner {
 
 /* Takes the connected, non-blocking descriptor over. */
 Session *session_new(Loop *loop, Registry *registry, int fd, const Peer *peer, const SessionOwner *owner);
-bool session_may_change(const Session *session);
+const Peer *session_peer(const Session *session);
+bool session_is_awaiting(const Session *session); /* an answer that takes its time */
 bool session_is_waiting(const Session *session);
 void session_answer(Session *session); /* one call */
 Session *session_free(Session *session);

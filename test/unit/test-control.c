@@ -771,6 +771,27 @@ static void changes_by(const char *expected)
         MUST(text_equal(got, ""));
 }
 
+/* As many questions that take time as strangers may have: the next is refused, and what is answered at once is not. */
+static void stranger_keeps_busy(void)
+{
+        Client clients[CONTROL_QUESTIONS_MAX];
+        bool refused = false;
+        for (int attempt = 0; attempt < 20 && !refused; attempt++) { /* they are given up after a while */
+                for (size_t i = 0; i < CONTROL_QUESTIONS_MAX; i++) {
+                        clients[i] = join();
+                        put_call(&clients[i], PLAN("nothing") "}");
+                }
+                CLEANUP(mem_free) char *got = outcome(PLAN("nothing") "}");
+                MUST(text_equal(got, "Refused") || text_equal(got, "Failed"));
+                refused = text_equal(got, "Refused");
+                CLEANUP(mem_free) char *at_once = outcome("{\"method\":\"org.mhad.Status\"}");
+                MUST(text_equal(at_once, ""));
+                for (size_t i = 0; i < CONTROL_QUESTIONS_MAX; i++)
+                        leave(&clients[i]);
+        }
+        MUST(refused);
+}
+
 static void stranger_asks(void)
 {
         changes_by("PermissionDenied");
@@ -789,13 +810,14 @@ static void test_permission(void **state)
         if (getuid() != 0 || !group)
                 skip();
         as(NOBODY, (gid_t) -1, stranger_asks);
+        as(NOBODY, (gid_t) -1, stranger_keeps_busy);
         as(NOBODY, group->gr_gid, member_asks);
 }
 
-/* Strangers hold all places that they can have, and an operator still gets in. */
-static void strangers_crowd(void)
+/* One user holds all places that he can have, and waits. */
+static void crowd(void)
 {
-        enum { N = CONTROL_CLIENTS_MAX - CONTROL_CLIENTS_RESERVED };
+        enum { N = CONTROL_CLIENTS_OF_ONE };
         Client clients[N + 5];
         for (int i = 0; i < N + 5; i++)
                 clients[i] = join();
@@ -804,21 +826,45 @@ static void strangers_crowd(void)
         pause();
 }
 
+static void is_asked(void)
+{
+        Client client = join();
+        MUST(is_served(&client));
+        leave(&client);
+}
+
+static void is_turned_away(void)
+{
+        Client client = join();
+        MUST(!is_served(&client));
+        leave(&client);
+}
+
+/* Nobody takes the places of other users, and all together not those of an operator. */
 static void test_reserved(void **state)
 {
+        enum { CROWDS = (CONTROL_CLIENTS_MAX - CONTROL_CLIENTS_RESERVED) / CONTROL_CLIENTS_OF_ONE };
+        pid_t crowds[CROWDS];
         if (getuid() != 0)
                 skip();
-        pid_t pid = fork();
-        if (pid == 0) {
-                if (setgroups(0, NULL) < 0 || setgid(NOBODY) < 0 || setuid(NOBODY) < 0)
-                        _exit(2);
-                strangers_crowd();
+        for (uid_t i = 0; i < CROWDS; i++) {
+                as(NOBODY - CROWDS, (gid_t) -1, is_asked);
+                crowds[i] = fork();
+                if (crowds[i] == 0) {
+                        if (setgroups(0, NULL) < 0 || setgid(NOBODY) < 0 || setuid(NOBODY - i) < 0)
+                                _exit(2);
+                        crowd();
+                }
+                usleep(300000);
+                as(NOBODY - i, (gid_t) -1, is_turned_away);
         }
-        usleep(300000);
+        as(NOBODY - CROWDS, (gid_t) -1, is_turned_away);
         expect_alive();
-        assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
-        kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
+        for (int i = 0; i < CROWDS; i++) {
+                assert_int_equal(waitpid(crowds[i], NULL, WNOHANG), 0);
+                kill(crowds[i], SIGKILL);
+                waitpid(crowds[i], NULL, 0);
+        }
 }
 
 /* Where it may listen; these need no child. */
