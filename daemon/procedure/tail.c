@@ -10,6 +10,8 @@
 #include "status.h"
 #include "text.h"
 
+/* No log is as large: a host that says so is not believed. As many as are listed are within what JSON has numbers for. */
+#define FILE_MAX (UINT64_C(1) << 44)
 /* So much more is copied in one go with what the candidate lacks, when another replica by position needs it later. */
 #define AT_ONCE ((uint64_t) 64 * 1024 * 1024)
 
@@ -132,8 +134,9 @@ Json *tail_read_list(const Reply *reply)
         while ((line = strchr(line, '\n')) && *++line) {
                 char *space = NULL;
                 unsigned long long size = strtoull(line, &space, 10);
-                if (space == line || *space != ' ')
-                        continue; /* "-": it is in the index, and not there */
+                /* "-": it is in the index, and not there. */
+                if (space == line || *space != ' ' || size > FILE_MAX)
+                        continue;
                 CLEANUP(mem_free) char *path = alloc_string_n(space + 1, strcspn(space + 1, "\n"));
                 const char *slash = strrchr(path, '/');
                 Json *file = json_object();

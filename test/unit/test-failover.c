@@ -577,6 +577,10 @@ static void test_tail_is_found(void **state)
         /* In the index, and not there. */
         expect(&f, judge_tail_found, "db1", ssh_reply(0, "index /x\n- /x/binlog.000001\n"), VERDICT_HOPELESS,
                "no file");
+        /* Numbers that no file has: of a host that is not what it says. */
+        expect(&f, judge_tail_found, "db1",
+               ssh_reply(0, "index /x\n9007199254740993 /x/a\n-1 /x/b\n99999999999999999999 /x/c\n"), VERDICT_HOPELESS,
+               "names no file that is there");
         learn(&f, "db2",
               "{\"channels\": [{\"name\": \"\", \"received\": \"binlog.000004:500\", "
               "\"applied\": \"binlog.000003:900\"}]}");
