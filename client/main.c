@@ -66,7 +66,7 @@ static const Verb verbs[] = {
           "read-only then.\n"
           "  mhactl rejoin app1 db1\n"
           "Exit status: 0 it follows, 1 refused or not attached, 3 mhad cannot be reached.\n" },
-        { "purge-relay-logs", "CLUSTER", 1, 1, OPTION_BIT(OPTION_SERVER), "remove relay logs that every replica has received",
+        { "purge-relay-logs", "[CLUSTER]", 0, 1, OPTION_BIT(OPTION_SERVER), "remove relay logs that every replica has received",
           verb_purge,
           "Where relay_log_purge is off, so that they stay for a rescue. One replica after the other, or only --server; what\n"
           "another replica has not received stays, and relay_log_purge is left as it is.\n"

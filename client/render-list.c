@@ -102,8 +102,11 @@ void render_history(Text *out, const Look *look, const Json *history)
                 columns_cell(columns, TONE_PLAIN, "%s", render_or(run, "procedure", "?"));
                 columns_cell(columns, render_tone(outcome), "%s", outcome);
                 columns_cell(columns, TONE_FAINT, "%s", took);
-                columns_cell(columns, TONE_PLAIN, "%s%s%s", render_or(run, "old_primary", ""),
-                             look->lines ? " → " : " -> ", render_or(run, "new_primary", "?"));
+                if (json_has(run, "server"))
+                        columns_cell(columns, TONE_PLAIN, "%s", render_or(run, "server", ""));
+                else
+                        columns_cell(columns, TONE_PLAIN, "%s%s%s", render_or(run, "old_primary", ""),
+                                     look->lines ? " → " : " -> ", render_or(run, "new_primary", "?"));
                 columns_cell(columns, TONE_FAINT, "%s", render_or(run, "run", ""));
                 columns_cell(columns, TONE_PLAIN, "%s", render_or(run, "summary", ""));
         }

@@ -5,9 +5,7 @@
 #include <string.h>
 
 #include "failover.h"
-#include "file.h"
 #include "refusal.h"
-#include "report.h"
 #include "switchover.h"
 #include "text.h"
 
@@ -389,74 +387,6 @@ void cluster_plan_forget(Cluster *cluster, void *userdata)
 void answers_done(Cluster *cluster)
 {
         cluster_plan_forget(cluster, NULL);
-}
-
-static bool is_run_id(const char *run)
-{
-        return *run && strspn(run, "abcdefghijklmnopqrstuvwxyz0123456789") == strlen(run);
-}
-
-int cluster_report(Cluster *cluster, const char *run, Json **ret, Failure *reterr)
-{
-        const char *last = json_get_string(json_get(cluster->state.root, "last_run"), "run");
-        if (text_is_empty(run))
-                run = last;
-        if (!run)
-                return failure_set(reterr, FAILURE_INVALID, 0, "%s: there was no run yet", cluster->config->name);
-        if (!is_run_id(run))
-                return failure_set(reterr, FAILURE_INVALID, 0, "\"%s\" is not the id of a run: mhactl history %s", run,
-                                   cluster->config->name);
-        CLEANUP(mem_free) char *path = text_format("%s/reports/%s.json", cluster->directory, run);
-        CLEANUP(mem_free) char *text = NULL;
-        size_t length = 0;
-        Json *report = NULL;
-        Failure failure = { 0 };
-        if (file_read(path, 16 << 20, &text, &length, &failure) < 0 || json_parse(text, length, &report, &failure) < 0)
-                return failure_set(reterr, FAILURE_INVALID, 0, "%s: there is no report of run %s: %s",
-                                   cluster->config->name, run, failure.text);
-        *ret = json_object();
-        json_set(*ret, "report", report);
-        return 0;
-}
-
-typedef struct History {
-        Json *runs;
-} History;
-
-static int add_run(const Json *record, void *userdata)
-{
-        History *history = userdata;
-        const char *run = json_get_string(record, "run");
-        const Json *last = json_at(history->runs, json_length(history->runs) ? json_length(history->runs) - 1 : 0);
-        if (run && !text_equal(json_get_string(last, "run"), run)) {
-                Json *entry = json_object();
-                json_set_string(entry, "run", run);
-                json_append(history->runs, entry);
-        }
-        return 0;
-}
-
-Json *cluster_history(Cluster *cluster)
-{
-        History history = { .runs = json_array() };
-        (void) journal_replay(cluster->journal, NULL, add_run, &history);
-        Json *result = json_object(), *runs = json_ensure_array(result, "runs");
-        JSON_FOREACH(entry, history.runs)
-        {
-                CLEANUP(json_free) Json *found = NULL;
-                const char *run = json_get_string(entry, "run");
-                Json *line = json_copy(entry);
-                json_set_string(line, "cluster", cluster->config->name);
-                if (cluster_report(cluster, run, &found, NULL) >= 0) {
-                        CLEANUP(json_free) Json *of_report = report_to_history(json_get(found, "report"));
-                        json_merge(line, of_report);
-                } else {
-                        json_set_string(line, "outcome", "running");
-                }
-                json_append(runs, line);
-        }
-        json_free(history.runs);
-        return result;
 }
 
 int cluster_failover(Cluster *cluster, const Json *options, const char *by, Json **ret, Failure *reterr)

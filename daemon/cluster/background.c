@@ -84,9 +84,10 @@ static void tell_end(Cluster *cluster, const Json *run, RunOutcome outcome, cons
                 return;
         }
         if (text_equal(facts_string(facts, "procedure"), purge.name)) {
-                const char *server = facts_string(facts, "candidate");
-                log_event(well ? EVENT_RUN_COMPLETED : EVENT_RUN_ABORTED, &fields, "%s: purge of relay logs on %s: %s",
-                          name, server, well ? purge_result(facts, server) : why);
+                fields.server = facts_string(facts, "candidate");
+                CLEANUP(json_free) Json *report = past_keep_report(cluster, run, facts, outcome);
+                log_event(well ? EVENT_RUN_COMPLETED : EVENT_RUN_ABORTED, &fields, "%s: purge: %s", name,
+                          json_get_string(report, "summary"));
                 return;
         }
         if (add_to_report(cluster, run, &failure) < 0)
@@ -105,8 +106,9 @@ static void on_done(Runbook *runbook, RunOutcome outcome, const char *why, void 
         CLEANUP(json_free) Json *run = runbook_describe(runbook);
         tell_end(cluster, run, outcome, why);
         cluster->background = runbook_free(cluster->background);
-        if (journal_compact(cluster->background_journal, 1, &failure) < 0)
+        if (journal_compact(cluster->background_journal, cluster->config->failover.keep_runs, &failure) < 0)
                 log_event(EVENT_ERROR, &fields, "%s: %s", cluster->config->name, failure.text);
+        past_forget(cluster);
         cluster_evaluate_soon(cluster);
 }
 
@@ -158,15 +160,19 @@ static const char *mode_of(const Cluster *cluster, const Json *returning)
         return noted ? noted : election_mode_to_string(mode);
 }
 
-int background_rejoin(Cluster *cluster, const char *server, const char *by, Failure *reterr)
+static Facts facts_of_order(Cluster *cluster, const char *old_primary, const char *by, const Procedure *procedure)
 {
-        const char *primary = cluster_primary_name(cluster);
-        const Json *returning = json_get(json_get(cluster->state.root, "returning"), server);
         CLEANUP(json_free) Json *options = json_object();
         json_set_string(options, "by", by);
-        Facts facts = runs_facts(cluster, server, options, rejoin.name);
-        rejoin_prepare(&facts, primary, returning, mode_of(cluster, returning));
-        make_runbook(cluster, &rejoin);
+        return runs_facts(cluster, old_primary, options, procedure->name);
+}
+
+/* The sentence for the log is the callee's. */
+static int begin(Cluster *cluster, const Procedure *procedure, Facts facts, const char *server, char *sentence,
+                 Failure *reterr)
+{
+        CLEANUP(mem_free) char *text = sentence;
+        make_runbook(cluster, procedure);
         int r = runbook_begin(cluster->background, facts, reterr);
         if (r < 0) {
                 cluster->background = runbook_free(cluster->background);
@@ -174,35 +180,33 @@ int background_rejoin(Cluster *cluster, const char *server, const char *by, Fail
         }
         LogFields fields = cluster_fields(cluster, server);
         fields.run = runbook_id(cluster->background);
-        log_event(EVENT_RUN_STARTED, &fields, "%s: rejoin begins (%s): is there anything on %s that %s lacks?",
-                  cluster->config->name, by, server, primary);
+        log_event(EVENT_RUN_STARTED, &fields, "%s: %s", cluster->config->name, text);
         return 0;
+}
+
+int background_rejoin(Cluster *cluster, const char *server, const char *by, Failure *reterr)
+{
+        const char *primary = cluster_primary_name(cluster);
+        const Json *returning = json_get(json_get(cluster->state.root, "returning"), server);
+        Facts facts = facts_of_order(cluster, server, by, &rejoin);
+        rejoin_prepare(&facts, primary, returning, mode_of(cluster, returning));
+        char *sentence = text_format("rejoin begins (%s): is there anything on %s that %s lacks?", by, server, primary);
+        return begin(cluster, &rejoin, facts, server, sentence, reterr);
 }
 
 int background_purge(Cluster *cluster, const char *server, const char *by, Failure *reterr)
 {
         ssize_t primary = cluster->topology.primary;
-        CLEANUP(json_free) Json *options = json_object();
-        json_set_string(options, "by", by);
         Json *others = json_array();
         for (size_t i = 0; i < cluster->config->n_servers; i++) {
                 const char *name = cluster->config->servers[i].name;
                 if (!text_equal(name, server) && cluster->topology.entries[i].source == primary)
                         json_append_string(others, name);
         }
-        Facts facts = runs_facts(cluster, cluster_primary_name(cluster), options, purge.name);
+        Facts facts = facts_of_order(cluster, cluster_primary_name(cluster), by, &purge);
         purge_prepare(&facts, server, others, mode_of(cluster, NULL));
-        make_runbook(cluster, &purge);
-        int r = runbook_begin(cluster->background, facts, reterr);
-        if (r < 0) {
-                cluster->background = runbook_free(cluster->background);
-                return r;
-        }
-        LogFields fields = cluster_fields(cluster, server);
-        fields.run = runbook_id(cluster->background);
-        log_event(EVENT_RUN_STARTED, &fields, "%s: relay logs of %s that every replica has received are removed (%s)",
-                  cluster->config->name, server, by);
-        return 0;
+        char *sentence = text_format("relay logs of %s that every replica has received are removed (%s)", server, by);
+        return begin(cluster, &purge, facts, server, sentence, reterr);
 }
 
 void background_note_failover(Cluster *cluster, const Facts *facts)

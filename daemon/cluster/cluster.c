@@ -80,6 +80,8 @@ void cluster_transition(Cluster *cluster, ClusterEvent event, const char *detail
         bool is_suspect = cluster->now == CLUSTER_SUSPECT || cluster->now == CLUSTER_HELD;
         if (cluster->now == CLUSTER_SUSPECT && !was_suspect)
                 suspect_begin(cluster);
+        if (cluster->now == CLUSTER_STEADY)
+                cluster->context.find(cluster->config->name, cluster_primary_name(cluster), cluster->context.userdata);
         if (was_suspect && cluster->now == CLUSTER_STEADY)
                 log_event(EVENT_SUSPICION_CLEARED, &fields, "%s: %s is alive: nothing is done", cluster->config->name,
                           cluster_primary_name(cluster));
@@ -143,7 +145,8 @@ Topology cluster_topology(const Cluster *cluster, int64_t max_lag)
                 servers[i].addresses = watch_addresses(cluster->watches[i], &servers[i].n_addresses);
                 servers[i].excused = downtime_holds(cluster, config->servers[i].name);
         }
-        return topology_read(servers, config->n_servers, json_get_string(cluster->state.root, "known_primary"), max_lag);
+        return topology_read(servers, config->n_servers, json_get_string(cluster->state.root, "known_primary"),
+                             max_lag);
 }
 
 static void read_topology(Cluster *cluster)
@@ -415,9 +418,12 @@ bool cluster_is_healthy(const Cluster *cluster)
         return cluster->now == CLUSTER_STEADY && !topology_blocker(&cluster->topology);
 }
 
-usec_t cluster_lost_since(const Cluster *cluster)
+const char *cluster_primary_host(const Cluster *cluster)
 {
-        return cluster->suspected_at;
+        ssize_t primary = cluster->topology.entries ? cluster->topology.primary : -1;
+        size_t n = 0;
+        const char *const *addresses = primary >= 0 ? watch_addresses(cluster->watches[primary], &n) : NULL;
+        return n ? addresses[0] : primary >= 0 ? cluster->config->servers[primary].host : NULL;
 }
 
 bool cluster_may_be_replaced(const Cluster *cluster)

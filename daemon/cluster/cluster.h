@@ -8,6 +8,7 @@
 #include "json.h"
 #include "loop.h"
 #include "resolve.h"
+#include "verdict.h"
 
 typedef struct Cluster Cluster;
 
@@ -16,8 +17,12 @@ typedef struct ClusterContext {
         Resolver *resolver;
         Gate *gate;
         const char *state_directory;
-        /* How many clusters lost their primaries lately, this one included; 0 for the limit: no storm guard. */
-        size_t (*lost)(void *userdata);
+        /* A primary is missed; when it was first (the same one stays lost when the cluster is configured anew). It is back. */
+        usec_t (*lose)(const char *cluster, const char *primary, const char *host, void *userdata);
+        void (*find)(const char *cluster, const char *primary, void *userdata);
+        /* On how many hosts primaries were lost together with one that was lost then (storm_count()), and from how many on
+         * that is a storm, unless the cluster's configuration says. */
+        size_t (*lost)(usec_t at, char **ret_names, void *userdata);
         size_t (*storm_limit)(void *userdata);
         bool (*stalled)(void *userdata); /* the clock jumped or the process stood still a moment ago */
         void (*changed)(void *userdata); /* the summary may have changed */
@@ -33,8 +38,9 @@ const char *cluster_name(const Cluster *cluster);
 const ClusterConfig *cluster_config(const Cluster *cluster);
 const char *cluster_directory(const Cluster *cluster); /* of its state */
 ClusterState cluster_state(const Cluster *cluster);
-bool cluster_is_healthy(const Cluster *cluster);   /* steady and nothing that blocks */
-usec_t cluster_lost_since(const Cluster *cluster); /* when its primary was suspected (monotonic); 0: it is not */
+bool cluster_is_healthy(const Cluster *cluster); /* steady and nothing that blocks */
+/* Its address if that is known; NULL: nobody knows the primary. */
+const char *cluster_primary_host(const Cluster *cluster);
 /* Whether a changed configuration may be taken over now (no run is under way). */
 bool cluster_may_be_replaced(const Cluster *cluster);
 
@@ -45,7 +51,7 @@ Json *cluster_check(Cluster *cluster);
 typedef void (*cluster_check_fn)(Json *results, void *userdata);
 void cluster_examine(Cluster *cluster, CheckKind kind, bool mesh, cluster_check_fn done, void *userdata);
 void cluster_examine_forget(Cluster *cluster, void *userdata); /* done is not called for that userdata any more */
-typedef void (*cluster_plan_fn)(Json *plan, void *userdata); /* plan is the callee's */
+typedef void (*cluster_plan_fn)(Json *plan, void *userdata);   /* plan is the callee's */
 int cluster_plan(Cluster *cluster, const char *procedure, const Json *options, cluster_plan_fn done, void *userdata,
                  Failure *reterr);
 void cluster_plan_forget(Cluster *cluster, void *userdata); /* done is not called for that userdata any more */

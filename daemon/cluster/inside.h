@@ -51,6 +51,7 @@ struct Cluster {
         const VerdictRow *row; /* of the last conclusion */
         usec_t row_since;
         char *row_text; /* the evidence in words */
+        usec_t lost_at; /* as suspected_at, or earlier: storm_count() */
         bool unanimous; /* everybody who could be asked cannot reach it */
 
         /* Run. */
@@ -62,7 +63,7 @@ struct Cluster {
         usec_t retry_at; /* after an aborted run: not before */
         unsigned n_aborted;
         ExecJob *report_job;
-        Mail *mails; /* under way */
+        Mail *mails;         /* under way */
         Runbook *background; /* what is done while the cluster is watched; NULL: nothing */
         Journal *background_journal;
 
@@ -113,6 +114,11 @@ void runs_report(Cluster *cluster, const Json *run, const Facts *facts, RunOutco
 void runs_done(Cluster *cluster); /* frees what belongs to runs */
 /* Who would be promoted now: {"candidate", "why", "blockers"}; the caller frees it. */
 Json *runs_if_primary_died(Cluster *cluster);
+
+/* past.c */
+/* Writes it, says so, and gives it to the callee. */
+Json *past_keep_report(Cluster *cluster, const Json *run, const Facts *facts, RunOutcome outcome);
+void past_forget(Cluster *cluster); /* reports of runs that are in no journal any more */
 
 /* background.c */
 int background_open(Cluster *cluster, Failure *reterr); /* and goes on with what the last daemon left */

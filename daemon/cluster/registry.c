@@ -3,6 +3,7 @@
 #include "registry.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cluster.h"
@@ -14,8 +15,6 @@
 #include "worker.h"
 
 #define EVENTS_KEPT 500
-/* Primaries lost within this time of each other are lost together. */
-#define STORM_WINDOW (10 * USEC_SEC)
 /* How late the loop may be before what it saw meanwhile is not trusted, and for how long it is not. */
 #define HEARTBEAT (250 * USEC_MSEC)
 #define STALL_LIMIT (2 * USEC_SEC)
@@ -90,6 +89,8 @@ struct Registry {
         size_t first_event, n_events;
         Question *questions;
         Check *checks;
+        Loss *losses; /* of each cluster the last primary, unless it came back */
+        size_t n_losses;
         Reading *reading;
         Worker *reader;
         unsigned round; /* of the reading that is under way, or of the last */
@@ -142,31 +143,72 @@ static void on_changed(void *userdata)
         timer_set_in(registry->changed_timer, 50 * USEC_MSEC);
 }
 
-static size_t count_lost(void *userdata)
+static void free_loss(Loss *loss)
 {
-        Registry *registry = userdata;
-        usec_t now = loop_now(registry->loop);
-        size_t lost = 0;
-        for (size_t i = 0; i < registry->n_clusters; i++) {
-                usec_t since = cluster_lost_since(registry->clusters[i]);
-                lost += since && usec_sub(now, since) <= STORM_WINDOW;
-        }
-        return lost;
+        free((char *) loss->host);
+        free((char *) loss->name);
 }
 
-/* The smallest limit of all clusters that is set; without one a third of the clusters, from six on. */
-static size_t storm_limit(void *userdata)
+/* The same primary stays lost, also when its cluster is configured anew meanwhile; another one takes its place. */
+static usec_t lose(const char *cluster, const char *primary, const char *host, void *userdata)
 {
         Registry *registry = userdata;
-        size_t limit = 0;
-        for (size_t i = 0; i < registry->n_clusters; i++) {
-                size_t own = cluster_config(registry->clusters[i])->failover.storm_limit;
-                if (own && (!limit || own < limit))
-                        limit = own;
+        CLEANUP(mem_free) char *name = text_format("%s %s", cluster, primary);
+        CLEANUP(mem_free) char *of_cluster = text_format("%s ", cluster);
+        Loss *loss = NULL;
+        for (size_t i = 0; i < registry->n_losses && !loss; i++) {
+                if (text_equal(registry->losses[i].name, name))
+                        return registry->losses[i].at;
+                if (text_starts_with(registry->losses[i].name, of_cluster))
+                        loss = &registry->losses[i];
         }
-        if (limit)
-                return limit;
-        return registry->n_clusters < 6 ? 0 : registry->n_clusters / 3 + 1;
+        if (!loss) {
+                ALLOC_GROW(registry->losses, registry->n_losses);
+                loss = &registry->losses[registry->n_losses++];
+                *loss = (Loss){ 0 };
+        }
+        free_loss(loss);
+        *loss = (Loss){ .at = loop_now(registry->loop), .host = alloc_string(host), .name = TAKE(name) };
+        return loss->at;
+}
+
+static void find_again(const char *cluster, const char *primary, void *userdata)
+{
+        Registry *registry = userdata;
+        CLEANUP(mem_free) char *name = text_format("%s %s", cluster, primary);
+        for (size_t i = 0; i < registry->n_losses; i++) {
+                if (!text_equal(registry->losses[i].name, name))
+                        continue;
+                free_loss(&registry->losses[i]);
+                registry->losses[i] = registry->losses[--registry->n_losses];
+                return;
+        }
+}
+
+static size_t count_lost(usec_t at, char **ret_names, void *userdata)
+{
+        Registry *registry = userdata;
+        return storm_count(registry->losses, registry->n_losses, at, ret_names);
+}
+
+static int compare_hosts(const void *a, const void *b)
+{
+        return strcmp(*(const char *const *) a, *(const char *const *) b);
+}
+
+static size_t choose_storm_limit(void *userdata)
+{
+        Registry *registry = userdata;
+        CLEANUP(mem_free) const char **hosts = ALLOC_ARRAY(const char *, registry->n_clusters);
+        size_t n = 0, distinct = 0;
+        for (size_t i = 0; i < registry->n_clusters; i++) {
+                hosts[n] = cluster_primary_host(registry->clusters[i]);
+                n += hosts[n] != NULL;
+        }
+        qsort(hosts, n, sizeof *hosts, compare_hosts);
+        for (size_t i = 0; i < n; i++)
+                distinct += i == 0 || strcmp(hosts[i - 1], hosts[i]) != 0;
+        return storm_limit(distinct);
 }
 
 static bool is_stalled(void *userdata)
@@ -201,8 +243,10 @@ static ClusterContext context_of(Registry *registry)
                 .resolver = registry->resolver,
                 .gate = registry->gate,
                 .state_directory = registry->config->daemon.state_directory,
+                .lose = lose,
+                .find = find_again,
                 .lost = count_lost,
-                .storm_limit = storm_limit,
+                .storm_limit = choose_storm_limit,
                 .stalled = is_stalled,
                 .changed = on_changed,
                 .userdata = registry,
@@ -339,6 +383,9 @@ Registry *registry_free(Registry *registry)
                 drop_reading(registry->reading);
         free(registry->reloaders);
         free(registry->subscribers);
+        while (registry->n_losses)
+                free_loss(&registry->losses[--registry->n_losses]);
+        free(registry->losses);
         free(registry->path);
         free(registry);
         return NULL;
@@ -643,9 +690,31 @@ int registry_check(Registry *registry, const char *cluster, Json **ret, Failure 
         return r;
 }
 
+static int newest_first(const void *a, const void *b)
+{
+        const Json *const *one = a, *const *other = b;
+        int64_t mine = json_get_int(*one, "started", 0), theirs = json_get_int(*other, "started", 0);
+        return (mine < theirs) - (mine > theirs);
+}
+
 int registry_history(Registry *registry, const char *cluster, Json **ret, Failure *reterr)
 {
-        return gather(registry, cluster, "runs", cluster_history, ret, reterr);
+        CLEANUP(json_free) Json *found = NULL;
+        int r = gather(registry, cluster, "runs", cluster_history, &found, reterr);
+        if (r < 0)
+                return r;
+        size_t n = 0;
+        CLEANUP(mem_free) const Json **order = ALLOC_ARRAY(const Json *, json_length(json_get(found, "runs")));
+        JSON_FOREACH(run, json_get(found, "runs"))
+        {
+                order[n++] = run;
+        }
+        qsort(order, n, sizeof *order, newest_first);
+        *ret = json_object();
+        Json *runs = json_ensure_array(*ret, "runs");
+        for (size_t i = 0; i < n; i++)
+                json_append(runs, json_copy(order[i]));
+        return r;
 }
 
 int registry_plan(Registry *registry, const char *cluster, const char *procedure, const Json *options,

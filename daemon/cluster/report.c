@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "purge.h"
 #include "text.h"
 #include "usec.h"
 
@@ -97,6 +98,24 @@ static void set_rejoined(const Json *run, const Facts *facts, const char *name, 
                                   : "it is read-only and was not attached");
 }
 
+static bool is_purge(const Facts *facts)
+{
+        return text_equal(facts_string(facts, "procedure"), "purge");
+}
+
+/* Nobody's part in the cluster is changed by it. */
+static void set_purged(const Facts *facts, const char *name, Json *result)
+{
+        bool primary = text_equal(name, facts_string(facts, "old_primary"));
+        bool purged = text_equal(name, facts_string(facts, "candidate"));
+        CLEANUP(mem_free) char *outcome = purged ? purge_result(facts, name) : NULL;
+        json_set_string(result, "state", primary ? "primary" : purged ? "purged" : "not concerned");
+        json_set_string(result, "text",
+                        primary  ? "takes writes"
+                        : purged ? outcome
+                                 : "its relay logs were left as they are");
+}
+
 /* How each server was left, from the last thing that was found out about it. */
 static Json *server_result(const Json *run, const Facts *facts, const char *name)
 {
@@ -105,6 +124,10 @@ static Json *server_result(const Json *run, const Facts *facts, const char *name
         bool handed_over = text_equal(facts_string(facts, "procedure"), "switchover");
         if (is_rejoin(facts)) {
                 set_rejoined(run, facts, name, result);
+                return result;
+        }
+        if (is_purge(facts)) {
+                set_purged(facts, name, result);
                 return result;
         }
         const char *old = facts_string(facts, "old_primary"), *candidate = facts_string(facts, "candidate");
@@ -244,7 +267,7 @@ static char *render(const Json *report, const Json *run)
         const Json *verdict = json_get(report, "verdict"), *loss = json_get(report, "loss");
         text_addf(&out, "%s of cluster %s: %s\n", json_get_string(report, "procedure"),
                   json_get_string(report, "cluster"), json_get_string(report, "outcome"));
-        if (text_equal(json_get_string(report, "procedure"), "rejoin"))
+        if (json_has(report, "server"))
                 text_addf(&out, "Run %s: %s\n", json_get_string(report, "run"), json_get_string(report, "summary"));
         else
                 text_addf(&out, "Run %s: primary %s -> %s\n", json_get_string(report, "run"), old ? old : "?",
@@ -281,6 +304,14 @@ static void set_write_block(Json *report)
                 json_set_int(report, "write_block_ms", (end - blocked + 500) / 1000);
 }
 
+static char *purge_summary(const Json *report, const Facts *facts)
+{
+        const char *server = facts_string(facts, "candidate"), *why = json_get_string(report, "why");
+        bool well = text_equal(json_get_string(report, "outcome"), "completed");
+        CLEANUP(mem_free) char *outcome = purge_result(facts, server);
+        return text_format("relay logs of %s: %s", server, well ? outcome : why ? why : "left");
+}
+
 Json *report_make(const Json *run, const Facts *facts)
 {
         Json *report = json_object();
@@ -290,6 +321,10 @@ Json *report_make(const Json *run, const Facts *facts)
         json_set_string(report, "outcome", json_get_string(run, "outcome"));
         json_set_string(report, "why", json_get_string(run, "why"));
         json_set_string(report, "old_primary", facts_string(facts, "old_primary"));
+        if (is_rejoin(facts))
+                json_set_string(report, "server", facts_string(facts, "old_primary"));
+        if (is_purge(facts))
+                json_set_string(report, "server", facts_string(facts, "candidate"));
         if (step_time(run, "open-candidate", "ended"))
                 json_set_string(report, "new_primary", facts_string(facts, "candidate"));
         json_set(report, "times", times_of(run, facts));
@@ -303,9 +338,9 @@ Json *report_make(const Json *run, const Facts *facts)
         Json *servers = json_ensure_array(report, "servers");
         for (size_t i = 0; i < facts_n_servers(facts); i++)
                 json_append(servers, server_result(run, facts, facts_server_name(facts, i)));
-        char *summary = report_summary(report);
+        CLEANUP(mem_free)
+        char *summary = is_purge(facts) ? purge_summary(report, facts) : report_summary(report);
         json_set_string(report, "summary", summary);
-        free(summary);
         char *text = render(report, run);
         json_set_string(report, "text", text);
         free(text);
@@ -350,7 +385,7 @@ Json *report_to_history(const Json *report)
 {
         Json *entry = json_object();
         static const char *const strings[] = { "run",         "cluster",     "procedure", "outcome",
-                                               "old_primary", "new_primary", "summary" };
+                                               "old_primary", "new_primary", "server",    "summary" };
         for (size_t i = 0; i < ARRAY_LENGTH(strings); i++)
                 json_set_string(entry, strings[i], json_get_string(report, strings[i]));
         json_set(entry, "started", json_copy(json_get(json_get(report, "times"), "started")));

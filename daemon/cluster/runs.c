@@ -286,11 +286,6 @@ static void on_event(const RunEvent *event, void *userdata)
         }
 }
 
-static char *report_path(const Cluster *cluster, const char *run)
-{
-        return text_format("%s/reports/%s.json", cluster->directory, run);
-}
-
 static void on_report_hook(Replies *replies, void *userdata)
 {
         Cluster *cluster = userdata;
@@ -320,31 +315,17 @@ static void tell_report_hook(Cluster *cluster, const Json *report, const Facts *
                                        on_report_hook, cluster);
 }
 
-static void write_report(Cluster *cluster, Json *run, const Facts *facts, RunOutcome outcome)
+static void write_report(Cluster *cluster, const Json *run, const Facts *facts, RunOutcome outcome)
 {
-        Failure failure = { 0 };
-        json_set_string(run, "outcome", run_outcome_to_string(outcome));
-        CLEANUP(json_free) Json *report = report_make(run, facts);
-        CLEANUP(mem_free) char *text = json_print_pretty(report);
-        CLEANUP(mem_free) char *path = report_path(cluster, facts_string(facts, "run"));
-        LogFields fields = cluster_fields(cluster, NULL);
-        if (file_replace(path, text, strlen(text), 0600, &failure) < 0)
-                log_event(EVENT_ERROR, &fields, "%s: the report cannot be kept: %s", cluster->config->name,
-                          failure.text);
-        else
-                log_event(EVENT_REPORT, &fields, "%s: %s: mhactl report %s", cluster->config->name,
-                          json_get_string(report, "summary"), cluster->config->name);
+        CLEANUP(json_free) Json *report = past_keep_report(cluster, run, facts, outcome);
         tell_report_hook(cluster, report, facts);
         mail_report(cluster, report);
-        Json *last = json_ensure_object(cluster->state.root, "last_run");
-        CLEANUP(json_free) Json *entry = report_to_history(report);
-        json_merge(last, entry);
+        json_set(cluster->state.root, "last_run", report_to_history(report));
 }
 
 void runs_report(Cluster *cluster, const Json *run, const Facts *facts, RunOutcome outcome)
 {
-        CLEANUP(json_free) Json *copy = json_copy(run);
-        write_report(cluster, copy, facts, outcome);
+        write_report(cluster, run, facts, outcome);
         cluster_save(cluster);
 }
 
@@ -369,6 +350,7 @@ static void forget_run(Cluster *cluster)
         LogFields fields = cluster_fields(cluster, NULL);
         if (journal_compact(cluster->journal, cluster->config->failover.keep_runs, &failure) < 0)
                 log_event(EVENT_ERROR, &fields, "%s: %s", cluster->config->name, failure.text);
+        past_forget(cluster);
 }
 
 /* The run is over, but perhaps not all that it was about. */

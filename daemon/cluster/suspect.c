@@ -16,6 +16,8 @@ void suspect_begin(Cluster *cluster)
         cluster->suspected_real = loop_now_real(cluster->context.loop);
         cluster->last_good_real = watch_last_good_real(cluster->watches[primary]);
         cluster->row = NULL;
+        cluster->lost_at = cluster->context.lose(cluster->config->name, cluster_primary_name(cluster),
+                                                 cluster_primary_host(cluster), cluster->context.userdata);
         cluster_hurry(cluster, true);
         witnesses_ask(cluster->witnesses, (size_t) primary);
         scripts_ask(cluster->scripts);
@@ -144,6 +146,9 @@ GuardReasons suspect_guards(Cluster *cluster, bool with_candidate)
         CLEANUP(json_free) Json *would = with_candidate ? runs_if_primary_died(cluster) : NULL;
         const char *candidate = json_get_string(would, "candidate");
         void *userdata = cluster->context.userdata;
+        usec_t lost_at = cluster->suspected_at ? cluster->lost_at : loop_now(cluster->context.loop);
+        size_t own_limit = cluster->config->failover.storm_limit;
+        CLEANUP(mem_free) char *names = NULL;
         GuardInput input = {
                 .cluster = cluster->config->name,
                 .paused = pause_holds(cluster),
@@ -153,8 +158,9 @@ GuardReasons suspect_guards(Cluster *cluster, bool with_candidate)
                 .since_failover = usec_sub(now, then),
                 .flap_window = cluster->config->failover.flap_window,
                 .acknowledged = json_get_bool(cluster->state.root, "acknowledged", false),
-                .clusters_lost = cluster->context.lost(userdata),
-                .storm_limit = cluster->context.storm_limit(userdata),
+                .hosts_lost = cluster->context.lost(lost_at, &names, userdata),
+                .lost_names = names,
+                .storm_limit = own_limit ? own_limit : cluster->context.storm_limit(userdata),
                 .stalled = cluster->context.stalled(userdata),
                 .problem = blocker ? blocker->text : NULL,
                 .halted = cluster->now == CLUSTER_HALTED,

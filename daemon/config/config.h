@@ -163,7 +163,7 @@ typedef struct FailoverConfig {
         uint64_t max_unapplied; /* bytes, or CONFIG_NO_LIMIT */
         bool allow_newer_version;
         FailoverUnreachable on_unreachable_replica;
-        unsigned storm_limit; /* 0: chosen from the number of clusters */
+        unsigned storm_limit; /* hosts; 0: chosen from the number of those that carry primaries */
         bool set_read_only;
         usec_t repoint_timeout;
         FailoverRejoin rejoin;

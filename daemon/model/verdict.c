@@ -323,6 +323,9 @@ void verdict_print(Text *text)
 
 /* Guards. */
 
+/* As many primaries as a sentence can name. */
+#define STORM_NAMED 4
+
 static void hold(GuardReasons *reasons, Guard guard, const char *format, ...) __attribute__((format(printf, 3, 4)));
 static void hold(GuardReasons *reasons, Guard guard, const char *format, ...)
 {
@@ -346,6 +349,42 @@ static void check_flap(const GuardInput *input, GuardReasons *reasons)
              ago, window, input->cluster);
 }
 
+static bool is_together(const Loss *loss, usec_t at)
+{
+        return usec_sub(loss->at, at) <= STORM_WINDOW && usec_sub(at, loss->at) <= STORM_WINDOW;
+}
+
+size_t storm_count(const Loss *losses, size_t n, usec_t at, char **ret_names)
+{
+        size_t hosts = 0, named = 0, together = 0;
+        Text names = { 0 };
+        for (size_t i = 0; i < n; i++) {
+                bool is_new = is_together(&losses[i], at);
+                if (!is_new)
+                        continue;
+                if (++together <= STORM_NAMED) {
+                        text_separate(&names, ", ");
+                        text_add(&names, losses[i].name);
+                        named++;
+                }
+                for (size_t k = 0; k < i && is_new; k++)
+                        is_new = !is_together(&losses[k], at) || !text_equal(losses[k].host, losses[i].host);
+                hosts += is_new;
+        }
+        if (together > named)
+                text_addf(&names, " and %zu more", together - named);
+        if (ret_names)
+                *ret_names = text_take(&names);
+        else
+                text_done(&names);
+        return hosts;
+}
+
+size_t storm_limit(size_t n_hosts)
+{
+        return n_hosts < 6 ? 0 : n_hosts / 3 + 1;
+}
+
 GuardReasons guard_check(const GuardInput *input)
 {
         GuardReasons reasons = { 0 };
@@ -359,11 +398,12 @@ GuardReasons guard_check(const GuardInput *input)
                      "The configuration lets the cluster only be watched: type 'mhactl failover %s' to fail over now",
                      cluster);
         check_flap(input, &reasons);
-        if (input->storm_limit > 0 && input->clusters_lost >= input->storm_limit)
+        if (input->storm_limit > 0 && input->hosts_lost >= input->storm_limit)
                 hold(&reasons, GUARD_STORM,
-                     "%zu clusters lost their primaries together, which looks like the network: type 'mhactl failover "
-                     "%s' if it is not",
-                     input->clusters_lost, cluster);
+                     "The primaries on %zu hosts were lost together%s%s%s, which looks like the network: it goes on "
+                     "when fewer than %zu are; if this one is dead, type 'mhactl failover %s'",
+                     input->hosts_lost, input->lost_names ? " (" : "", input->lost_names ? input->lost_names : "",
+                     input->lost_names ? ")" : "", input->storm_limit, cluster);
         if (input->stalled)
                 hold(&reasons, GUARD_STALL,
                      "The clock jumped or the daemon stood still: it asks again before it acts; or type 'mhactl "

@@ -144,12 +144,12 @@ void verdict_print(Text *text);
 /* Why a dead primary is not failed over by itself. */
 typedef enum Guard {
         GUARD_PAUSED,
-        GUARD_MONITOR,  /* the cluster is only watched */
-        GUARD_FLAP,     /* the last failover was too recent */
-        GUARD_STORM,    /* many clusters lost their primaries together */
-        GUARD_STALL,    /* the clock jumped or this process stood still */
-        GUARD_TOPOLOGY, /* a problem that blocks */
-        GUARD_HALTED,   /* the last run waits for an operator */
+        GUARD_MONITOR,     /* the cluster is only watched */
+        GUARD_FLAP,        /* the last failover was too recent */
+        GUARD_STORM,       /* many clusters lost their primaries together */
+        GUARD_STALL,       /* the clock jumped or this process stood still */
+        GUARD_TOPOLOGY,    /* a problem that blocks */
+        GUARD_HALTED,      /* the last run waits for an operator */
         GUARD_UNREACHABLE, /* a replica cannot be reached either, and that is to hold */
         GUARD_NO_CANDIDATE,
         _GUARD_MAX,
@@ -165,13 +165,31 @@ typedef struct GuardInput {
         usec_t since_failover; /* by the wall clock; 0 also when that lies in the future */
         usec_t flap_window;
         bool acknowledged;
-        size_t clusters_lost, storm_limit; /* lost within the storm's window, this one too; limit 0: no storm guard */
+        size_t hosts_lost;      /* that carried primaries, together with this one: storm_count() */
+        size_t storm_limit;     /* 0: no storm guard */
+        const char *lost_names; /* which primaries, for people; may be NULL */
         bool stalled;
         const char *problem; /* the topology problem that blocks, or NULL */
         bool halted;
         const char *unreachable;  /* a replica that must not be left behind and cannot be reached, or NULL */
         const char *no_candidate; /* why there is none, or NULL */
 } GuardInput;
+
+/* Primaries that are lost within this time of each other are lost together. */
+#define STORM_WINDOW (10 * USEC_SEC)
+
+typedef struct Loss {
+        usec_t at;        /* when the primary was first suspected, by the monotonic clock */
+        const char *host; /* that carried it, the same for all primaries on that host */
+        const char *name; /* of cluster and server, for people */
+} Loss;
+
+/* On how many hosts primaries were lost together with one that was lost then. A host that dies with several primaries is
+ * one loss. *ret_names (may be NULL) becomes the list of these primaries; the caller frees it. */
+size_t storm_count(const Loss *losses, size_t n, usec_t at, char **ret_names);
+/* How many such hosts are too many to be a coincidence, of so many that carry primaries: a third, from six on; 0: any
+ * number may be. */
+size_t storm_limit(size_t n_hosts);
 
 typedef struct GuardReason {
         Guard guard;

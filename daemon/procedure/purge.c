@@ -24,13 +24,17 @@ void purge_prepare(Facts *facts, const char *server, Json *others, const char *m
         json_set(facts->root, "times", json_object());
 }
 
-const char *purge_result(const Facts *facts, const char *server)
+char *purge_result(const Facts *facts, const char *server)
 {
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
+        const ReplicaChannel *channel = view ? server_view_channel(view) : NULL;
+        const Json *known = facts_server(facts, server);
         if (!facts_server_bool(facts, server, "keeps_relay_logs", true))
-                return "relay_log_purge is on there: nothing to do";
-        return json_has(facts_server(facts, server), "relay_space_after")
-                       ? "done"
-                       : "nothing was removed yet: its applier did not leave the file that it is in";
+                return alloc_string("relay_log_purge is on there: nothing to do");
+        if (!json_has(known, "relay_space_after") || !channel)
+                return alloc_string("nothing was removed yet: its applier did not leave the file that it is in");
+        return text_format("done: %" PRIu64 " bytes before, %" PRId64 " now", channel->relay_space,
+                           json_get_int(known, "relay_space_after", 0));
 }
 
 static const char *target_of(const Facts *facts)

@@ -10,7 +10,7 @@
 
 extern const Procedure purge;
 
-/* A few words on what became of it. */
-const char *purge_result(const Facts *facts, const char *server);
+/* A few words on what became of it. The caller frees them. */
+char *purge_result(const Facts *facts, const char *server);
 /* Makes the facts of a run of runs_facts() those of a purge: its others are the replicas that may need what it has. */
 void purge_prepare(Facts *facts, const char *server, Json *others, const char *mode);

@@ -254,6 +254,25 @@ class Failover(Case):
         self.begin(status=ok(clusters=[{"cluster": "shop", "last_run": {"run": "r1", "outcome": "completed"}}]))
         self.expect(0, "failover", "shop", "--yes")
 
+    def test_by_report(self):
+        """Of a purge, which is no last run, the report does; all replicas of all clusters, one after the other."""
+        purged = []
+
+        def purge(parameters, send):
+            purged.append((parameters["cluster"], parameters["server"]))
+            send({"run": f"r{len(purged)}"})
+
+        servers = [{"name": name, "role": role} for name, role in (("a", "primary"), ("b", "replica"), ("c", "replica"))]
+        self.start(PurgeRelayLogs=purge, Events=lambda parameters, send: send({"events": []}, continues=True),
+                   Status=ok(clusters=[{"cluster": "shop", "servers": servers}]),
+                   Report=lambda parameters, send: send(
+                       {"report": {"outcome": "aborted" if parameters["run"] == "r1" else "completed"}}))
+        out = self.expect(1, "purge-relay-logs").stdout
+        self.assertEqual(purged, [("shop", "b"), ("shop", "c")])
+        self.assertIn("mhactl report shop r1", out)
+        self.assertIn("Completed. All about it: mhactl report shop r2", out)
+        self.expect(2, "purge-relay-logs", "--server", "b")
+
     def test_restart_in_the_middle(self):
         self.begin()
 

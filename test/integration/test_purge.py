@@ -51,7 +51,7 @@ def test_under_load(lab):
             assert not glob.glob(f"{replica.data}/*.mhad-purge")
             assert int(replica.value("SELECT @@GLOBAL.relay_log_purge")) == 0
             assert replica.replicating()
-        assert done.stdout.count(": done") == len(lab.replicas), done.stdout
+        assert done.stdout.count("run-completed") == len(lab.replicas), done.stdout
         lab.replicas[0].stop_io()
         writer.wait_acknowledged(200)
         lab["db1"].kill()
@@ -104,3 +104,11 @@ def test_by_itself(lab):
     assert sorted(event["server"] for event in started) == ["db2", "db3"], started
     for replica in lab.replicas:
         assert int(replica.value("SELECT @@GLOBAL.relay_log_purge")) == 0
+    past = manager.history()
+    assert [(run["procedure"], run["server"], run["outcome"]) for run in past] == [
+        ("purge", server, "completed") for server in ("db3", "db2")], past  # newest first
+    for run in past:
+        report = manager.report(run["run"])
+        assert f"relay logs of {run['server']}: done" in report["summary"], report["text"]
+        assert {step["name"] for step in report["steps"]} >= {"others-have-it", "keep-again", "give-back"}
+    assert "last_run" not in manager.status()  # which is about roles

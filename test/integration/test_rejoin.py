@@ -41,6 +41,9 @@ def test_clean(lab):
     assert status == 0, said + report["text"]
     assert report["procedure"] == "rejoin" and report["outcome"] == "completed", report["text"]
     assert "follows the primary again" in report["summary"]
+    past = [(run["procedure"], run["outcome"], run["run"]) for run in manager.history()]
+    assert [run[:2] for run in past] == [("rejoin", "completed"), ("failover", "completed")], past
+    assert manager.report(past[1][2])["procedure"] == "failover"
     db1 = lab["db1"]
     primary.sql("CREATE TABLE app.after_all (id INT PRIMARY KEY)", "INSERT INTO app.after_all VALUES (1)")
     until(lambda: db1.status()["executed"] == primary.position(), PATIENCE, "db1 level")

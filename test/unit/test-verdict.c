@@ -284,9 +284,7 @@ static void assert_held(const GuardInput *input, Guard guard, const char *word)
 
 static void test_guards(void **state)
 {
-        const GuardInput none = {
-                .cluster = "app1", .flap_window = 8 * USEC_HOUR, .storm_limit = 3, .clusters_lost = 2
-        };
+        const GuardInput none = { .cluster = "app1", .flap_window = 8 * USEC_HOUR, .storm_limit = 3, .hosts_lost = 2 };
         assert_int_equal(guard_check(&none).n_items, 0);
         GuardInput input = none;
         input.paused = true;
@@ -299,8 +297,11 @@ static void test_guards(void **state)
         input.stalled = true;
         assert_held(&input, GUARD_STALL, "clock");
         input = none;
-        input.clusters_lost = 3;
-        assert_held(&input, GUARD_STORM, "3 clusters");
+        input.hosts_lost = 3;
+        assert_held(&input, GUARD_STORM, "on 3 hosts were lost together, which looks like the network");
+        input.lost_names = "app1 db1, app2 db4, app3 db7";
+        assert_held(&input, GUARD_STORM, "(app1 db1, app2 db4, app3 db7)");
+        assert_held(&input, GUARD_STORM, "type 'mhactl failover app1'");
         input.storm_limit = 0;
         assert_int_equal(guard_check(&input).n_items, 0);
         input = none;
@@ -315,6 +316,28 @@ static void test_guards(void **state)
         input = none;
         input.no_candidate = "all are delayed";
         assert_held(&input, GUARD_NO_CANDIDATE, "all are delayed");
+}
+
+static void test_storm(void **state)
+{
+        const Loss losses[] = {
+                { 100 * USEC_SEC, "10.0.0.1", "app1 db1" }, { 101 * USEC_SEC, "10.0.0.2", "app2 db1" },
+                { 101 * USEC_SEC, "10.0.0.1", "app3 db1" }, { 110 * USEC_SEC, "10.0.0.3", "app4 db1" },
+                { 111 * USEC_SEC, "10.0.0.4", "app5 db1" }, { 112 * USEC_SEC, "10.0.0.5", "app6 db1" },
+        };
+        CLEANUP(mem_free) char *names = NULL, *more = NULL;
+        /* One host that dies with two primaries is one. */
+        assert_int_equal(storm_count(losses, 3, 100 * USEC_SEC, &names), 2);
+        assert_string_equal(names, "app1 db1, app2 db1, app3 db1");
+        /* Together with the first: not the last two; with the fourth: all. However long ago that is. */
+        assert_int_equal(storm_count(losses, 6, 100 * USEC_SEC, NULL), 3);
+        assert_int_equal(storm_count(losses, 6, 110 * USEC_SEC, &more), 5);
+        assert_string_equal(more, "app1 db1, app2 db1, app3 db1, app4 db1 and 2 more");
+        assert_int_equal(storm_count(losses, 6, 200 * USEC_SEC, NULL), 0);
+        assert_int_equal(storm_limit(0), 0);
+        assert_int_equal(storm_limit(5), 0);
+        assert_int_equal(storm_limit(6), 3);
+        assert_int_equal(storm_limit(30), 11);
 }
 
 static void test_flap_window(void **state)
@@ -334,7 +357,9 @@ static void test_flap_window(void **state)
 
 static void test_all_guards_at_once(void **state)
 {
-        GuardInput input = { "app1", true, NULL, true, true, 0, USEC_HOUR, false, 9, 3, true, "x", true, "y", "z" };
+        GuardInput input = {
+                "app1", true, NULL, true, true, 0, USEC_HOUR, false, 9, 3, NULL, true, "x", true, "y", "z"
+        };
         GuardReasons reasons = guard_check(&input);
         assert_int_equal(reasons.n_items, _GUARD_MAX);
 }
@@ -356,21 +381,14 @@ static void test_names(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_alive),
-                cmocka_unit_test(test_stalled),
-                cmocka_unit_test(test_suspect),
-                cmocka_unit_test(test_not_reachable_from_here),
-                cmocka_unit_test(test_dead),
-                cmocka_unit_test(test_complete),
-                cmocka_unit_test(test_promises),
-                cmocka_unit_test(test_voices),
-                cmocka_unit_test(test_receiver),
-                cmocka_unit_test(test_tunnel),
-                cmocka_unit_test(test_remaining),
-                cmocka_unit_test(test_words),
-                cmocka_unit_test(test_guards),
-                cmocka_unit_test(test_flap_window),
-                cmocka_unit_test(test_all_guards_at_once),
+                cmocka_unit_test(test_alive),       cmocka_unit_test(test_stalled),
+                cmocka_unit_test(test_suspect),     cmocka_unit_test(test_not_reachable_from_here),
+                cmocka_unit_test(test_dead),        cmocka_unit_test(test_complete),
+                cmocka_unit_test(test_promises),    cmocka_unit_test(test_voices),
+                cmocka_unit_test(test_receiver),    cmocka_unit_test(test_tunnel),
+                cmocka_unit_test(test_remaining),   cmocka_unit_test(test_words),
+                cmocka_unit_test(test_guards),      cmocka_unit_test(test_storm),
+                cmocka_unit_test(test_flap_window), cmocka_unit_test(test_all_guards_at_once),
                 cmocka_unit_test(test_names),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
