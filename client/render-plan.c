@@ -5,7 +5,7 @@
 
 static void add_action(Text *out, const Look *look, const Json *action)
 {
-        static const char *const kinds[] = { "sql", "ssh", "hook", "rescue" };
+        static const char *const kinds[] = { "sql", "ssh", "ready", "hook", "rescue" };
         for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++) {
                 const char *text = json_get_string(action, kinds[i]);
                 if (!text)

@@ -9,11 +9,22 @@
 #include "hook.h"
 #include "pool.h"
 #include "reap.h"
+#include "talk.h"
 
 #define RESCUES_MAX 4
 #define DEADLINE_MAX USEC_HOUR
 #define CONNECT_TIMEOUT (5 * USEC_SEC)
 #define SILENCE_MAX (10 * USEC_SEC) /* of TCP, under a statement that was sent and not acknowledged */
+#define READY_FOR USEC_MINUTE       /* what was made ready for */
+
+typedef struct Standby {
+        struct Standby *next;
+        Exec *exec;
+        const Pool *pool;
+        char *text;
+        Talk *talk;
+        ExecJob *job; /* whose turn it is; NULL while it waits for one */
+} Standby;
 
 struct ExecJob {
         ExecJob *previous, *next;
@@ -26,13 +37,14 @@ struct ExecJob {
         Replies *replies;
         usec_t deadline;
         Timer *start; /* deferred */
-        Timer *timer; /* of hooks only: everything else keeps the deadline by itself */
+        Timer *timer; /* of hooks and what waits for a word: everything else keeps the deadline by itself */
 
         /* What is under way. */
         PoolClaim *claim;
         Sql *sql; /* kept from the first statement on to the end of the job */
         bool asking;
         SshTask *task;
+        Standby *standby;
         Hook *hook;
         Reap *reap;
 
@@ -52,9 +64,11 @@ struct Exec {
         RescueSettings rescue_settings;
         Rescue *rescues[RESCUES_MAX]; /* a run each */
         ExecJob *jobs;
+        Standby *standbys;
 };
 
 static void job_step(ExecJob *job);
+static Standby *standby_free(Standby *standby);
 
 /* Ends of jobs. */
 
@@ -63,6 +77,7 @@ static void job_let_go(ExecJob *job)
         job->start = timer_free(job->start);
         job->claim = pool_abandon(job->claim);
         job->task = ssh_task_abandon(job->task);
+        job->standby = standby_free(job->standby);
         job->hook = hook_abandon(job->hook);
         job->reap = reap_abandon(job->reap);
         Sql *sql = TAKE(job->sql);
@@ -217,6 +232,94 @@ static void on_result(const SshResult *result, void *userdata)
         job_next(job);
 }
 
+/* Commands that wait for a word: made ready by one item, told by another that has the same text. */
+
+static Standby *standby_free(Standby *standby)
+{
+        if (!standby)
+                return NULL;
+        Standby **at = &standby->exec->standbys;
+        while (*at != standby)
+                at = &(*at)->next;
+        *at = standby->next;
+        talk_free(standby->talk);
+        free(standby->text);
+        free(standby);
+        return NULL;
+}
+
+static Standby *find_standby(const ExecJob *job)
+{
+        Standby *standby = job->exec->standbys;
+        while (standby &&
+               (standby->job || standby->pool != job->pool || strcmp(standby->text, job->items[job->i].text) != 0))
+                standby = standby->next;
+        return standby;
+}
+
+static void standby_lend(Standby *standby, ExecJob *job)
+{
+        standby->job = job;
+        job->standby = standby;
+        timer_set(job->timer, job->deadline);
+}
+
+static ExecJob *standby_take_back(Standby *standby)
+{
+        ExecJob *job = TAKE(standby->job);
+        if (job) {
+                job->standby = NULL;
+                timer_stop(job->timer);
+        }
+        return job;
+}
+
+static void on_greeted(Talk *talk, const char *line, void *userdata)
+{
+        static const Failure none;
+        Standby *standby = userdata;
+        if (!standby->job || standby->job->items[standby->job->i].kind != SCRIPT_READY)
+                return;
+        ExecJob *job = standby_take_back(standby);
+        set_output(&job->replies->items[job->i], 0, line, "", &none);
+        if (strcmp(line, "ready") != 0)
+                standby_free(standby);
+        job_next(job);
+}
+
+static void on_talked(Talk *talk, const SshResult *result, void *userdata)
+{
+        Standby *standby = userdata;
+        ExecJob *job = standby_take_back(standby);
+        standby_free(standby);
+        if (job)
+                on_result(result, job);
+}
+
+static void begin_standby(ExecJob *job, SshLink *link, const char *command)
+{
+        standby_free(find_standby(job));
+        Standby *standby = ALLOC(Standby);
+        *standby = (Standby){ .next = job->exec->standbys,
+                              .exec = job->exec,
+                              .pool = job->pool,
+                              .text = alloc_string(job->items[job->i].text) };
+        job->exec->standbys = standby;
+        standby_lend(standby, job);
+        standby->talk = talk_new(link, command, READY_FOR, on_greeted, on_talked, standby);
+        if (job->items[job->i].kind == SCRIPT_SSH)
+                talk_go(standby->talk);
+}
+
+static void free_idle_standbys(Exec *exec)
+{
+        for (Standby *standby = exec->standbys, *next; standby; standby = next) {
+                next = standby->next;
+                if (!standby->job)
+                        standby_free(standby);
+        }
+}
+
 static void on_link(Sql *sql, SshLink *link, const Failure *failure, void *userdata)
 {
         ExecJob *job = userdata;
@@ -225,8 +328,22 @@ static void on_link(Sql *sql, SshLink *link, const Failure *failure, void *userd
                 job_fail_item(job, failure);
                 return;
         }
-        CLEANUP(mem_free) char *command = compose_command(job->items[job->i].text, job->exec->use_sudo);
-        job->task = ssh_link_exec(link, command, job->deadline, on_result, job);
+        const ScriptItem *item = &job->items[job->i];
+        CLEANUP(mem_free) char *command = compose_command(item->text, job->exec->use_sudo);
+        if (item->kind == SCRIPT_READY || item->on_word)
+                begin_standby(job, link, command);
+        else
+                job->task = ssh_link_exec(link, command, job->deadline, on_result, job);
+}
+
+static void step_ssh(ExecJob *job)
+{
+        Standby *standby = job->items[job->i].on_word ? find_standby(job) : NULL;
+        if (standby) {
+                standby_lend(standby, job);
+                talk_go(standby->talk);
+        } else
+                job->claim = pool_claim_ssh(job->pool, job->deadline, on_link, job);
 }
 
 /* Hooks. */
@@ -262,12 +379,16 @@ static void on_hook(const HookResult *result, void *userdata)
         job_next(job);
 }
 
-static void on_hook_deadline(void *userdata)
+static void on_deadline(void *userdata)
 {
         ExecJob *job = userdata;
+        Failure *failure = &job->replies->items[job->i].failure;
+        if (job->hook)
+                failure_set(failure, FAILURE_TIMEOUT, 0, "the hook %s did not end in time", job->items[job->i].text);
+        else
+                failure_set(failure, FAILURE_TIMEOUT, 0, "the command on %s did not end in time", pool_name(job->pool));
         job->hook = hook_abandon(job->hook);
-        failure_set(&job->replies->items[job->i].failure, FAILURE_TIMEOUT, 0, "the hook %s did not end in time",
-                    job->items[job->i].text);
+        job->standby = standby_free(job->standby);
         job_next(job);
 }
 
@@ -337,7 +458,7 @@ void exec_end_rescue(Exec *exec, const char *tag)
 
 static bool needs_server(const ScriptItem *item)
 {
-        return item->kind == SCRIPT_SQL || item->kind == SCRIPT_SSH;
+        return item->kind == SCRIPT_SQL || item->kind == SCRIPT_SSH || item->kind == SCRIPT_READY;
 }
 
 static void job_step(ExecJob *job)
@@ -362,6 +483,9 @@ static void job_step(ExecJob *job)
                 step_sql(job);
                 return;
         case SCRIPT_SSH:
+                step_ssh(job);
+                return;
+        case SCRIPT_READY:
                 job->claim = pool_claim_ssh(job->pool, job->deadline, on_link, job);
                 return;
         case SCRIPT_HOOK:
@@ -455,7 +579,7 @@ static ExecJob *job_new(Exec *exec, const char *server, const char *tag, usec_t 
         if (job->next)
                 job->next->previous = job;
         exec->jobs = job;
-        job->timer = timer_new(exec->loop, USEC_MSEC, on_hook_deadline, job);
+        job->timer = timer_new(exec->loop, USEC_MSEC, on_deadline, job);
         job->start = loop_defer(exec->loop, on_start, job);
         return job;
 }
@@ -471,7 +595,8 @@ ExecJob *exec_run(Exec *exec, const char *server, const char *tag, const Script 
                 job->items[i] = (ScriptItem){ .kind = item->kind,
                                               .text = alloc_string(item->text),
                                               .input = item->input ? json_copy(item->input) : NULL,
-                                              .may_fail = item->may_fail };
+                                              .may_fail = item->may_fail,
+                                              .on_word = item->on_word };
         }
         job->replies = replies_new(script->n_items);
         return job;
@@ -510,6 +635,7 @@ void exec_warm_sql(Exec *exec, const char *server)
 
 void exec_cool(Exec *exec)
 {
+        free_idle_standbys(exec);
         for (size_t i = 0; i < exec->n_pools; i++)
                 pool_cool(exec->pools[i]);
 }
@@ -603,6 +729,7 @@ Exec *exec_free(Exec *exec)
                 return NULL;
         while (exec->jobs)
                 job_free(exec->jobs);
+        free_idle_standbys(exec);
         for (size_t i = 0; i < RESCUES_MAX; i++)
                 rescue_free(exec->rescues[i]);
         free((char *) exec->rescue_settings.directory);

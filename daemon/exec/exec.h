@@ -59,5 +59,5 @@ void exec_warm(Exec *exec, const char *server);
 void exec_warm_sql(Exec *exec, const char *server);
 /* Ends the copies and feeds of a run; what is saved stays. */
 void exec_end_rescue(Exec *exec, const char *tag);
-/* Closes idle connections and sessions (after a run). */
+/* Closes idle connections and sessions, and ends what waits for its word (after a run). */
 void exec_cool(Exec *exec);

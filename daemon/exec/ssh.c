@@ -47,6 +47,8 @@ struct SshTask {
         usec_t began;
 
         char *command; /* NULL for a probe */
+        bool listens;  /* its standard input is open */
+        char *words;   /* what is to be told to it */
         char *host;    /* of a probe */
         uint16_t port;
 
@@ -150,6 +152,7 @@ static void task_destroy(SshTask *task)
         text_done(&task->err);
         text_done(&task->input.bytes);
         free(task->command);
+        free(task->words);
         free(task->host);
         free(task);
 }
@@ -552,14 +555,27 @@ static bool step_requesting(SshTask *task)
                 task_fail(task, &failure);
                 return true;
         }
-        (void) ssh_channel_send_eof(task->channel); /* nothing comes on its standard input */
+        if (!task->listens)
+                (void) ssh_channel_send_eof(task->channel); /* nothing comes on its standard input */
         task->state = TASK_RUNNING;
+        return true;
+}
+
+/* Few enough that a window has room for them. */
+static bool tell(SshTask *task)
+{
+        if (!task->words)
+                return false;
+        CLEANUP(mem_free) char *words = TAKE(task->words);
+        (void) ssh_channel_write(task->channel, words, (uint32_t) strlen(words));
+        (void) ssh_channel_send_eof(task->channel);
+        task->listens = false;
         return true;
 }
 
 static bool step_command(SshTask *task)
 {
-        if (input_refill(&task->input, task->channel))
+        if (tell(task) || input_refill(&task->input, task->channel))
                 return true;
         if (!task->closed || task->input.left || task->input.bytes.length > 0)
                 return false;
@@ -950,8 +966,8 @@ SshTask *ssh_link_exec(SshLink *link, const char *command, usec_t deadline, ssh_
         return task_begin(task);
 }
 
-SshTask *ssh_link_stream(SshLink *link, const char *command, usec_t patience, ssh_bytes_fn on_bytes, ssh_result_fn done,
-                         void *userdata)
+static SshTask *stream_new(SshLink *link, const char *command, usec_t patience, ssh_bytes_fn on_bytes,
+                           ssh_result_fn done, void *userdata)
 {
         SshTask *task = task_new(link, usec_add(usec_now_monotonic(), patience), userdata);
         task->command = alloc_string(command);
@@ -959,7 +975,29 @@ SshTask *ssh_link_stream(SshLink *link, const char *command, usec_t patience, ss
         task->heard = task->began;
         task->on_bytes = on_bytes;
         task->on_result = done;
+        return task;
+}
+
+SshTask *ssh_link_stream(SshLink *link, const char *command, usec_t patience, ssh_bytes_fn on_bytes, ssh_result_fn done,
+                         void *userdata)
+{
+        return task_begin(stream_new(link, command, patience, on_bytes, done, userdata));
+}
+
+SshTask *ssh_link_talk(SshLink *link, const char *command, usec_t patience, ssh_bytes_fn on_bytes, ssh_result_fn done,
+                       void *userdata)
+{
+        SshTask *task = stream_new(link, command, patience, on_bytes, done, userdata);
+        task->listens = true;
         return task_begin(task);
+}
+
+void ssh_task_tell(SshTask *task, const char *words)
+{
+        if (!task->listens || task->words)
+                return;
+        task->words = alloc_string(words);
+        ssh_link_stir(task->link);
 }
 
 void ssh_task_pause(SshTask *task)

@@ -71,6 +71,10 @@ SshTask *ssh_link_exec(SshLink *link, const char *command, usec_t deadline, ssh_
 typedef void (*ssh_bytes_fn)(const void *bytes, size_t length, void *userdata);
 SshTask *ssh_link_stream(SshLink *link, const char *command, usec_t patience, ssh_bytes_fn on_bytes, ssh_result_fn done,
                          void *userdata);
+/* The same, of a command whose standard input stays open until it is told so much (once, at any time) and that is all. */
+SshTask *ssh_link_talk(SshLink *link, const char *command, usec_t patience, ssh_bytes_fn on_bytes, ssh_result_fn done,
+                       void *userdata);
+void ssh_task_tell(SshTask *task, const char *words);
 /* No bytes, and no end, until it goes on: the host waits with the rest. Both may be called by on_bytes. */
 void ssh_task_pause(SshTask *task);
 void ssh_task_resume(SshTask *task);

@@ -7,10 +7,8 @@
 #include <strings.h>
 
 static const char *const kind_members[_SCRIPT_MAX] = {
-        [SCRIPT_SQL] = "sql",
-        [SCRIPT_SSH] = "ssh",
-        [SCRIPT_HOOK] = "hook",
-        [SCRIPT_RESCUE] = "rescue",
+        [SCRIPT_SQL] = "sql",   [SCRIPT_SSH] = "ssh",       [SCRIPT_READY] = "ready",
+        [SCRIPT_HOOK] = "hook", [SCRIPT_RESCUE] = "rescue",
 };
 
 static ScriptItem *append(Script *script, ScriptKind kind, char *text, bool may_fail)
@@ -47,6 +45,16 @@ void script_ssh(Script *script, const char *format, ...)
 void script_try_ssh(Script *script, const char *format, ...)
 {
         APPEND_FORMATTED(SCRIPT_SSH, true);
+}
+
+void script_ssh_on_word(Script *script, const char *text)
+{
+        append(script, SCRIPT_SSH, alloc_string(text), false)->on_word = true;
+}
+
+void script_ready(Script *script, const char *text)
+{
+        append(script, SCRIPT_READY, alloc_string(text), false);
 }
 
 void script_hook(Script *script, const char *name, Json *input)
@@ -93,6 +101,8 @@ Json *script_to_json(const Script *script)
                         json_set(object, "input", json_copy(item->input));
                 if (item->may_fail)
                         json_set_bool(object, "may_fail", true);
+                if (item->on_word)
+                        json_set_bool(object, "on_word", true);
                 json_append(array, object);
         }
         return array;
@@ -110,9 +120,11 @@ int script_from_json(const Json *json, Script *ret, Failure *reterr)
                         script_done(&script);
                         return failure_set(reterr, FAILURE_INVALID, 0, "a script has an item of an unknown kind");
                 }
-                append(&script, (ScriptKind) kind, alloc_string(json_get_string(object, kind_members[kind])),
-                       json_get_bool(object, "may_fail", false))
-                        ->input = json_copy(json_get(object, "input"));
+                ScriptItem *item =
+                        append(&script, (ScriptKind) kind, alloc_string(json_get_string(object, kind_members[kind])),
+                               json_get_bool(object, "may_fail", false));
+                item->input = json_copy(json_get(object, "input"));
+                item->on_word = json_get_bool(object, "on_word", false);
         }
         *ret = script;
         return 0;

@@ -12,9 +12,11 @@
 #include "text.h"
 
 typedef enum ScriptKind {
-        SCRIPT_SQL,  /* one statement on the server's work connection */
-        SCRIPT_SSH,  /* a POSIX shell script for `sh -c` on the server's host, by the configured user (and sudo) */
-        SCRIPT_HOOK, /* a configured hook of that name, run by the daemon, with input as JSON on its standard input */
+        SCRIPT_SQL,   /* one statement on the server's work connection */
+        SCRIPT_SSH,   /* a POSIX shell script for `sh -c` on the server's host, by the configured user (and sudo) */
+        SCRIPT_READY, /* such a script, started in advance for a later item that has it with on_word; the answer (out) is
+                       * its first line. When that is not "ready", or the item never comes, it ends without its word. */
+        SCRIPT_HOOK,  /* a configured hook of that name, run by the daemon, with input as JSON on its standard input */
         SCRIPT_RESCUE, /* an order to, or a question about, the saved logs of the run; input and answer (in the reply's
                         * out) are JSON, described in exec/rescue.h. It returns at once: what takes long goes on, and is
                         * seen by asking again. */
@@ -26,6 +28,8 @@ typedef struct ScriptItem {
         char *text;    /* statement, shell script, hook name or verb */
         Json *input;   /* hooks and rescue only */
         bool may_fail; /* when it fails, that is in its reply and the next item runs; else the script ends there */
+        bool on_word; /* SSH: the script prints a line when it is ready, and does nothing before it has read "go" from its
+                        * standard input; when it was made ready before, it is told so now */
 } ScriptItem;
 
 typedef struct Script {
@@ -38,7 +42,9 @@ void script_sql(Script *script, const char *format, ...) __attribute__((format(p
 void script_try_sql(Script *script, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void script_ssh(Script *script, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void script_try_ssh(Script *script, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void script_hook(Script *script, const char *name, Json *input); /* takes input over */
+void script_ssh_on_word(Script *script, const char *text);
+void script_ready(Script *script, const char *text);
+void script_hook(Script *script, const char *name, Json *input);   /* takes input over */
 void script_rescue(Script *script, const char *verb, Json *input); /* the same */
 bool script_is_empty(const Script *script);
 bool script_has(const Script *script, ScriptKind kind);
@@ -47,8 +53,8 @@ static inline void script_done_cleanup(Script *script)
 {
         script_done(script);
 }
-/* [{"sql": "…"}, {"ssh": "…"}, {"hook": "…", "input": {…}}, {"rescue": "…", "input": {…}}] and back; "may_fail": true
- * where it is set. */
+/* [{"sql": "…"}, {"ssh": "…"}, {"ready": "…"}, {"hook": "…", "input": {…}}, {"rescue": "…", "input": {…}}] and back; "may_fail": true and
+ * "on_word": true where they are set. */
 Json *script_to_json(const Script *script);
 int script_from_json(const Json *json, Script *ret, Failure *reterr);
 

@@ -1,5 +1,5 @@
-/* Gratuitous ARP and unsolicited neighbour advertisements from what a minimal host has. Pure: builds shell text, reads its
- * output. Must never claim that somebody was told when nothing could be sent. */
+/* Putting an address on a host, with gratuitous ARP and unsolicited neighbour advertisements from what a minimal host has.
+ * Pure: builds shell text, reads its output. Must never claim that somebody was told when nothing could be sent. */
 #include "announcement.h"
 
 #include <arpa/inet.h>
@@ -11,13 +11,20 @@
 
 #define TOLD_BY "told by "
 
-/* Raw frames, now and some more times in the background, from perl: that is on most hosts (Debian's perl-base is
+/* All that takes long comes before the word: perl has read this, has its packet and its socket, and ip(8) waits for its
+ * line. Nothing is done, and 9 is the status, when no word comes within a minute or its standard input ends.
+ *
+ * A mark forbids the adding. Who sets it looks for the address afterwards; so it is looked at again when the address is
+ * there, for it may have come in between.
+ *
+ * Raw frames, now and some more times in the background, from perl: that is on most hosts (Debian's perl-base is
  * essential), needs no module for it, and ends when the first is on the wire. An ARP request for oneself makes every host
  * that knows the address take the link address from it; so does a neighbour advertisement with the override flag, to all
  * nodes, for IPv6, where the kernel sends none by itself for an address without duplicate address detection. Repeated,
- * because Linux may ignore a change of ARP for a second. Words: device, address, address in hexadecimal digits. */
-static const char perl_sends[] =
-        "perl -e '($d, $i, $a) = @ARGV; $a = pack \"H*\", $a; "
+ * because Linux may ignore a change of ARP for a second. Words: device, address, address in hexadecimal digits, address
+ * with its prefix, mark (may be empty), the line for ip(8). */
+static const char perl_adds[] =
+        "perl -e '($d, $i, $a, $c, $k, $l) = @ARGV; $a = pack \"H*\", $a; "
         "open F, \"/sys/class/net/$d/address\"; ($h = <F>) =~ s/[:\\n]//g; $m = pack \"H12\", $h; "
         "open F, \"/sys/class/net/$d/ifindex\"; $n = int <F>; "
         "if (length $a == 4) { ($t, $g) = (0x0806, \"\\xff\" x 6); "
@@ -27,10 +34,19 @@ static const char perl_sends[] =
         "$s = unpack \"%32n*\", $a . $o . pack(\"NN\", 32, 58) . $p; "
         "$s = ($s & 0xffff) + ($s >> 16) for 1, 2; substr($p, 2, 2) = pack \"n\", ~$s & 0xffff; "
         "$p = pack(\"NnCC\", 0x60000000, 32, 58, 255) . $a . $o . $p } "
-        "socket S, 17, 3, unpack(\"S\", pack \"n\", $t) or exit 1; "
-        "for (0, 0.02, 0.2, 1, 2) { select undef, undef, undef, $_; $_ and `ip -o addr show to $i` !~ /./ and exit; "
-        "send(S, $g . $m . pack(\"n\", $t) . $p, 0, pack(\"SniSCCa8\", 17, $t, $n, 1, 0, 6, $g)) or exit 1; "
-        "$_ or !fork or exit 0 }'";
+        "$f = $g . $m . pack(\"n\", $t) . $p; $w = pack(\"SniSCCa8\", 17, $t, $n, 1, 0, 6, $g); "
+        "socket S, 17, 3, unpack(\"S\", pack \"n\", $t) or exit 1; pipe R, W or exit 1; "
+        "open O, \">&STDOUT\"; open STDOUT, \">&W\"; $x = open P, \"|-\", \"ip -o -force -batch -\"; "
+        "open STDOUT, \">&O\"; close O; close W; $x or exit 1; "
+        "$| = 1; print \"ready\\n\"; $r = \"\\1\"; "
+        "select($r, undef, undef, 60) && sysread(STDIN, $_, 9) && $_ eq \"go\\n\" or exit 9; "
+        "print P $k && -e $k ? \"\" : \"$l\\n\", \"addr show to $i\\n\"; close P; @l = <R>; "
+        "if ($k && -e $k) { @l and system qw(ip addr del), $c, \"dev\", $d; exit 0 } "
+        "print @l ? \"told by \" . (send(S, $f, 0, $w) ? \"perl\" : \"nothing\") . \"\\n\" : \"\", @l; "
+        "exit 0 if !@l || !defined($x = fork) || $x; "
+        "open STDIN, \"/dev/null\"; open STDOUT, \">/dev/null\"; open STDERR, \">/dev/null\"; "
+        "for (0.02, 0.2, 1, 2) { select undef, undef, undef, $_; `ip -o addr show to $i` =~ /./ or exit; "
+        "send S, $f, 0, $w }'";
 
 /* A host address of the same network that is not the address itself: the highest but one or two. NULL when the network is
  * too small, and for IPv6. */
@@ -59,34 +75,50 @@ static char *in_hexadecimal(const char *ip)
 }
 
 /* For IPv4 alone. Without perl and arping(8) any packet that the address itself sends to an unused neighbour does it too:
- * its own ARP request makes every host that knows the address take the link address from it (RFC 826). */
+ * its own ARP request makes every host that knows the address take the link address from it (RFC 826). What stays in the
+ * background keeps no copy of the standard output, or the command would last as long. */
 static void add_others(Text *text, const char *ip, const char *prefix, const char *device)
 {
         CLEANUP(mem_free) char *other = neighbour_of(ip, prefix ? atoi(prefix) : 32);
         text_addf(text,
-                  "elif command -v arping; then told=arping; "
-                  "( for n in 1 2 3; do here && arping -q -U -c 1 -I %s %s; done ) & ",
+                  "if command -v arping >/dev/null; then told=arping; "
+                  "( for n in 1 2 3; do here && arping -q -U -c 1 -I %s %s; done ) </dev/null >/dev/null 2>&1 & ",
                   device, ip);
         if (other)
                 text_addf(text,
-                          "elif command -v bash; then told=packets; "
+                          "elif command -v bash >/dev/null; then told=packets; "
                           "( ip route replace %s/32 dev %s src %s; for pause in 0 0.3 1.2; do sleep $pause; "
                           "here || break; ip neigh flush to %s dev %s; bash -c 'echo >/dev/udp/%s/9'; done; "
-                          "ip route del %s/32 dev %s src %s ) & ",
+                          "ip route del %s/32 dev %s src %s ) </dev/null >/dev/null 2>&1 & ",
                           other, device, ip, other, device, other, other, device, ip);
+        text_add(text, "fi; ");
 }
 
-char *announcement(const char *ip_with_prefix, const char *device)
+char *announcement_add(const char *ip_with_prefix, const char *device, const char *label, const char *mark)
 {
         const char *slash = strchr(ip_with_prefix, '/');
         CLEANUP(mem_free) char *ip = alloc_string_n(ip_with_prefix, strcspn(ip_with_prefix, "/"));
         CLEANUP(mem_free) char *digits = in_hexadecimal(ip);
+        bool v6 = strchr(ip, ':');
+        /* Without duplicate address detection, which would keep it from being used for a second; and, as a second address
+         * of IPv4 is not, not to be chosen by the host for connections of its own, which would break when it moves on. */
+        CLEANUP(mem_free)
+        char *add = text_format("addr add %s dev %s%s%s%s", ip_with_prefix, device, label ? " label " : "",
+                                label ? label : "", v6 ? " nodad preferred_lft 0" : "");
         Text text = { 0 };
-        text_addf(&text, "{ here() { ip -o addr show to %s | grep -q .; }; if %s %s %s %s; then told=perl; ", ip,
-                  perl_sends, device, ip, digits);
-        if (!strchr(ip, ':'))
+        text_addf(&text, "ip -batch /dev/null 2>/dev/null && %s %s %s %s %s '%s' '%s' || [ $? = 9 ] || { ", perl_adds,
+                  device, ip, digits, ip_with_prefix, mark ? mark : "", add);
+        text_addf(&text, "here() { ip -o addr show to %s | grep -q .; }; echo later; read -r word; [ \"$word\" = go ]",
+                  ip);
+        if (mark)
+                text_addf(&text, " && [ ! -e %s ]", mark);
+        text_addf(&text, " && ip %s; ", add);
+        if (mark)
+                text_addf(&text, "[ ! -e %s ] || ip addr del %s dev %s; ", mark, ip_with_prefix, device);
+        text_add(&text, "if here; then told=nothing; ");
+        if (!v6)
                 add_others(&text, ip, slash ? slash + 1 : NULL, device);
-        text_addf(&text, "else told=nothing; fi; } </dev/null >/dev/null 2>&1; echo \"%s$told\"", TOLD_BY);
+        text_addf(&text, "echo \"%s$told\"; fi; ip -o addr show to %s; }", TOLD_BY, ip);
         return text_take(&text);
 }
 

@@ -72,6 +72,8 @@ static const Step steps[] = {
           .ask = ask_events, .judge = judge_events_rest, .act = act_events_rest },
         { "stop-hook", "the stop hook has taken the clients off the old primary", ON_DAEMON, NEED_EVERY, THEN_ABORT,
           .skip = skip_stop_hook, .ask = ask_stop_hook, .judge = judge_stop_hook },
+        { "ready-address", "the candidate's host takes the address at a word", ON_CANDIDATE, NEED_EVERY, THEN_CONTINUE,
+          5 * SEC, .skip = address_skip, .ask = ask_address_ready, .judge = judge_address_ready },
         { "sample-again", "where the primary is now is on record", ON_OLD_PRIMARY, NEED_EVERY, THEN_ABORT, 5 * SEC,
           .ask = ask_sample, .judge = judge_sample },
         { "catch-up-again", "the candidate is not more than a moment behind", ON_CANDIDATE, NEED_EVERY, THEN_ABORT,

@@ -100,7 +100,9 @@ void judge_address_present(const Facts *facts, const char *server, const Replies
                 return;
         CLEANUP(mem_free) char *device = found_on(replies_at(replies, 0));
         if (!device) {
-                judge_as(judgement, VERDICT_UNMET, "%s is not there yet", configured(facts));
+                const char *err = replies_at(replies, 0)->err;
+                judge_as(judgement, VERDICT_UNMET, "%s is not there yet%s%.*s", configured(facts),
+                         text_is_empty(err) ? "" : ": ", (int) strcspn(err ? err : "", "\n"), err ? err : "");
                 return;
         }
         const char *announced = announcement_result(replies_at(replies, 0)->out);
@@ -155,31 +157,42 @@ void act_address_withdraw(const Facts *facts, const char *server, const Replies 
         script_ssh(script, ": >%s; %s", mark, removal);
 }
 
-/* first: what must hold; joined: between the adding and the telling, "&&" or ";". */
-static void add(const Facts *facts, const char *first, const char *joined, Script *script)
+static char *adding(const Facts *facts, const char *mark)
 {
-        const char *ip = configured(facts), *label = facts_config_string(facts, "address.label");
-        CLEANUP(mem_free) char *device = text_quote_shell(facts_config_string(facts, "address.device"));
-        CLEANUP(mem_free) char *quoted = text_quote_shell(ip);
-        CLEANUP(mem_free) char *quoted_label = label ? text_quote_shell(label) : NULL;
-        CLEANUP(mem_free) char *announce = announcement(ip, device);
-        CLEANUP(mem_free) char *list = listing(ip);
-        /* Without duplicate address detection, which would keep it from being used for a second; and, as a second address
-         * of IPv4 is not, not to be chosen by the host for connections of its own, which would break when it moves on. */
-        bool v6 = strchr(ip, ':');
-        script_ssh(script, "%sip addr add %s dev %s%s%s%s %s { %s; }; %s", first, quoted, device,
-                   label ? " label " : "", label ? quoted_label : "", v6 ? " nodad preferred_lft 0" : "", joined,
-                   announce, list);
+        return announcement_add(configured(facts), facts_config_string(facts, "address.device"),
+                                facts_config_string(facts, "address.label"), mark);
+}
+
+static char *marked_adding(const Facts *facts)
+{
+        CLEANUP(mem_free) char *mark = mark_of(facts);
+        return adding(facts, mark);
 }
 
 void act_address_add(const Facts *facts, const char *server, const Replies *seen, Script *script)
 {
-        CLEANUP(mem_free) char *mark = mark_of(facts);
-        CLEANUP(mem_free) char *first = text_format("[ ! -e %s ] && ", mark);
-        add(facts, first, "&&", script);
+        CLEANUP(mem_free) char *text = marked_adding(facts);
+        script_ssh_on_word(script, text);
 }
 
 void act_address_keep(const Facts *facts, const char *server, const Replies *seen, Script *script)
 {
-        add(facts, "", "2>/dev/null;", script);
+        CLEANUP(mem_free) char *text = adding(facts, NULL);
+        script_ssh_on_word(script, text);
+}
+
+void ask_address_ready(const Facts *facts, const char *server, Script *script)
+{
+        CLEANUP(mem_free) char *text = marked_adding(facts);
+        if (!json_get_bool(facts->root, "planning", false))
+                script_ready(script, text);
+}
+
+void judge_address_ready(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        bool ready = text_equal(replies_at(replies, 0)->out, "ready");
+        judge_as(judgement, VERDICT_MET, "%s",
+                 replies->n_items == 0 ? "made ready when it is time"
+                 : ready               ? "it has all that it needs and waits for the word"
+                                       : "it lacks perl, or an ip(8) that could wait: it starts when it gets the word");
 }

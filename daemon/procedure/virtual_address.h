@@ -10,6 +10,9 @@ void judge_address_absent(const Facts *facts, const char *server, const Replies 
 void act_address_remove(const Facts *facts, const char *server, const Replies *seen, Script *script);
 void judge_address_present(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
 void act_address_add(const Facts *facts, const char *server, const Replies *seen, Script *script);
+/* Whether its host has started what act_address_add() needs, and waits with it for the word. Asking starts it. */
+void ask_address_ready(const Facts *facts, const char *server, Script *script);
+void judge_address_ready(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
 /* The address is on that host already; or that host can be asked, and does not have it. Checks, that wait for nothing. */
 void judge_address_in_place(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
 void judge_address_elsewhere(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);

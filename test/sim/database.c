@@ -517,10 +517,10 @@ static void execute_shell(Database *database, const char *text, Reply *reply)
                 reply->out = alloc_string(database->server->dead ? "" : "1234 mysqld 1 systemd mysql.service\n");
         else if (strcmp(text, "kill -KILL 1234") == 0)
                 database->server->dead = true, database->server->frozen = false;
+        else if (strstr(text, "ip addr add"))
+                database->has_address |= !database->no_address && !(database->marked && strstr(text, "[ ! -e /run/"));
         else if (strstr(text, "ip addr del"))
                 database->has_address = false, database->marked |= text_starts_with(text, ": >/run/mhad-");
-        else if (strstr(text, "ip addr add") || strstr(text, "ip addr replace"))
-                database->has_address |= !database->no_address && !(database->marked && strstr(text, "[ ! -e /run/"));
         else if (!text_starts_with(text, "systemctl stop") && !text_starts_with(text, "ip -o addr show"))
                 failure_set(&reply->failure, FAILURE_EXIT, reply->exit_status = 127, "not found: %.100s", text);
 }
@@ -554,6 +554,9 @@ static void execute(Sim *sim, SimServer *server, const ScriptItem *item, Reply *
                 execute_shell(database_of(server), item->text, reply);
                 show_address(database_of(server), item->text, reply);
                 break;
+        case SCRIPT_READY:
+                reply->out = alloc_string("ready");
+                break;
         case SCRIPT_RESCUE:
                 saved_do(sim, item->text, item->input, reply);
                 break;
@@ -573,12 +576,13 @@ static bool is_effect(const ScriptItem *item)
         if (item->kind == SCRIPT_SSH)
                 return !text_starts_with(text, "describe()") && !text_starts_with(text, "i=") &&
                        !(text_starts_with(text, "ip -o addr show") && !strchr(text, '|'));
-        return item->kind == SCRIPT_HOOK || (!text_starts_with(text, "SELECT") && !text_starts_with(text, "SHOW"));
+        return item->kind == SCRIPT_HOOK ||
+               (item->kind == SCRIPT_SQL && !text_starts_with(text, "SELECT") && !text_starts_with(text, "SHOW"));
 }
 
 static bool can_be_reached(const SimServer *server, ScriptKind kind)
 {
-        return kind == SCRIPT_SSH ? !database_of(server)->ssh_dead : !server->dead;
+        return kind == SCRIPT_SSH || kind == SCRIPT_READY ? !database_of(server)->ssh_dead : !server->dead;
 }
 
 /* The world */

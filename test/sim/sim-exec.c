@@ -138,6 +138,8 @@ bool sim_is_effect(const Sim *sim, const ScriptItem *item)
                        !text_starts_with(text, "GET");
         case SCRIPT_SSH:
                 return !text_starts_with(text, "#");
+        case SCRIPT_READY:
+                return false;
         case SCRIPT_RESCUE:
                 return !text_equal(text, "look");
         case SCRIPT_HOOK:
@@ -197,7 +199,10 @@ static void job_send(ExecJob *job)
         const ScriptItem *item = &job->script.items[job->i_item];
         Statement *statement = ALLOC(Statement);
         *statement = (Statement){ .sim = sim, .server = job->server, .next = sim->statements, .job = job };
-        statement->item = (ScriptItem){ item->kind, alloc_string(item->text), json_copy(item->input), item->may_fail };
+        statement->item = (ScriptItem){ .kind = item->kind,
+                                        .text = alloc_string(item->text),
+                                        .input = json_copy(item->input),
+                                        .may_fail = item->may_fail };
         statement->tag = alloc_string(job->tag);
         statement->timer = timer_new(sim->loop, 0, on_carried_out, statement);
         sim->statements = statement;

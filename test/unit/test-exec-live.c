@@ -1180,6 +1180,68 @@ static void test_scripts(void **state)
         pass(300 * USEC_MSEC);
 }
 
+/* What the file on the host says. */
+static void assert_noted(Exec *exec, const char *file, const char *wanted)
+{
+        Job job = { 0 };
+        Script script = { 0 };
+        script_ssh(&script, "cat %s 2>/dev/null || true", file);
+        job_run(exec, &job, "db1", &script, 5 * USEC_SEC);
+        assert_string_equal(replies_at(job.replies, 0)->out, wanted);
+        replies_free(job.replies);
+}
+
+/* A command that waits for its word does nothing before it, and nothing at all when it does not come. */
+static void test_on_word(void **state)
+{
+        CLEANUP(resolver_free) Resolver *resolver = resolver_new(loop, USEC_MINUTE);
+        CLEANUP(exec_free) Exec *exec = make_exec(resolver);
+        Job job = { 0 };
+        Script script = { 0 };
+        CLEANUP(mem_free) char *file = text_format("/tmp/mhad-live-word-%d", (int) getpid());
+        CLEANUP(mem_free)
+        char *waits = text_format("echo ready; read -r word; [ \"$word\" = go ] && echo 1 >>%s && echo done $$", file);
+
+        script_ready(&script, waits);
+        job_run(exec, &job, "db1", &script, 5 * USEC_SEC);
+        assert_string_equal(replies_at(job.replies, 0)->out, "ready");
+        assert_noted(exec, file, "");
+        script_ssh_on_word(&script, waits);
+        usec_t start = loop_now(loop);
+        job_run(exec, &job, "db1", &script, 5 * USEC_SEC);
+        print_message("  a word to one that waits: %.1f ms\n", (double) (job.at - start) / 1000);
+        assert_int_equal(job.replies->failure.kind, FAILURE_NONE);
+        assert_true(text_starts_with(replies_at(job.replies, 0)->out, "done "));
+        assert_noted(exec, file, "1\n");
+
+        /* Nobody has made it ready. */
+        script_ssh_on_word(&script, waits);
+        job_run(exec, &job, "db1", &script, 5 * USEC_SEC);
+        assert_true(text_starts_with(replies_at(job.replies, 0)->out, "done "));
+        assert_noted(exec, file, "1\n1\n");
+
+        /* The word does not come; it is not of the kind that waits; it ends too early. */
+        script_ready(&script, waits);
+        script_ready(&script, "echo later; sleep 5");
+        script_ready(&script, "exit 3");
+        start = loop_now(loop);
+        job_run(exec, &job, "db1", &script, 4 * USEC_SEC);
+        assert_string_equal(replies_at(job.replies, 1)->out, "later");
+        assert_int_equal(job.replies->failure.kind, FAILURE_EXIT);
+        assert_true(job.at - start < 4 * USEC_SEC);
+        exec_cool(exec);
+        pass(300 * USEC_MSEC);
+        assert_noted(exec, file, "1\n1\n");
+
+        /* One that does not end in time is left to itself. */
+        script_ssh_on_word(&script, "echo ready; read -r word; sleep 5");
+        job_run(exec, &job, "db1", &script, 300 * USEC_MSEC);
+        assert_int_equal(job.replies->failure.kind, FAILURE_TIMEOUT);
+        script_ssh(&script, "rm -f %s", file);
+        job_run(exec, &job, "db1", &script, 5 * USEC_SEC);
+        replies_free(job.replies);
+}
+
 static size_t count_running(Talk *talk, const char *tag)
 {
         CLEANUP(mem_free)
@@ -1291,7 +1353,7 @@ int main(int argc, char **argv)
                 TEST(test_ssh_failures),   TEST(test_commands),       TEST(test_many_commands),
                 TEST(test_probes),         TEST(test_silent_host),    TEST(test_lost_session),
                 TEST(test_hooks),          TEST(test_names),          TEST(test_scripts),
-                TEST(test_left_behind),    TEST(test_quiesce),
+                TEST(test_on_word),        TEST(test_left_behind),    TEST(test_quiesce),
         };
         if (argc > 1)
                 cmocka_set_test_filter(argv[1]);

@@ -496,10 +496,20 @@ static void test_address(void **state)
         expect(&f, judge_address_present, "db2", ssh_reply(0, "told by nothing\n2: eth0    inet 10.0.0.100/24 scope\n"),
                VERDICT_MET, "THE NETWORK WAS NOT TOLD");
         expect_act(&f, act_address_remove, "db1", NULL, "ip addr del");
-        expect_act(&f, act_address_add, "db2", NULL, "ip addr add '10.0.0.100/24' dev 'eth0'");
+        expect_act(&f, act_address_add, "db2", NULL, "ip addr add 10.0.0.100/24 dev eth0; ");
+        expect(&f, judge_address_ready, "db2", ssh_reply(0, "ready"), VERDICT_MET, "waits for the word");
+        expect(&f, judge_address_ready, "db2", ssh_reply(0, "later"), VERDICT_MET, "lacks perl");
+        Script ready = { 0 }, adding = { 0 };
+        ask_address_ready(&f.facts, "db2", &ready);
+        act_address_add(&f.facts, "db2", NULL, &adding);
+        assert_int_equal(ready.items[0].kind, SCRIPT_READY);
+        assert_true(adding.items[0].on_word);
+        assert_string_equal(ready.items[0].text, adding.items[0].text);
+        script_done(&ready);
+        script_done(&adding);
         configure(&f, "{\"address\": {\"ip\": \"fd00::64/64\", \"device\": \"eth0\"}}");
-        expect_act(&f, act_address_add, "db2", NULL, "ip addr add 'fd00::64/64' dev 'eth0' nodad preferred_lft 0 &&");
-        expect_act(&f, act_address_add, "db2", NULL, "'eth0' fd00::64 fd000000000000000000000000000064;");
+        expect_act(&f, act_address_add, "db2", NULL, "ip addr add fd00::64/64 dev eth0 nodad preferred_lft 0; ");
+        expect_act(&f, act_address_add, "db2", NULL, " eth0 fd00::64 fd000000000000000000000000000064 ");
         facts_done(&f.facts);
 }
 
