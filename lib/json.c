@@ -1,7 +1,6 @@
 /* cJSON behind NULL-safe helpers. Owns nothing. */
 #include "json.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -84,8 +83,8 @@ void json_set_string(Json *object, const char *name, const char *value)
 
 void json_set_int(Json *object, const char *name, int64_t value)
 {
-        assert(value <= (INT64_C(1) << 53) && value >= -(INT64_C(1) << 53));
-        json_set(object, name, checked(cJSON_CreateNumber((double) value)));
+        int64_t kept = value > JSON_INT_MAX ? JSON_INT_MAX : value < -JSON_INT_MAX ? -JSON_INT_MAX : value;
+        json_set(object, name, checked(cJSON_CreateNumber((double) kept)));
 }
 
 void json_set_real(Json *object, const char *name, double value)
@@ -131,7 +130,7 @@ const char *json_get_string(const Json *object, const char *name)
 int64_t json_get_int(const Json *object, const char *name, int64_t otherwise)
 {
         const Json *member = json_get(object, name);
-        if (!cJSON_IsNumber(member) || !isfinite(member->valuedouble) || fabs(member->valuedouble) > 9e15)
+        if (!cJSON_IsNumber(member) || !isfinite(member->valuedouble) || fabs(member->valuedouble) > (double) JSON_INT_MAX)
                 return otherwise;
         return (int64_t) member->valuedouble;
 }

@@ -23,7 +23,9 @@ int json_parse(const char *text, size_t length, Json **ret, Failure *reterr);
 char *json_print(const Json *json);        /* one line; free with free() */
 char *json_print_pretty(const Json *json); /* for people; free with free() */
 
-/* Set a member, replacing one of that name. Integers are exact up to 2^53, which is checked by an assertion. */
+/* What a double holds exactly. A number beyond comes from a damaged file or a server that talks nonsense. */
+#define JSON_INT_MAX INT64_C(9000000000000000)
+/* Set a member, replacing one of that name. Of an integer beyond JSON_INT_MAX only so much is kept. */
 void json_set_string(Json *object, const char *name, const char *value); /* NULL removes the member */
 void json_set_int(Json *object, const char *name, int64_t value);
 void json_set_real(Json *object, const char *name, double value);

@@ -306,9 +306,11 @@ static unsigned to_unsigned(const char *text)
         return number > UINT32_MAX ? UINT32_MAX : (unsigned) number;
 }
 
+/* -1: the server does not know. Servers were seen to tell a lag of 2^64 seconds, which is no better. */
 static int64_t to_signed(const char *text)
 {
-        return text_is_empty(text) ? -1 : strtoll(text, NULL, 10);
+        int64_t number = text_is_empty(text) ? -1 : strtoll(text, NULL, 10);
+        return number < 0 || number > UINT32_MAX ? -1 : number;
 }
 
 static uint16_t to_port(const char *text)
@@ -715,8 +717,7 @@ static char *get_text_or_empty(const Json *json, const char *name)
 
 static void set_number(Json *json, const char *name, uint64_t value)
 {
-        const uint64_t exact = (uint64_t) 1 << 53;
-        json_set_int(json, name, (int64_t) (value < exact ? value : exact));
+        json_set_int(json, name, value < JSON_INT_MAX ? (int64_t) value : JSON_INT_MAX);
 }
 
 static uint64_t get_number(const Json *json, const char *name)

@@ -205,7 +205,7 @@ void judge_pace_known(const Facts *facts, const char *server, const Replies *rep
 {
         const char *name = reply_get(replies_at(replies, 0), 0, "Variable_name");
         const char *value = reply_get(replies_at(replies, 0), 0, "Value");
-        if (name && value) {
+        if (value && (text_equal(name, "slave_checkpoint_period") || text_equal(name, "replica_checkpoint_period"))) {
                 json_set_string(judge_learned(judgement), "pace_name", name);
                 json_set_int(judge_learned(judgement), "pace", strtoll(value, NULL, 10));
         }

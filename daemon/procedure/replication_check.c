@@ -552,9 +552,11 @@ static char *ignore_db(const ServerView *view)
 static char *filter_of(const ReplicaChannel *channel, const char *name)
 {
         size_t length = strlen(name);
-        for (const char *at = channel->filters; at && *at; at = strstr(at, "; "), at += at ? 2 : 0)
+        for (const char *at = channel->filters; at && *at; at = at ? at + 2 : NULL) {
                 if (strncmp(at, name, length) == 0 && at[length] == '=')
                         return alloc_string_n(at + length + 1, strcspn(at + length + 1, ";"));
+                at = strstr(at, "; ");
+        }
         return NULL;
 }
 

@@ -133,7 +133,10 @@ static const char *const bad[] = {
         ".",
         "binlog.000004",
         "${replication_password}",
-        "'; DROP TABLE x; --",
+        "'; reboot; --",
+        "reboot",
+        "\\' reboot",
+        "`reboot`",
         "`\\\"'$(reboot)\n\r\x1a%s%n",
         "10.11.6-MariaDB",
         "5.6.24-log",
@@ -334,7 +337,8 @@ static void answer(Input *input, const ScriptItem *item, Reply *reply)
         unsigned how = choose(input, 8);
         reply->run = how != 1;
         if (how == 2)
-                failure_set(&reply->failure, FAILURE_SQL, (int) choose(input, 256) * 13, "%s", bad[choose(input, 32)]);
+                failure_set(&reply->failure, FAILURE_SQL, (int) choose(input, 256) * 13, "%s",
+                            bad[choose(input, ARRAY_LENGTH(bad))]);
         else if (how == 3)
                 failure_set(&reply->failure, FAILURE_TIMEOUT, 0, "too late");
         else if (how != 1 && item->kind == SCRIPT_SQL)
@@ -368,6 +372,24 @@ static void check_placeholders(const char *text)
         }
 }
 
+/* No word of a server stands outside of quotation marks: "reboot" is in what it says, and in nothing of ours. */
+static void check_quoted(const char *text, bool shell)
+{
+        char open = 0;
+        for (const char *at = text; *at; at++) {
+                if (*at == '\\' && at[1] != '\0' && !(shell && open == '\''))
+                        at++;
+                else if (!open && strchr(shell ? "'\"" : "'\"`", *at))
+                        open = *at;
+                else if (open && *at == open)
+                        open = 0;
+                else if (*at == 'r' && strncmp(at, "reboot", 6) == 0 && (!open || (shell && open == '"'))) {
+                        fprintf(stderr, "%s\n", text);
+                        abort();
+                }
+        }
+}
+
 static void check_json(const Json *json)
 {
         CLEANUP(mem_free) char *text = json_print(json);
@@ -382,6 +404,9 @@ static void check_script(const Script *script)
         check_json(json);
         require(script_from_json(json, &again, NULL) == 0 && again.n_items == script->n_items);
         script_done(&again);
+        for (size_t i = 0; i < script->n_items; i++)
+                if (script->items[i].kind == SCRIPT_SQL || script->items[i].kind == SCRIPT_SSH)
+                        check_quoted(script->items[i].text, script->items[i].kind == SCRIPT_SSH);
         for (size_t i = 0; i < script->n_items; i++)
                 if (script->items[i].kind == SCRIPT_SQL)
                         check_placeholders(script->items[i].text);

@@ -235,8 +235,7 @@ static void test_gtid_sets(void **state)
         read_mysql(view, "db1", 1000);
         view->gtid_executed = alloc_string(UUID ":1-5");
         CLEANUP(gtid_free)
-        GtidSet *received = server_view_gtid_received(view),
-                *applied = server_view_gtid_applied(view);
+        GtidSet *received = server_view_gtid_received(view), *applied = server_view_gtid_applied(view);
         CLEANUP(mem_free) char *text = gtid_format(received);
         assert_string_equal(text, UUID ":1-8");
         assert_true(gtid_count(applied) == 5);
@@ -318,6 +317,34 @@ static void test_json_of_anything(void **state)
         }
         CLEANUP(server_view_free) ServerView *view = server_view_from_json(NULL);
         assert_false(view->identified);
+}
+
+/* Numbers that nobody means: seen of a lag, and of whatever else a server may tell. */
+static void test_absurd_numbers(void **state)
+{
+        static const char *const numbers[] = { "18446744073709551615",
+                                               "9223372036854775807",
+                                               "-9223372036854775808",
+                                               "99999999999999999999999",
+                                               "1e300",
+                                               "nan" };
+        for (size_t i = 0; i < ARRAY_LENGTH(numbers); i++) {
+                CLEANUP(server_view_free) ServerView *view = server_view_new();
+                CLEANUP(replies_free) Replies *replies = replies_new(1);
+                Reply *reply = new_reply(replies);
+                const char *n = numbers[i];
+                read_identity(view, "10.11.6-MariaDB");
+                COLUMNS(reply, "Slave_IO_Running", "Slave_SQL_Running", "Seconds_Behind_Master", "SQL_Delay",
+                        "Slave_received_heartbeats", "Slave_heartbeat_period", "Relay_Log_Space", "Last_IO_Errno",
+                        "Master_Port", "Master_Server_Id", "Connect_Retry");
+                ROW(reply, "Yes", "Yes", n, n, n, n, n, n, n, n, n);
+                if (observation_read_replica(view, reply, 1000, NULL) < 0)
+                        continue;
+                assert_in_range(view->channels[0].lag + 1, 0, UINT32_MAX + INT64_C(1));
+                CLEANUP(json_free) Json *json = server_view_to_json(view);
+                CLEANUP(server_view_free) ServerView *again = server_view_from_json(json);
+                assert_true(again->channels[0].lag == view->channels[0].lag);
+        }
 }
 
 static void test_evidence(void **state)
@@ -419,6 +446,7 @@ int main(void)
                 cmocka_unit_test(test_semi_sync),
                 cmocka_unit_test(test_json_round_trip),
                 cmocka_unit_test(test_json_of_anything),
+                cmocka_unit_test(test_absurd_numbers),
                 cmocka_unit_test(test_evidence),
                 cmocka_unit_test(test_note),
                 cmocka_unit_test(test_names),
