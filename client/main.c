@@ -108,6 +108,9 @@ static const Verb verbs[] = {
           "A copy is ready for mysqlbinlog, also that of a part of a file. Only root and mhad's own user can read what is saved.\n",
           "  mhactl rescue show\n"
           "  mhactl rescue fetch app1 db1 --from binlog.000007 --output /root/app1-db1\n" },
+        { "metrics", "", 0, 0, 0, "figures for monitoring, in Prometheus' text format", verb_metrics,
+          "What they mean is in mhad-metrics(7). metrics.listen in mhad.yaml(5) offers the same by HTTP.\n",
+          "  mhactl metrics | grep app1\n" },
         { "reload", "", 0, 0, 0, "take a changed configuration over", verb_reload, NULL,
           "  mhactl reload\n" },
         { "import", "FILE", 1, 1, OPTION_BIT(OPTION_GLOBAL) | OPTION_BIT(OPTION_OUTPUT_DIR),

@@ -165,6 +165,18 @@ int verb_history(const Context *context)
         return STATUS_OK;
 }
 
+int verb_metrics(const Context *context)
+{
+        CLEANUP(json_free) Json *answer = NULL;
+        int status = verb_call(context, API_METRICS, NULL, &answer);
+        if (status != STATUS_OK)
+                return status;
+        Text text = { 0 };
+        text_add(&text, render_or(answer, "text", ""));
+        verb_print(context, answer, &text);
+        return STATUS_OK;
+}
+
 int verb_version(const Context *context)
 {
         CLEANUP(json_free) Json *answer = NULL;

@@ -46,6 +46,7 @@ int verb_check(const Context *context);
 int verb_plan(const Context *context);
 int verb_report(const Context *context);
 int verb_history(const Context *context);
+int verb_metrics(const Context *context);
 int verb_version(const Context *context);
 int verb_failover(const Context *context);
 int verb_switch(const Context *context);

@@ -18,6 +18,7 @@
 
 #include "config.h"
 #include "control.h"
+#include "listener.h"
 #include "log.h"
 #include "loop.h"
 #include "registry.h"
@@ -33,6 +34,7 @@ typedef struct Daemon {
         Loop *loop;
         Registry *registry;
         Control *control;
+        Listener *listener;
 } Daemon;
 
 static void print_errors(const Json *errors)
@@ -90,6 +92,12 @@ static void reload(void *userdata)
         registry_reload(daemon->registry, on_reloaded, daemon);
 }
 
+static void listen_anew(void *userdata)
+{
+        Daemon *daemon = userdata;
+        listener_set(daemon->listener, registry_metrics_listen(daemon->registry));
+}
+
 static void stop(void *userdata)
 {
         Daemon *daemon = userdata;
@@ -143,6 +151,9 @@ static int run(const char *path)
                                 registry_socket_group(daemon.registry), &daemon.control, &failure);
         if (r >= 0) {
                 keep_socket(daemon.control);
+                daemon.listener = listener_new(daemon.loop, daemon.registry);
+                listen_anew(&daemon);
+                registry_on_reload(daemon.registry, listen_anew, &daemon);
                 registry_on_change(daemon.registry, notify_status, &daemon);
                 (void) loop_signal(daemon.loop, SIGTERM, stop, &daemon);
                 (void) loop_signal(daemon.loop, SIGINT, stop, &daemon);
@@ -158,6 +169,7 @@ static int run(const char *path)
                 if (errors && json_length(errors) > 0)
                         status = EX_CONFIG;
         }
+        listener_free(daemon.listener);
         control_free(daemon.control);
         registry_free(daemon.registry);
         loop_free(daemon.loop);

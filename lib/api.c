@@ -79,6 +79,7 @@ static const ApiMethod methods[_API_MAX] = {
         [API_RESCUES] = { MHAD, "Rescues", API_READS, "the binary logs that are saved", { ANY_CLUSTER, { "run", API_STRING } } },
         [API_RESCUE_FETCH] = { MHAD, "RescueFetch", API_CHANGES, "save a server's binary log, to look at it",
                 { ONE_CLUSTER, { "server", API_STRING, true }, OPTIONS(fetch_options) } },
+        [API_METRICS] = { MHAD, "Metrics", API_READS, "figures for monitoring, in Prometheus' text format" },
         [API_RELOAD] = { MHAD, "Reload", API_CHANGES, "take a changed configuration over" },
         [API_VERSION] = { MHAD, "Version", API_READS, "the running program's version" },
 };

@@ -28,6 +28,7 @@ typedef enum ApiId {
         API_HISTORY,
         API_RESCUES,
         API_RESCUE_FETCH,
+        API_METRICS,
         API_RELOAD,
         API_VERSION,
         _API_MAX,

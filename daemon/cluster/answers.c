@@ -194,6 +194,17 @@ Json *cluster_status(Cluster *cluster)
         return json;
 }
 
+void cluster_metrics(Cluster *cluster, Metrics *metrics)
+{
+        CLEANUP(json_free) Json *status = cluster_status(cluster);
+        size_t n = cluster->config->n_servers;
+        const Histogram **pings = ALLOC_ARRAY(const Histogram *, n);
+        for (size_t i = 0; i < n; i++)
+                pings[i] = watch_pings(cluster->watches[i]);
+        metrics_add_cluster(metrics, status, pings, loop_now_real(cluster->context.loop));
+        free(pings);
+}
+
 static void add_status_checks(Cluster *cluster, Json *checks)
 {
         for (size_t i = 0; i < cluster->topology.n_problems; i++) {

@@ -7,6 +7,7 @@
 #include "gate.h"
 #include "json.h"
 #include "loop.h"
+#include "metrics.h"
 #include "resolve.h"
 #include "verdict.h"
 
@@ -46,6 +47,7 @@ bool cluster_may_be_replaced(const Cluster *cluster);
 
 /* What the control API says; see registry.h. The caller frees the results. */
 Json *cluster_status(Cluster *cluster);
+void cluster_metrics(Cluster *cluster, Metrics *metrics); /* adds its own */
 Json *cluster_check(Cluster *cluster);
 /* The same, but servers or hosts are asked: the results (an array) come later, from the loop, and are the callee's. */
 typedef void (*cluster_check_fn)(Json *results, void *userdata);

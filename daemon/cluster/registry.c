@@ -6,11 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api.h"
 #include "cluster.h"
 #include "config.h"
 #include "examination.h"
 #include "log.h"
 #include "savedlogs.h"
+#include "scrape.h"
 #include "text.h"
 #include "worker.h"
 
@@ -82,9 +84,14 @@ struct Registry {
         loop_fn changed;
         void *changed_userdata;
         Timer *changed_timer;
+        loop_fn reloaded;
+        void *reloaded_userdata;
         Timer *heartbeat;
         usec_t beat_at, stalled_until;
         int64_t clock_offset; /* wall clock less monotonic */
+        Histogram lag;        /* of the heartbeat */
+        usec_t started_real;
+        Scrape *scrape;
         Json *events[EVENTS_KEPT];
         size_t first_event, n_events;
         Question *questions;
@@ -217,12 +224,19 @@ static bool is_stalled(void *userdata)
         return loop_now(registry->loop) < registry->stalled_until;
 }
 
+/* At times that a timer keeps exactly. */
+static usec_t next_beat(usec_t now)
+{
+        return (now / HEARTBEAT + 1) * HEARTBEAT;
+}
+
 static void on_heartbeat(void *userdata)
 {
         Registry *registry = userdata;
         usec_t now = usec_now_monotonic(), late = usec_sub(now, registry->beat_at);
         int64_t offset = (int64_t) usec_now_real() - (int64_t) now, jump = offset - registry->clock_offset;
         registry->clock_offset = offset;
+        histogram_add(&registry->lag, late);
         if (late > STALL_LIMIT) {
                 registry->stalled_until = now + STALL_CAUTION;
                 log_event(EVENT_STALL, NULL,
@@ -232,7 +246,7 @@ static void on_heartbeat(void *userdata)
                 log_event(EVENT_STALL, NULL, "the wall clock jumped by %lld ms: times in records are off by that",
                           (long long) (jump / 1000));
         }
-        registry->beat_at = now + HEARTBEAT;
+        registry->beat_at = next_beat(now);
         timer_set(registry->heartbeat, registry->beat_at);
 }
 
@@ -324,6 +338,48 @@ static void forget_unusable(Registry *registry)
         registry->n_unusable = 0;
 }
 
+static Json *unusable_status(const Unusable *unusable)
+{
+        Json *json = json_object(), *problem = json_object();
+        json_set_string(json, "cluster", unusable->name);
+        json_set_string(json, "state", "halted");
+        json_set_string(json, "health", "halted");
+        json_set(json, "servers", json_array());
+        json_set_string(problem, "id", "unusable");
+        json_set_string(problem, "text", unusable->why);
+        json_set_bool(problem, "blocks", true);
+        json_append(json_ensure_array(json, "problems"), problem);
+        return json;
+}
+
+/* One that cannot be watched counts, too. */
+static bool add_cluster_metrics(size_t i, Metrics *metrics, void *userdata)
+{
+        Registry *registry = userdata;
+        if (i < registry->n_clusters) {
+                cluster_metrics(registry->clusters[i], metrics);
+                return true;
+        }
+        i -= registry->n_clusters;
+        if (i >= registry->n_unusable)
+                return false;
+        CLEANUP(json_free) Json *status = unusable_status(&registry->unusable[i]);
+        metrics_add_cluster(metrics, status, NULL, 0);
+        return true;
+}
+
+static void add_process_metrics(Metrics *metrics, void *userdata)
+{
+        Registry *registry = userdata;
+        const MetricsProcess process = {
+                .version = api_version(),
+                .resources = resources_read(),
+                .started = registry->started_real,
+                .lag = &registry->lag,
+        };
+        metrics_add_process(metrics, &process);
+}
+
 int registry_new(Loop *loop, const char *config_path, Registry **ret, Json **ret_errors, Failure *reterr)
 {
         CLEANUP(registry_free) Registry *registry = ALLOC(Registry);
@@ -331,6 +387,9 @@ int registry_new(Loop *loop, const char *config_path, Registry **ret, Json **ret
         registry->path = alloc_string(config_path);
         registry->changed_timer = timer_new(loop, 10 * USEC_MSEC, tell_changed, registry);
         registry->heartbeat = timer_new(loop, 10 * USEC_MSEC, on_heartbeat, registry);
+        registry->started_real = usec_now_real();
+        const ScrapeSource source = { add_cluster_metrics, add_process_metrics, registry };
+        registry->scrape = scrape_new(loop, &source);
         log_set_tap(on_log, registry);
         int r = load(config_path, &registry->config, ret_errors, reterr);
         if (r < 0)
@@ -340,7 +399,7 @@ int registry_new(Loop *loop, const char *config_path, Registry **ret, Json **ret
         registry->gate = gate_new(loop, CONNECTING_MOST);
         for (size_t i = 0; i < registry->config->n_clusters; i++)
                 (void) add_cluster(registry, &registry->config->clusters[i], NULL);
-        registry->beat_at = usec_now_monotonic() + HEARTBEAT;
+        registry->beat_at = next_beat(usec_now_monotonic());
         registry->clock_offset = (int64_t) usec_now_real() - (int64_t) usec_now_monotonic();
         timer_set(registry->heartbeat, registry->beat_at);
         *ret = TAKE(registry);
@@ -370,6 +429,7 @@ Registry *registry_free(Registry *registry)
                 cluster_free(registry->clusters[i]);
         free(registry->clusters);
         forget_unusable(registry);
+        scrape_free(registry->scrape);
         timer_free(registry->changed_timer);
         timer_free(registry->heartbeat);
         gate_free(registry->gate);
@@ -399,6 +459,11 @@ const char *registry_socket_path(const Registry *registry)
 const char *registry_socket_group(const Registry *registry)
 {
         return registry->config->daemon.socket_group;
+}
+
+const char *registry_metrics_listen(const Registry *registry)
+{
+        return registry->config->metrics.listen;
 }
 
 static ssize_t find(const Registry *registry, const char *name)
@@ -486,6 +551,9 @@ static int take_over(Registry *registry, Reading *reading, Failure *reterr)
         log_event(EVENT_CONFIG_RELOADED, NULL, "the configuration was read again: %s",
                   config_diff_is_empty(diff) ? "nothing changed" : text);
         on_changed(registry);
+        scrape_restart(registry->scrape);
+        if (registry->reloaded)
+                registry->reloaded(registry->reloaded_userdata);
         return r;
 }
 
@@ -577,6 +645,12 @@ void registry_on_change(Registry *registry, loop_fn changed, void *userdata)
         registry->changed_userdata = userdata;
 }
 
+void registry_on_reload(Registry *registry, loop_fn reloaded, void *userdata)
+{
+        registry->reloaded = reloaded;
+        registry->reloaded_userdata = userdata;
+}
+
 static int get(const Registry *registry, const char *name, Cluster **ret, Failure *reterr)
 {
         ssize_t i = find(registry, name);
@@ -635,20 +709,6 @@ static Json *status_list(Cluster *cluster)
         Json *result = json_object();
         json_append(json_ensure_array(result, "clusters"), cluster_status(cluster));
         return result;
-}
-
-static Json *unusable_status(const Unusable *unusable)
-{
-        Json *json = json_object(), *problem = json_object();
-        json_set_string(json, "cluster", unusable->name);
-        json_set_string(json, "state", "halted");
-        json_set_string(json, "health", "halted");
-        json_set(json, "servers", json_array());
-        json_set_string(problem, "id", "unusable");
-        json_set_string(problem, "text", unusable->why);
-        json_set_bool(problem, "blocks", true);
-        json_append(json_ensure_array(json, "problems"), problem);
-        return json;
 }
 
 int registry_status(Registry *registry, const char *cluster, Json **ret, Failure *reterr)
@@ -851,8 +911,14 @@ int registry_examine(Registry *registry, const char *cluster, const char *what, 
         return 0;
 }
 
+void registry_metrics(Registry *registry, registry_later_fn done, void *userdata)
+{
+        scrape_ask(registry->scrape, done, userdata);
+}
+
 void registry_forget(Registry *registry, void *userdata)
 {
+        scrape_forget(registry->scrape, userdata);
         for (Check *check = registry->checks, *next; check; check = next) {
                 next = check->next;
                 if (check->userdata == userdata)

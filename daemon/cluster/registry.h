@@ -28,6 +28,10 @@ void registry_reload(Registry *registry, registry_reload_fn done, void *userdata
  * loop whenever it may have changed. */
 char *registry_summary(const Registry *registry);
 void registry_on_change(Registry *registry, loop_fn changed, void *userdata);
+/* Where metrics are to be had by HTTP, NULL: nowhere. reloaded is called from the loop whenever a configuration has come
+ * into force. */
+const char *registry_metrics_listen(const Registry *registry);
+void registry_on_reload(Registry *registry, loop_fn reloaded, void *userdata);
 
 /* Questions. A cluster of NULL means all where it makes sense; an unknown one is FAILURE_INVALID naming the known. */
 int registry_status(Registry *registry, const char *cluster, Json **ret, Failure *reterr);
@@ -44,6 +48,8 @@ int registry_rescues(Registry *registry, const char *cluster, const char *run, r
 /* what is "ssh", "replication", "failover" or "config": {"what", "checks", "ready"}. mesh: also from each host to each other one. */
 int registry_examine(Registry *registry, const char *cluster, const char *what, bool mesh, registry_later_fn done,
                      void *userdata, Failure *reterr);
+/* All that monitoring is told (metrics.h), at most a second old: {"text"}. */
+void registry_metrics(Registry *registry, registry_later_fn done, void *userdata);
 void registry_forget(Registry *registry, void *userdata);
 int registry_report(Registry *registry, const char *cluster, const char *run, Json **ret, Failure *reterr);
 int registry_history(Registry *registry, const char *cluster, Json **ret, Failure *reterr);

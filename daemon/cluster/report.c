@@ -388,6 +388,7 @@ Json *report_to_history(const Json *report)
                                                "old_primary", "new_primary", "server",    "summary" };
         for (size_t i = 0; i < ARRAY_LENGTH(strings); i++)
                 json_set_string(entry, strings[i], json_get_string(report, strings[i]));
+        json_set(entry, "times", json_copy(json_get(report, "times")));
         json_set(entry, "started", json_copy(json_get(json_get(report, "times"), "started")));
         json_set(entry, "ended", json_copy(json_get(json_get(report, "times"), "ended")));
         return entry;

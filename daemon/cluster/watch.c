@@ -63,6 +63,7 @@ struct Watch {
         Question current;
         usec_t asked_at, last_ping, next_tick, last_good_real;
         uint64_t late_ticks;
+        Histogram pings;
         usec_t began_at, ended_began_at; /* of the present attempt, and of the last one that has ended */
         usec_t last_status;
         MhaLocking locking;
@@ -349,8 +350,10 @@ static void on_reply(Sql *sql, Reply *reply, void *userdata)
                 watch->write_hung = false;
         if (reply_succeeded(reply) && !watch->write_hung)
                 note_alive(watch);
-        if (watch->current <= ASK_REPLICA)
+        if (watch->current <= ASK_REPLICA) {
                 watch->last_ping = usec_sub(loop_now(watch->loop), watch->asked_at);
+                histogram_add(&watch->pings, watch->last_ping);
+        }
         next_question(watch);
 }
 
@@ -666,6 +669,11 @@ const char *const *watch_addresses(const Watch *watch, size_t *ret_n)
 usec_t watch_last_ping(const Watch *watch)
 {
         return watch->last_ping;
+}
+
+const Histogram *watch_pings(const Watch *watch)
+{
+        return &watch->pings;
 }
 
 usec_t watch_last_good_real(const Watch *watch)

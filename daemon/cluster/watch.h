@@ -3,6 +3,7 @@
 
 #include "config.h"
 #include "gate.h"
+#include "histogram.h"
 #include "loop.h"
 #include "mhalock.h"
 #include "observation.h"
@@ -25,6 +26,7 @@ const ServerView *watch_view(const Watch *watch);
 /* What its host resolves to; *ret_n 0 while that is not known. Lent. */
 const char *const *watch_addresses(const Watch *watch, size_t *ret_n);
 usec_t watch_last_ping(const Watch *watch);      /* how long the last good question took; 0: none yet */
+const Histogram *watch_pings(const Watch *watch); /* how long all of them took. Lent */
 usec_t watch_last_good_real(const Watch *watch); /* wall clock of the last answer; 0: none yet */
 /* How often a question came more than half an interval after its time, or was left out because the answers to the last
  * had not come: 0 while watching is in time. */

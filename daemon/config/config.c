@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "draft.h"
+#include "endpoint.h"
 #include "file.h"
 #include "text.h"
 #include "value.h"
@@ -173,8 +174,15 @@ static void load_main(Loader *loader, const char *path)
 {
         loader->reading.file = path;
         CLEANUP(tree_free) Tree *tree = read_tree(loader, path);
-        if (tree)
-                draft_read_main(loader->config, &loader->base, &loader->reading, tree);
+        if (!tree)
+                return;
+        draft_read_main(loader->config, &loader->base, &loader->reading, tree);
+        const MetricsConfig *metrics = &loader->config->metrics;
+        if (metrics->listen && !metrics->allow_remote && !endpoint_is_loopback(metrics->listen))
+                reading_error(&loader->reading, tree_get(tree_get(tree, "metrics"), "listen")->place,
+                              "metrics.listen: other hosts can reach %s: take 127.0.0.1, or say metrics.allow_remote: "
+                              "true",
+                              metrics->listen);
 }
 
 static void load_cluster(Loader *loader, const char *path)

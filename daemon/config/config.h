@@ -21,6 +21,11 @@ typedef struct DaemonConfig {
         LogLevel log_level;
 } DaemonConfig;
 
+typedef struct MetricsConfig {
+        char *listen; /* "127.0.0.1:9104"; NULL: nowhere */
+        bool allow_remote;
+} MetricsConfig;
+
 typedef struct SqlTlsConfig {
         SqlTls mode;
         char *ca_file, *certificate_file, *key_file; /* each may be NULL */
@@ -236,6 +241,7 @@ typedef struct ClusterConfig {
 
 typedef struct Config {
         DaemonConfig daemon;
+        MetricsConfig metrics;
         ClusterConfig *clusters; /* in alphabetical order of their files */
         size_t n_clusters;
 } Config;

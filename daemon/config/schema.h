@@ -36,6 +36,7 @@ typedef enum SchemaType {
         SCHEMA_FILE,     /* absolute, and we can read it */
         SCHEMA_KEY_FILE, /* absolute, and only we can read it */
         SCHEMA_NETWORK_ADDRESS,
+        SCHEMA_ENDPOINT, /* an address and a port */
         SCHEMA_DEVICE,
         SCHEMA_TABLE,
         SCHEMA_COMMAND,   /* of a shell; as a hook, nobody else is told its words */

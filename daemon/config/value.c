@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "endpoint.h"
 #include "file.h"
 #include "secret.h"
 #include "text.h"
@@ -108,6 +109,15 @@ static const char *complain_network_address(const char *text)
         return length >= 1 && length <= (v6 ? 128 : 32) ? NULL : wanted;
 }
 
+static const char *complain_endpoint(const char *text)
+{
+        struct sockaddr_storage address;
+        socklen_t length;
+        return endpoint_parse(text, &address, &length) < 0
+                       ? "must be an address with a port, such as 127.0.0.1:9104 or [::1]:9104"
+                       : NULL;
+}
+
 static const char *complain_device(const char *text)
 {
         return consists_of(text, LOWER UPPER DIGITS "_", LOWER UPPER DIGITS "_.:@-", 15)
@@ -145,6 +155,8 @@ static const char *complain(const SchemaRow *row, const char *text)
                 return complain_path(text);
         case SCHEMA_NETWORK_ADDRESS:
                 return complain_network_address(text);
+        case SCHEMA_ENDPOINT:
+                return complain_endpoint(text);
         case SCHEMA_DEVICE:
                 return complain_device(text);
         case SCHEMA_TABLE:
@@ -287,6 +299,7 @@ static char *parse(const SchemaRow *row, const char *text, void *object)
         case SCHEMA_FILE:
         case SCHEMA_KEY_FILE:
         case SCHEMA_NETWORK_ADDRESS:
+        case SCHEMA_ENDPOINT:
         case SCHEMA_DEVICE:
         case SCHEMA_TABLE:
         case SCHEMA_COMMAND:

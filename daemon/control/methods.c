@@ -166,6 +166,12 @@ static int rescue_fetch(const Request *request, Json **ret, Failure *reterr)
                                      json_get(request->parameters, "options"), &request->asker, ret, reterr);
 }
 
+static int metrics(const Request *request, Json **ret, Failure *reterr)
+{
+        registry_metrics(request->registry, request->later->answered, request->later->userdata);
+        return 0;
+}
+
 static int reload(const Request *request, Json **ret, Failure *reterr)
 {
         registry_reload(request->registry, request->later->reloaded, request->later->userdata);
@@ -203,6 +209,7 @@ static const method_fn handlers[_API_MAX] = {
         [API_SERVER_UP] = server_up,
         [API_RESCUES] = rescues,
         [API_RESCUE_FETCH] = rescue_fetch,
+        [API_METRICS] = metrics,
         [API_RELOAD] = reload,
 };
 
@@ -263,7 +270,8 @@ static Answer handle(Registry *registry, const ApiCall *call, const Peer *peer, 
         Answer answer = { .follow = call->id == API_EVENTS && call->more && !call->oneway };
         if (handlers[call->id](&request, &answer.parameters, &failure) < 0)
                 return answer_failure(&failure, request.cluster);
-        answer.later = call->id == API_PLAN || call->id == API_RESCUES || call->id == API_RELOAD ||
+        answer.later = call->id == API_PLAN || call->id == API_RESCUES || call->id == API_METRICS ||
+                       call->id == API_RELOAD ||
                        (call->id == API_CHECK && !answer.parameters);
         return answer;
 }

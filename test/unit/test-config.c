@@ -512,6 +512,30 @@ static void test_known_hosts(void **state)
         assert_false(config->clusters[0].ssh.enabled);
 }
 
+static void test_metrics(void **state)
+{
+        put_after_good("");
+        put("mhad.yaml", "metrics:\n  listen: \"[::1]:9104\"\n");
+        CLEANUP(config_free) Config *config = load();
+        assert_string_equal(config->metrics.listen, "[::1]:9104");
+        assert_false(config->metrics.allow_remote);
+        put("mhad.yaml", "metrics: {listen: 0.0.0.0:9104, allow_remote: true}\n");
+        CLEANUP(config_free) Config *remote = load();
+        assert_string_equal(remote->metrics.listen, "0.0.0.0:9104");
+        CLEANUP(json_free) Json *diff = config_diff(config, remote);
+        CLEANUP(mem_free) char *shown = json_print(diff);
+        assert_non_null(strstr(shown, "\"daemon\":[\"metrics.listen\",\"metrics.allow_remote\"],\"restart\":[]"));
+        put("mhad.yaml", "metrics:\n  listen: 10.0.0.1:9104\n");
+        assert_errors("mhad.yaml:2:11: metrics.listen: other hosts can reach 10.0.0.1:9104: take 127.0.0.1, or say "
+                      "metrics.allow_remote: true\n");
+        put("mhad.yaml", "metrics:\n  listen: localhost:9104\n");
+        assert_errors("mhad.yaml:2:11: metrics.listen: \"localhost:9104\" must be an address with a port, such as "
+                      "127.0.0.1:9104 or [::1]:9104\n");
+        put("mhad.yaml", "metrics: null\n");
+        CLEANUP(config_free) Config *none = load();
+        assert_null(none->metrics.listen);
+}
+
 static void test_main_faults(void **state)
 {
         put_after_good("");
@@ -918,6 +942,7 @@ int main(void)
                 CASE(test_faults),
                 CASE(test_whole_files),
                 CASE(test_known_hosts),
+                CASE(test_metrics),
                 CASE(test_main_faults),
                 CASE(test_inherited_faults),
                 CASE(test_between_clusters),

@@ -121,6 +121,11 @@ int registry_rescue_fetch(Registry *registry, const char *cluster, const char *s
         return 0;
 }
 
+void registry_metrics(Registry *registry, registry_later_fn done, void *userdata)
+{
+        (void) registry_plan(registry, NULL, "metrics", NULL, done, userdata, NULL);
+}
+
 void registry_forget(Registry *registry, void *userdata)
 {
         if (registry->reload_timer && registry->reload_userdata == userdata)
