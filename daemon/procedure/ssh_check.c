@@ -75,7 +75,7 @@ char *ssh_check_mesh(const char *user, const char *host, uint16_t port)
 static char *told(const char *out, const char *word)
 {
         size_t length = strlen(word);
-        for (const char *line = out; line && *line; line = strchr(line, '\n'), line += line != NULL)
+        for (const char *line = out; line && *line; line = strchr(line, '\n'), line = line ? line + 1 : NULL)
                 if (strncmp(line, word, length) == 0 && line[length] == ' ')
                         return alloc_string_n(line + length + 1, strcspn(line + length + 1, "\n"));
         return NULL;
