@@ -226,7 +226,7 @@ static void add_status_checks(Cluster *cluster, Json *checks)
         const char *scripts = scripts_status(cluster->scripts);
         if (scripts)
                 check_add(checks, *scripts ? CHECK_SCRIPTS : CHECK_SCRIPTS_WELL, NULL, "%s",
-                          *scripts ? scripts : "MHA's scripts say that all is well");
+                          *scripts ? scripts : "the hooks say that they would work");
 }
 
 Json *cluster_check(Cluster *cluster)

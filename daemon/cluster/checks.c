@@ -8,7 +8,7 @@
 
 #include "checks-ssh.h"
 #include "failover_check.h"
-#include "mha_scripts.h"
+#include "hooks.h"
 #include "replication_check.h"
 #include "text.h"
 
@@ -81,7 +81,7 @@ static void end_soon(CheckRequest *request)
 
 /* Replication */
 
-enum { SLOT_AGAIN, SLOT_SCRIPTS, N_MORE_SLOTS };
+enum { SLOT_AGAIN, SLOT_STATUS, N_MORE_SLOTS = SLOT_STATUS + HOOK_N_STATUS };
 
 static size_t n_servers(const CheckRequest *request)
 {
@@ -111,15 +111,11 @@ static void check_hooks(CheckRequest *request)
                                   hooks[i].argv[0], strerror(errno));
 }
 
-static void judge_scripts(CheckRequest *request, const Replies *replies)
+static void judge_status(CheckRequest *request, const Replies *replies)
 {
-        for (size_t i = 0; replies && i < replies->n_items; i++) {
-                const Reply *reply = &replies->items[i];
-                const char *said = reply->err ? reply->err : "";
-                if (!reply_succeeded(reply) || reply->exit_status != 0)
-                        check_add(request->results, CHECK_HOOK, NULL, "%s (--command=status)%s%.*s",
-                                  reply->failure.text, *said ? ": " : "", (int) strcspn(said, "\n"), said);
-        }
+        CLEANUP(mem_free) char *why = replies ? hook_judge_status(replies_at(replies, 0)) : NULL;
+        if (why)
+                check_add(request->results, CHECK_HOOK_STATUS, NULL, "%s", why);
 }
 
 static void check_candidate(CheckRequest *request)
@@ -154,7 +150,8 @@ static void judge_replication(CheckRequest *request)
         for (size_t i = 0; i < n; i++)
                 replies[i] = request->slots[i].replies;
         replication_check_judge(&request->facts, replies, request->slots[n + SLOT_AGAIN].replies, request->results);
-        judge_scripts(request, request->slots[n + SLOT_SCRIPTS].replies);
+        for (size_t i = 0; i < HOOK_N_STATUS; i++)
+                judge_status(request, request->slots[n + SLOT_STATUS + i].replies);
         check_candidate(request);
         add_good(request);
         free(replies);
@@ -200,7 +197,6 @@ static void run(CheckRequest *request, size_t slot, const char *server, const Sc
 static void begin_replication(CheckRequest *request)
 {
         size_t n = n_servers(request);
-        CLEANUP(script_done) Script scripts = { 0 };
         request->n_slots = n + N_MORE_SLOTS;
         request->slots = ALLOC_ARRAY(CheckSlot, request->n_slots);
         for (size_t i = 0; i < n; i++) {
@@ -214,10 +210,12 @@ static void begin_replication(CheckRequest *request)
                 replication_check_ask(&request->facts, name, &script);
                 run(request, i, name, &script);
         }
-        if (request->primary >= 0)
-                mha_ask_status(&request->facts, &scripts);
-        if (!script_is_empty(&scripts))
-                run(request, n + SLOT_SCRIPTS, NULL, &scripts);
+        for (size_t i = 0; i < HOOK_N_STATUS && request->primary >= 0; i++) {
+                CLEANUP(script_done) Script script = { 0 };
+                hook_ask_status(&request->facts, i, &script);
+                if (!script_is_empty(&script))
+                        run(request, n + SLOT_STATUS + i, NULL, &script);
+        }
         if (request->n_pending == 0)
                 judge_replication(request);
 }

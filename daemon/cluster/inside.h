@@ -92,7 +92,7 @@ void suspect_end(Cluster *cluster);
 GuardReasons suspect_guards(Cluster *cluster, bool with_candidate);
 
 /* scripts.c: what can be run, and MHA's scripts outside of runs. */
-#define SCRIPTS_MAX_HOOKS 11
+#define SCRIPTS_MAX_HOOKS 12
 size_t scripts_hooks(const HooksConfig *config, ExecHook ret[SCRIPTS_MAX_HOOKS]); /* lent from config; how many */
 Scripts *scripts_new(Cluster *cluster);
 Scripts *scripts_free(Scripts *scripts);

@@ -1,9 +1,10 @@
-/* What the daemon can run on its own host; and MHA's scripts outside of runs: secondary_check_script as a witness, and the
- * status commands of the others. Owns their jobs; must never conclude anything. */
+/* What the daemon can run on its own host; and outside of runs: MHA's secondary_check_script as a witness, and the questions
+ * whether the hooks would work. Owns their jobs; must never conclude anything. */
 #include "inside.h"
 
 #include <string.h>
 
+#include "hooks.h"
 #include "mha_scripts.h"
 #include "text.h"
 
@@ -44,6 +45,7 @@ size_t scripts_hooks(const HooksConfig *config, ExecHook ret[SCRIPTS_MAX_HOOKS])
                 { "report", config->report, NULL },
                 { "shutdown", config->shutdown, NULL },
                 { "abort", config->abort, NULL },
+                { "status", config->status, NULL },
                 { "mha.master_ip_failover_script", NULL, mha->master_ip_failover_script },
                 { "mha.master_ip_online_change_script", NULL, mha->master_ip_online_change_script },
                 { "mha.shutdown_script", NULL, mha->shutdown_script },
@@ -154,12 +156,11 @@ static void on_status(Replies *replies, void *userdata)
         scripts->checking = NULL;
         for (size_t i = 0; i < replies->n_items; i++) {
                 const Reply *reply = &replies->items[i];
-                const char *said = reply->err ? reply->err : "";
-                if (reply->failure.kind == FAILURE_NONE && reply->exit_status == 0)
+                CLEANUP(mem_free) char *why = hook_judge_status(reply);
+                if (!why)
                         continue;
                 text_separate(&text, "; ");
-                text_addf(&text, "%s (--command=status)%s%.*s", reply->failure.text, *said ? ": " : "",
-                          (int) strcspn(said, "\n"), said);
+                text_add(&text, why);
         }
         replies_free(replies);
         scripts->status = text_take(&text);
@@ -181,7 +182,8 @@ void scripts_check_status(Scripts *scripts)
         free(scripts->status);
         scripts->status = NULL;
         exec_abandon(TAKE(scripts->checking));
-        mha_ask_status(&facts, &script);
+        for (size_t i = 0; i < HOOK_N_STATUS; i++)
+                hook_ask_status(&facts, i, &script);
         if (!script_is_empty(&script))
                 scripts->checking = exec_run(cluster->exec, NULL, "status", &script,
                                              deadline_in(scripts, script.n_items * cluster->config->hooks.timeout),

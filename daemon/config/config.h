@@ -124,7 +124,7 @@ typedef struct MhaScriptsConfig {
 
 /* Each hook is an argument list that ends with NULL, or NULL: no such hook. */
 typedef struct HooksConfig {
-        char **prepare, **stop, **start, **report, **shutdown, **abort;
+        char **prepare, **stop, **start, **report, **shutdown, **abort, **status;
         usec_t timeout;
         MhaScriptsConfig mha;
         bool mha_password_arguments;

@@ -75,6 +75,7 @@ static const CheckRow rows[_CHECK_ID_MAX] = {
         [CHECK_VARIABLES] = { "variables", REPLICATION(WARNING), "A variable that decides what data means is not the same on all servers: the application would meet another database after a failover.", "set it to the same value everywhere, in the option files too" },
         [CHECK_SETTINGS] = { "settings", REPLICATION(NOTE), "A variable that decides how much a server bears or keeps is not the same on all servers.", "when it is not on purpose, set it to the same value everywhere" },
         [CHECK_PRIMARY_KEY] = { "primary_key", REPLICATION(WARNING), "Tables without a primary key: with rows in the binary log replicas read the whole table for each row that changes, and lag.", "give them primary keys" },
+        [CHECK_HOOK_STATUS] = { "hook_status", REPLICATION(ERROR), "The hook status, or a script of MHA's with --command=status, says that the hooks would not work, or did not end.", "see what it says when it is run by hand with the same input, as mhad's user; it has some seconds to end" },
         [CHECK_HOOK] = { "hook", REPLICATION(ERROR), "The program of a hook cannot be run by mhad.", "see that the path is right and that mhad's user may execute it" },
 
         [CHECK_CANDIDATE] = { "candidate", FAILOVER(OK), "Who would be promoted if the primary died now, and why.", NULL },
@@ -86,8 +87,8 @@ static const CheckRow rows[_CHECK_ID_MAX] = {
         [CHECK_REPLICA_DIES] = { "replica_dies", FAILOVER(OK), "What would change if this replica died now.", NULL },
         [CHECK_LAST_REPLICA] = { "last_replica", FAILOVER(WARNING), "If this replica died now, the primary's death would leave nobody to be promoted.", "have another replica that can be promoted" },
 
-        [CHECK_SCRIPTS] = { "scripts", FAILOVER(ERROR), "A script of MHA does not answer --command=status well.", "see what it says when it is called by hand" },
-        [CHECK_SCRIPTS_WELL] = { "scripts_well", FAILOVER(OK), "MHA's scripts answer --command=status well.", NULL },
+        [CHECK_SCRIPTS] = { "scripts", FAILOVER(ERROR), "The hook status, or a script of MHA's with --command=status, said that the hooks would not work when the primary was found.", "mhactl check replication asks anew" },
+        [CHECK_SCRIPTS_WELL] = { "scripts_well", FAILOVER(OK), "The hook status and MHA's scripts said that the hooks would work when the primary was found.", NULL },
         [CHECK_UNUSABLE] = { "unusable", FAILOVER(ERROR), "The cluster is configured and cannot be watched.", "the sentence says why; restart mhad when it is mended" },
 
         [CHECK_CONFIG] = { "config", CONFIG(OK), "The configuration on disk has no errors.", NULL },

@@ -71,6 +71,7 @@ typedef enum CheckId {
         CHECK_SETTINGS,
         CHECK_PRIMARY_KEY,
         CHECK_HOOK,
+        CHECK_HOOK_STATUS,
         /* failover */
         CHECK_CANDIDATE,
         CHECK_NO_CANDIDATE,

@@ -1,7 +1,6 @@
 /* Hooks as steps. Pure: builds their input, reads their exit status. Must never put a secret into it. */
 #include "hooks.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "mha_scripts.h"
@@ -138,4 +137,30 @@ void judge_shutdown_hook(const Facts *facts, const char *server, const Replies *
         json_set_string(rung, "result", "the shutdown hook succeeded");
         json_set_string(rung, "guarantee", "the old primary's host is off, as far as the hook can tell");
         json_set(json_ensure_object(judge_learned(judgement), "fence"), "power", rung);
+}
+
+_Static_assert(HOOK_N_STATUS == MHA_N_STATUS + 1, "HOOK_N_STATUS is wrong");
+
+void hook_ask_status(const Facts *facts, size_t n, Script *script)
+{
+        size_t before = script->n_items;
+        if (n > 0)
+                mha_ask_status(facts, n - 1, script);
+        else if (hook_is_configured(facts, "status")) {
+                Json *input = json_object();
+                json_set_string(input, "hook", "status");
+                json_set_string(input, "cluster", facts_string(facts, "cluster"));
+                json_set(input, "old_primary", about(facts, facts_string(facts, "old_primary")));
+                script_hook(script, "status", input);
+        }
+        for (size_t i = before; i < script->n_items; i++)
+                script->items[i].may_fail = true;
+}
+
+char *hook_judge_status(const Reply *reply)
+{
+        const char *said = reply->err ? reply->err : "";
+        if (reply_succeeded(reply) && reply->exit_status == 0)
+                return NULL;
+        return text_format("%s%s%.*s", reply->failure.text, *said ? ": " : "", (int) strcspn(said, "\n"), said);
 }

@@ -196,15 +196,11 @@ void mha_ask(const Facts *facts, const char *name, const char *command, Script *
                 add_failover(facts, arguments, command, from, to);
 }
 
-void mha_ask_status(const Facts *facts, Script *script)
+void mha_ask_status(const Facts *facts, size_t n, Script *script)
 {
-        static const char *const names[] = { FAILOVER, SHUTDOWN };
-        for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
-                if (!is_configured(facts, names[i]))
-                        continue;
-                mha_ask(facts, names[i], "status", script);
-                script->items[script->n_items - 1].may_fail = true;
-        }
+        static const char *const names[MHA_N_STATUS] = { FAILOVER, SHUTDOWN };
+        if (is_configured(facts, names[n]))
+                mha_ask(facts, names[n], "status", script);
 }
 
 void mha_ask_secondary(const Facts *facts, Script *script)

@@ -17,7 +17,8 @@ void mha_judge(const Replies *replies, Judgement *judgement);
 void mha_judge_shutdown(const Facts *facts, const Replies *replies, Judgement *judgement);
 /* report_script, when a failover has ended that touched anything; else nothing is added. conf: the cluster's file. */
 void mha_ask_report(const Facts *facts, const Json *report, const char *conf, Script *script);
-/* The status commands of those that have one, about the primary of facts; each is run whatever the others say. */
-void mha_ask_status(const Facts *facts, Script *script);
+/* The status command of the n-th of those that have one, about the primary of facts. */
+void mha_ask_status(const Facts *facts, size_t n, Script *script); /* n below MHA_N_STATUS */
+#define MHA_N_STATUS 2
 /* secondary_check_script about the primary of facts: 0 nobody reaches it, 2 nobody could be asked, 3 somebody does. */
 void mha_ask_secondary(const Facts *facts, Script *script);

@@ -130,7 +130,14 @@ def test_replication_options(lab):
     """What only a restart with other options changes; and a hook that cannot be run."""
     hook = f"{lab.mgr.folder}/prepare"
     folder.write(hook, "#!/bin/sh\n", 0o700)
-    manager = Manager.start(lab, hooks={"prepare": [hook]})
+    asked = f"{lab.mgr.folder}/status"
+    folder.write(asked, '#!/bin/sh\ncat >"$0.input"\n. "$0.does"\n', 0o700)
+    folder.write(f"{asked}.does", "exit 0\n")
+    manager = Manager.start(lab, hooks={"prepare": [hook], "status": [asked, "status"]})
+    assert not {"hook", "hook_status"} & {key[0] for key in check(manager, "replication")}
+    with open(f"{asked}.input", encoding="utf-8") as file:
+        said = json.load(file)
+    assert said["hook"] == "status" and said["old_primary"]["name"] == "db1" and "run" not in said, said
     three = lab["db3"]
     three.stop()
     three.extra_options |= {"binlog_ignore_db": "other", "log_slave_updates": 0}
@@ -143,6 +150,15 @@ def test_replication_options(lab):
     assert found["binlog_filters", None] == "binlog_ignore_db is nothing on db1, db2; other on db3"
     assert ("log_slave_updates", "db3") in found
     assert "prepare" in found["hook", None] and "Permission denied" in found["hook", None]
+    assert ("hook_status", None) not in found
+    folder.write(f"{asked}.does", "echo 'the balancer does not answer' >&2; exit 3\n")
+    found = check(manager, "replication", status=NOT_READY)
+    assert found["hook_status", None].endswith("the balancer does not answer"), found
+    folder.write(f"{asked}.does", "sleep 1000\n")
+    began = time.monotonic()
+    found = check(manager, "replication", status=NOT_READY)
+    assert time.monotonic() - began < 25 and "status" in found["hook_status", None], found
+    assert ("log_slave_updates", "db3") in found, found  # the servers have answered
 
 
 @GTID
