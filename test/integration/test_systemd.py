@@ -433,8 +433,12 @@ def test_silent_while_healthy(calm):
 
 
 def test_hardening(calm, record_property):
-    """What the service may do, as systemd judges it and as the kernel has it."""
-    calm.ctl("start", "mhad")
+    """What the service may do, as systemd judges it and as the kernel has it; the metrics are to be had all the same."""
+    calm.write("mhad.yaml", calm.read("/etc/mhad/mhad.yaml") + "metrics:\n  listen: 127.0.0.1:9104\n")
+    for verb in ("start", "restart"):
+        calm.ctl(verb, "mhad")
+        assert "mhad_build_info" in calm.host.run("/usr/bin/python3", "-c", "import urllib.request as web\nprint("
+                                                  "web.urlopen('http://127.0.0.1:9104/metrics').read().decode())").stdout
     Served(calm).wait_health("ok")
     said = calm.host.run("systemd-analyze", "security", "--no-pager", "mhad").stdout.splitlines()[-1]
     record_property("told", said.strip())

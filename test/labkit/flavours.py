@@ -333,9 +333,28 @@ def fetch_sshd():
             depends = run(["apt-cache", "depends", "--no-recommends", "--no-suggests", "--no-conflicts", "--no-breaks",
                            "--no-replaces", "openssh-server"]).stdout
             install(sorted(set(re.findall(r" Depends: (lib[\w.+-]+|zlib1g|openssh-client)$", depends, re.MULTILINE))))
-            run(["apt-get", "-o", "APT::Sandbox::User=root", "download", "openssh-server"], timeout=APT_TIMEOUT,
-                cwd=building)
-            archive, = glob.glob(f"{building}/*.deb")
-            run(["dpkg", "-x", archive, building])
-            os.unlink(archive)
+            unpack("openssh-server", building)
     return f"{tree}/usr/sbin/sshd"
+
+
+def fetch_promtool():
+    """The path of promtool: the machine's own, or one unpacked beside, for its package would start a service."""
+    if shutil.which("promtool"):
+        return shutil.which("promtool")
+    tree = os.path.join(folder.cache(), "promtool")
+    with tree_of(tree) as building:
+        if building:
+            try:
+                unpack("prometheus", building)
+            except LabError as error:
+                raise Unavailable(f"promtool not to be had: {error}") from None
+            os.unlink(f"{building}/usr/bin/prometheus")
+    return f"{tree}/usr/bin/promtool"
+
+
+def unpack(package, target):
+    """Unpack a package of this release, without what it depends on, into a folder."""
+    run(["apt-get", "-o", "APT::Sandbox::User=root", "download", package], timeout=APT_TIMEOUT, cwd=target)
+    archive, = glob.glob(f"{target}/*.deb")
+    run(["dpkg", "-x", archive, target])
+    os.unlink(archive)
