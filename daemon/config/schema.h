@@ -74,7 +74,7 @@ typedef struct SchemaRow {
 extern const SchemaRow schema_rows[];
 extern const size_t schema_n_rows;
 /* No scope has more rows. */
-#define SCHEMA_MAX_ROWS 128
+#define SCHEMA_MAX_ROWS 192
 
 const SchemaRow *schema_find(SchemaScope scope, const char *path);
 /* The known keys below a section ("" for the top), nearest to a key; NULL when none is near. */
