@@ -662,6 +662,11 @@ static int get(const Registry *registry, const char *name, Cluster **ret, Failur
                 *ret = registry->clusters[0];
                 return 0;
         }
+        for (size_t k = 0; name && k < registry->n_unusable; k++)
+                if (strcmp(registry->unusable[k].name, name) == 0)
+                        return failure_set(reterr, FAILURE_INVALID, 0,
+                                           "%s cannot be watched: %s; mend that and type: mhactl reload", name,
+                                           registry->unusable[k].why);
         Text known = { 0 };
         for (size_t k = 0; k < registry->n_clusters; k++) {
                 text_separate(&known, ", ");

@@ -343,7 +343,7 @@ def test_failover(lab):
 
 @GTID
 @pytest.mark.flavours("mariadb")
-@pytest.mark.lab(replicas=1)
+@pytest.mark.lab(replicas=1, address=False)
 def test_config(lab):
     manager = Manager.start(lab)
     assert check(manager, "config", status=OK) == {}
@@ -362,6 +362,18 @@ def test_config(lab):
         assert manager.order("check", *words).returncode in (1, 2)
     assert lab.stop_mhad() == 0
     assert "/etc/mhad/mhad.yaml" in here().stderr  # its own, when the daemon does not run
+    Manager.start(lab, ssh={"enabled": False}, fence={"policy": "required"})
+    found = check(manager, "config", status=OK)
+    assert "can never be satisfied" in found["config_warning", None], found
+    assert "ssh.enabled is false" in check(manager, "ssh", status=OK)["ssh_disabled", None]
+    assert lab.stop_mhad() == 0
+    os.rename(f"{manager.folder}/journal", f"{manager.folder}/away")
+    os.mkdir(f"{manager.folder}/journal")
+    lab.start_mhad()
+    assert "journal" in check(manager, status=NOT_READY)["unusable", None]
+    assert "journal" in manager.order("status").stdout
+    done = manager.order("history", manager.cluster.name)
+    assert done.returncode == 1 and "cannot be watched" in done.stderr and "journal" in done.stderr, done.stderr
 
 
 @GTID

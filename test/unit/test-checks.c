@@ -1,4 +1,5 @@
 /* mhactl check: each judge finds what is wrong, names it, and is silent when nothing is. */
+#include <assert.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +11,7 @@
 
 #include "dialect-check.h"
 #include "failover_check.h"
+#include "file.h"
 #include "replication_check.h"
 #include "ssh_check.h"
 #include "status.h"
@@ -177,6 +179,9 @@ static void case_done(Case *made)
 }
 #define CASE __attribute__((cleanup(case_done))) Case
 
+static const char *root; /* of the sources */
+static Json *planted;    /* the ids that a test has found because it had planted the fault */
+
 /* How many findings of that id there are about a server (NULL: about none in particular), each with words. */
 static size_t found(const Json *results, const char *id, const char *server, const char *words)
 {
@@ -191,6 +196,8 @@ static size_t found(const Json *results, const char *id, const char *server, con
                 assert_true(text_equal(json_get_string(result, "level"), "ok") || json_has(result, "remedy"));
                 n++;
         }
+        if (n > 0)
+                json_set_bool(planted, id, true);
         return n;
 }
 
@@ -210,6 +217,13 @@ static void only(Case *made, const char *id, const char *server, const char *wor
 static Reply *answer(Case *made, int server, int question)
 {
         return &made->replies[server - 1]->items[question];
+}
+
+static void set_cell(Reply *reply, const char *column, const char *value)
+{
+        for (size_t i = 0; i < reply->n_columns; i++)
+                if (strcmp(reply->columns[i], column) == 0)
+                        reply->cells[i] = (char *) value;
 }
 
 static void refuse(Reply *reply, int code, const char *text)
@@ -326,9 +340,7 @@ static void test_purged_by_file(void **state)
         clear(logs);
         ROWS(logs, "Log_name=binlog.000007|File_size=100");
         only(&made, NULL, NULL, NULL); /* it is connected */
-        for (size_t i = 0; i < replica->n_columns; i++)
-                if (strcmp(replica->columns[i], "Slave_IO_Running") == 0)
-                        replica->cells[i] = (char *) "No";
+        set_cell(replica, "Slave_IO_Running", "No");
         only(&made, "purged", "db2", "binlog.000002, while the first log there is binlog.000007");
 }
 
@@ -336,9 +348,7 @@ static void test_heartbeat(void **state)
 {
         CASE made = make_case();
         Reply *replica = answer(&made, 2, REPLICA);
-        for (size_t i = 0; i < replica->n_columns; i++)
-                if (strcmp(replica->columns[i], "Slave_heartbeat_period") == 0)
-                        replica->cells[i] = (char *) "30.000";
+        set_cell(replica, "Slave_heartbeat_period", "30.000");
         variables(answer(&made, 2, IDENTITY), "slave_net_timeout=60");
         only(&made, "heartbeat", "db2",
              "would be noticed by its receiver in 61 s, not 4: heartbeat period 30s, net "
@@ -367,6 +377,15 @@ static void test_settings(void **state)
         only(&made, "version_older", "db2", "MariaDB 10.6.1, older than the primary's MariaDB 10.11.6");
         variables(answer(&made, 2, IDENTITY), "version=" MARIADB "|log_slave_updates=OFF");
         only(&made, "log_slave_updates", "db2", NULL);
+        /* By position that leaves nothing for a rescue. */
+        for (int i = 2; i <= 3; i++)
+                set_cell(answer(&made, i, REPLICA), "Using_Gtid", "No");
+        CLEANUP(json_free) Json *results = json_array();
+        replication_check_judge(&made.facts, made.replies, made.again, results);
+        assert_int_equal(found(results, "relay_log_purge", "db2", "it keeps nothing that another one may lack"), 1);
+        assert_int_equal(found(results, "relay_log_purge", "db3", NULL), 0);
+        for (int i = 2; i <= 3; i++)
+                set_cell(answer(&made, i, REPLICA), "Using_Gtid", "Slave_Pos");
         variables(answer(&made, 2, IDENTITY), "log_slave_updates=ON");
         variables(answer(&made, 2, VARIABLES), "relay_log_info_repository=FILE");
         only(&made, "relay_log_recovery", "db2", "relay_log_info_repository is FILE");
@@ -405,12 +424,8 @@ static void test_modes(void **state)
 {
         CASE made = make_case();
         Reply *replica = answer(&made, 2, REPLICA);
-        for (size_t i = 0; i < replica->n_columns; i++) {
-                if (strcmp(replica->columns[i], "Using_Gtid") == 0)
-                        replica->cells[i] = (char *) "No";
-                if (strcmp(replica->columns[i], "Master_User") == 0)
-                        replica->cells[i] = (char *) "other";
-        }
+        set_cell(replica, "Using_Gtid", "No");
+        set_cell(replica, "Master_User", "other");
         CLEANUP(json_free) Json *results = json_array();
         replication_check_judge(&made.facts, made.replies, made.again, results);
         assert_int_equal(
@@ -729,8 +744,46 @@ static void test_table(void **state)
                 assert_string_equal(check_problem_row((ProblemId) id)->name, problem_to_string((ProblemId) id));
 }
 
-int main(void)
+/* What the daemon finds without a judge is planted on real servers, in a test that names it. */
+static const struct {
+        CheckId id;
+        const char *file;
+} planted_for_real[] = {
+        { CHECK_SSH_DISABLED, "test_check.py" },  { CHECK_SSH_UNREACHABLE, "test_check.py" },
+        { CHECK_SSH_LOGIN, "test_check.py" },     { CHECK_DOWNTIME, "test_check.py" },
+        { CHECK_HOOK, "test_check.py" },          { CHECK_HOOK_STATUS, "test_check.py" },
+        { CHECK_SCRIPTS, "test_mha_scripts.py" }, { CHECK_UNUSABLE, "test_check.py" },
+        { CHECK_CONFIG_ERROR, "test_check.py" },  { CHECK_CONFIG_WARNING, "test_check.py" },
+};
+
+static bool is_named(const char *file, const char *name)
 {
+        CLEANUP(mem_free) char *path = text_format("%s/test/integration/%s", root, file), *text = NULL;
+        CLEANUP(mem_free) char *quoted = text_format("\"%s\"", name);
+        size_t length = 0;
+        if (file_read(path, SIZE_MAX, &text, &length, NULL) < 0)
+                fail_msg("%s cannot be read", path);
+        return strstr(text, quoted);
+}
+
+/* The last test: no row without one that plants its fault. Problems of the topology are planted in test-topology.c. */
+static void test_each_was_planted(void **state)
+{
+        for (int id = 0; id < _CHECK_ID_MAX; id++) {
+                const CheckRow *row = check_row((CheckId) id);
+                bool good = row->level == CHECK_LEVEL_OK || json_has(planted, row->name);
+                for (size_t i = 0; i < sizeof planted_for_real / sizeof *planted_for_real && !good; i++)
+                        good = planted_for_real[i].id == (CheckId) id && is_named(planted_for_real[i].file, row->name);
+                if (!good)
+                        fail_msg("no test plants what %s finds", row->name);
+        }
+}
+
+int main(int argc, char *argv[])
+{
+        assert(argc == 2);
+        root = argv[1];
+        planted = json_object();
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_silent),
                 cmocka_unit_test(test_asks_in_that_order),
@@ -755,6 +808,9 @@ int main(void)
                 cmocka_unit_test(test_failover_nobody),
                 cmocka_unit_test(test_failover_duration),
                 cmocka_unit_test(test_table),
+                cmocka_unit_test(test_each_was_planted),
         };
-        return cmocka_run_group_tests(tests, NULL, NULL);
+        int failed = cmocka_run_group_tests(tests, NULL, NULL);
+        json_free(planted);
+        return failed;
 }

@@ -102,6 +102,8 @@ static void assert_roles(const Topology *topology, const char *roles)
         text_done(&text);
 }
 
+static bool seen[_PROBLEM_MAX];
+
 /* Names of all problems, those that block with an exclamation mark. */
 static void assert_problems(const Topology *topology, const char *problems)
 {
@@ -112,6 +114,7 @@ static void assert_problems(const Topology *topology, const char *problems)
                 text_addf(&text, "%s%s", problem_to_string(topology->problems[i].id),
                           topology->problems[i].blocks ? "!" : "");
                 assert_true(strlen(topology->problems[i].text) > 10);
+                seen[topology->problems[i].id] = true;
         }
         assert_string_equal(text.data, problems);
         text_done(&text);
@@ -398,6 +401,14 @@ static void test_excused(void **state)
         assert_problems(read_lab(&lab_, NULL), "duplicate_id!");
 }
 
+/* The last test: each problem was found by one before it, which had planted it and expected nothing else. */
+static void test_each_was_planted(void **state)
+{
+        for (int i = 0; i < _PROBLEM_MAX; i++)
+                if (!seen[i])
+                        fail_msg("no test plants %s", problem_to_string((ProblemId) i));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -418,6 +429,7 @@ int main(void)
                 cmocka_unit_test(test_other_manager),
                 cmocka_unit_test(test_queries),
                 cmocka_unit_test(test_names),
+                cmocka_unit_test(test_each_was_planted),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
