@@ -104,11 +104,45 @@ static void test_abandon(void **state)
         assert_false(is_there("r5"));
 }
 
+/* The deepest JSON that is accepted at all goes through the small stack of a thread: what is deeper is no JSON. */
+static void test_deep(void **state)
+{
+        static const struct {
+                int depth;
+                bool accepted;
+        } notes[] = { { 900, true }, { 998, true }, { 100000, false } };
+        const SavedLogsPlace place = { "app1", folder };
+        make("r6", 100, 1000);
+        CLEANUP(mem_free) char *path = text_format("%s/rescue/r6/saved.json", folder);
+        for (size_t i = 0; i < ARRAY_LENGTH(notes); i++) {
+                Text note = { 0 };
+                text_add(&note, "{\"why\":\"deep\",\"deep\":");
+                for (int k = 0; k < notes[i].depth; k++)
+                        text_add(&note, k % 2 ? "{\"a\":" : "[");
+                text_add(&note, "1");
+                for (int k = notes[i].depth; k-- > 0;)
+                        text_add(&note, k % 2 ? "}" : "]");
+                text_add(&note, "}");
+                assert_int_equal(file_replace(path, note.data, note.length, 0600, NULL), 0);
+                text_done(&note);
+                savedlogs_list(loop, &place, 1, "r6", on_done, NULL);
+                run();
+                const char *why = json_get_string(json_at(json_get(got, "rescues"), 0), "why");
+                assert_true(text_equal(why, notes[i].accepted ? "deep" : NULL));
+                got = json_free(got);
+        }
+        make("r6", 100, 1000); /* old again */
+        trim(50 * USEC_SEC, 0, (const char *const[]){ NULL });
+        got = json_free(got);
+        assert_false(is_there("r6"));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_trim),
                 cmocka_unit_test(test_abandon),
+                cmocka_unit_test(test_deep),
         };
         if (!mkdtemp(folder) || loop_new(&loop) < 0)
                 return 1;
