@@ -18,9 +18,11 @@
 #include "alloc.h"
 #include "file.h"
 #include "hostkey.h"
+#include "scrub.h"
 #include "ssh-inside.h"
 
 #define OUTPUT_MAX (64 * 1024)
+#define IDENTITY_MAX ((size_t) 16000) /* read in one piece, of which no copy is left */
 #define CHANNELS_MAX 8 /* sshd's default limit is 10, and it counts those that it has not yet cleared away */
 #define RETRY_DELAY (20 * USEC_MSEC)
 #define PUMP 4096                  /* libssh reads so much at a time */
@@ -91,8 +93,15 @@ int ssh_identity_load(const char *file, SshIdentity **ret, Failure *reterr)
                 return r;
         bool encrypted = false;
         ssh_key key = NULL;
+        char *text = NULL;
         (void) ssh_init();
-        if (ssh_pki_import_privkey_file(file, NULL, refuse_passphrase, &encrypted, &key) != SSH_OK) {
+        if ((r = file_read(file, IDENTITY_MAX, &text, NULL, reterr)) < 0)
+                return r;
+        scrub_begin(); /* the library frees copies of the text as they are */
+        r = ssh_pki_import_privkey_base64(text, NULL, refuse_passphrase, &encrypted, &key);
+        scrub_end();
+        text_wipe(text);
+        if (r != SSH_OK) {
                 if (encrypted)
                         return failure_set(reterr, FAILURE_INVALID, 0,
                                            "the SSH key %s has a passphrase, which nobody can type here; make one "

@@ -1,5 +1,6 @@
 """mhad as the service of a booted systemd: started, watched over, restarted, fenced in, and heard in the journal."""
 
+import base64
 import concurrent.futures
 import contextlib
 import glob
@@ -659,7 +660,17 @@ def in_memory(process, secrets):
                 first, end = (int(word, 16) for word in place.split("-"))
                 file.seek(first)
                 memory += file.read(end - first)
-    return [memory.count(secret.encode()) for secret in secrets]
+    return [memory.count(secret if isinstance(secret, bytes) else secret.encode()) for secret in secrets]
+
+
+def of_private_key(path):
+    """A piece of its text, and the secret in it as it is used."""
+    with open(path, encoding="ascii") as file:
+        text = "".join(file.read().splitlines()[1:-1])
+    key = base64.b64decode(text)
+    secret = key.rindex(b"ssh-ed25519") + 11 + 4 + 32 + 4
+    place = (secret // 3 + 2) * 4
+    return text[place:place + 24], key[secret:secret + 32]
 
 
 def test_secrets_are_wiped(calm):
@@ -673,16 +684,18 @@ def test_secrets_are_wiped(calm):
     calm.write("repl.password", secrets[1])
     calm.ctl("start", "mhad")
     process, = calm.host.processes("mhad")
+    key_text, key = of_private_key(f"{calm.root()}/etc/mhad/id_ed25519")
     for way in ways:
         calm.write("clusters.d/app1.yaml", text.replace(ways[0], way))
         calm.ctl("reload", "mhad")
         Served(calm).wait_health("ok")
-        assert all(in_memory(process, secrets))
+        assert all(in_memory(process, [*secrets, key])) and in_memory(process, [key_text]) == [0]
         calm.write("clusters.d/app1.yaml", text.replace(ways[0], way) + "colour: blue\n")
         assert calm.ctl("reload", "mhad", check=False).returncode != 0
         os.unlink(f"{calm.root()}/etc/mhad/clusters.d/app1.yaml")
         calm.ctl("reload", "mhad")
-        until(lambda: in_memory(process, secrets) == [0, 0], 5, f"wiping: {in_memory(process, secrets)} copies")
+        until(lambda: not any(in_memory(process, [*secrets, key, key_text])), 5,
+              f"wiping: {in_memory(process, [*secrets, key, key_text])} copies")
     assert process.alive()
 
 
