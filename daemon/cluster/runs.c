@@ -571,9 +571,12 @@ static void watch_switchover(Cluster *cluster)
 {
         const Facts *facts = runbook_facts(cluster->runbook);
         const char *candidate = facts->root ? facts_string(facts, "candidate") : NULL;
-        const char *lost = candidate && is_lost(cluster, candidate)                     ? candidate
-                           : !cluster->run_opened && is_lost(cluster, cluster->run_old) ? cluster->run_old
-                                                                                        : NULL;
+        bool old_lost = is_lost(cluster, cluster->run_old);
+        const char *lost = candidate && is_lost(cluster, candidate) ? candidate
+                           : !cluster->run_opened && old_lost       ? cluster->run_old
+                                                                    : NULL;
+        /* Not the candidate: that it has not got the address must be asked until the time for that is out. */
+        runbook_set_lost(cluster->runbook, old_lost ? cluster->run_old : NULL);
         if (!lost)
                 return;
         CLEANUP(mem_free) char *why = text_format("%s does not answer any more", lost);

@@ -16,6 +16,9 @@
 /* A server that hangs costs one script at most this long. Hooks hang nobody else and have the whole step. */
 #define SCRIPT_LONGEST (10 * USEC_SEC)
 #define QUIESCE_LONGEST (5 * USEC_SEC)
+/* One that is known to be gone may have come back a moment ago, but nobody waits for it. */
+#define LOST_PATIENCE USEC_SEC
+#define LOST_LONGEST (3 * USEC_SEC)
 
 typedef struct Target {
         Fanout *fanout;
@@ -41,7 +44,7 @@ struct Fanout {
         RunStep *step;
         const FanoutCalls *calls;
         void *userdata;
-        usec_t deadline;
+        usec_t begun, deadline;
         Target *targets;
         size_t n_targets;
         bool only_ask;
@@ -68,17 +71,26 @@ static usec_t poll_first(const Fanout *fanout)
         return fanout->step->step->burst ? POLL_FIRST_IN_BURST : POLL_FIRST;
 }
 
-static usec_t job_deadline(const Fanout *fanout, const Script *script)
+static bool target_is_lost(const Target *target)
 {
-        usec_t longest = usec_add(loop_now(fanout->loop), SCRIPT_LONGEST);
+        const Fanout *fanout = target->fanout;
+        return target_server(target) && fanout->calls->is_lost(target_server(target), fanout->userdata);
+}
+
+static usec_t job_deadline(const Target *target, const Script *script)
+{
+        const Fanout *fanout = target->fanout;
+        usec_t longest = usec_add(loop_now(fanout->loop), target_is_lost(target) ? LOST_LONGEST : SCRIPT_LONGEST);
         return script_has(script, SCRIPT_HOOK) || fanout->deadline < longest ? fanout->deadline : longest;
 }
 
 /* Leaves time for asking. */
-static usec_t quiesce_deadline(const Fanout *fanout)
+static usec_t quiesce_deadline(const Target *target)
 {
+        const Fanout *fanout = target->fanout;
         usec_t now = loop_now(fanout->loop), half = usec_sub(fanout->deadline, now) / 2;
-        return usec_add(now, half < QUIESCE_LONGEST ? half : QUIESCE_LONGEST);
+        usec_t longest = target_is_lost(target) ? LOST_PATIENCE : QUIESCE_LONGEST;
+        return usec_add(now, half < longest ? half : longest);
 }
 
 static void target_set_unsure(Target *target, bool unsure)
@@ -231,7 +243,7 @@ static bool target_act(Target *target, const Replies *seen)
         free(target->act_failure);
         target->act_failure = NULL;
         target->job = exec_run(fanout->exec, target_server(target), fanout->run->id, &script,
-                               job_deadline(fanout, &script), on_acted, target);
+                               job_deadline(target, &script), on_acted, target);
         return true;
 }
 
@@ -296,7 +308,7 @@ static bool target_quiesce(Target *target, const Script *script)
             !fanout->calls->is_unsure(server, fanout->userdata))
                 return false;
         target->job =
-                exec_quiesce(fanout->exec, server, fanout->run->id, quiesce_deadline(fanout), on_quiesced, target);
+                exec_quiesce(fanout->exec, server, fanout->run->id, quiesce_deadline(target), on_quiesced, target);
         return true;
 }
 
@@ -332,7 +344,7 @@ static void target_ask(Target *target)
         if (target->acting && target_intend(target, &script) < 0)
                 return;
         target->job = exec_run(fanout->exec, target_server(target), fanout->run->id, &script,
-                               job_deadline(fanout, &script), on_asked, target);
+                               job_deadline(target, &script), on_asked, target);
 }
 
 /* What cannot be quiesced is asked all the same, as it may be dead for good: but what its SQL says may not last, and
@@ -351,8 +363,13 @@ static void on_quiesced(Replies *replies, void *userdata)
 static void target_advance(void *userdata)
 {
         Target *target = userdata;
+        const Fanout *fanout = target->fanout;
+        usec_t now = loop_now(fanout->loop);
         target->noisy = false;
-        if (loop_now(target->fanout->loop) >= target->fanout->deadline)
+        if (target->begun && target->seen == VERDICT_UNREACHABLE && target_is_lost(target) &&
+            now >= usec_add(fanout->begun, LOST_PATIENCE))
+                target_settle(target, VERDICT_UNREACHABLE);
+        else if (now >= fanout->deadline)
                 target_settle(target, target->seen == VERDICT_UNMET ? VERDICT_TIMEOUT : VERDICT_UNREACHABLE);
         else
                 target_ask(target);
@@ -366,7 +383,8 @@ Fanout *fanout_new(Loop *loop, Exec *exec, const Run *run, RunStep *step, const 
         Fanout *fanout = ALLOC(Fanout);
         *fanout =
                 (Fanout){ .loop = loop, .exec = exec, .run = run, .step = step, .calls = calls, .userdata = userdata };
-        usec_t deadline = usec_add(loop_now(loop), step_timeout(step->step, &run->facts));
+        fanout->begun = loop_now(loop);
+        usec_t deadline = usec_add(fanout->begun, step_timeout(step->step, &run->facts));
         fanout->deadline = deadline < settings->by ? deadline : settings->by;
         fanout->only_ask = settings->only_ask;
         fanout->targets = ALLOC_ARRAY(Target, step->n_targets);

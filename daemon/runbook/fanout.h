@@ -18,6 +18,8 @@ typedef struct FanoutCalls {
         /* Whether an effect of ours may still be on its way to a server: it is quiesced before it is asked. */
         bool (*is_unsure)(const char *server, void *userdata);
         void (*set_unsure)(const char *server, bool unsure, void *userdata);
+        /* Whether a server is known to be gone: it is not waited for until the step's own time is out. */
+        bool (*is_lost)(const char *server, void *userdata);
         /* An effect has ended. */
         void (*acted)(void *userdata);
 } FanoutCalls;
@@ -37,4 +39,4 @@ void fanout_stop(Fanout *fanout);
 /* The same, but that commands on hosts are left to their end, for nobody can call them back; calls->acted tells of it. */
 void fanout_wind_down(Fanout *fanout);
 bool fanout_is_idle(const Fanout *fanout); /* stopped, and nothing of it is under way */
-Fanout *fanout_free(Fanout *fanout); /* stops it */
+Fanout *fanout_free(Fanout *fanout);       /* stops it */

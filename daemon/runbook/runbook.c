@@ -27,6 +27,7 @@ struct Runbook {
         Failure broken;   /* the journal failed: memory may be ahead of nothing, but nothing more is done */
         char *refused;    /* the id of an open run which this version cannot carry on */
         Json *unsure;     /* servers where an effect of ours may still be on its way */
+        char *lost;       /* a server that is known to be gone */
         bool all_unsure;  /* after a restart: all of which "unsure" does not say otherwise */
         unsigned burst;   /* which is under way, and by when it ends */
         usec_t burst_by;
@@ -202,6 +203,12 @@ static void set_unsure(const char *server, bool unsure, void *userdata)
         json_set_bool(runbook->unsure, server, unsure);
 }
 
+static bool is_lost(const char *server, void *userdata)
+{
+        const Runbook *runbook = userdata;
+        return runbook->run->undoing && runbook->lost && text_equal(runbook->lost, server);
+}
+
 static void on_acted(void *userdata)
 {
         schedule(userdata);
@@ -213,6 +220,7 @@ static const FanoutCalls fanout_calls = {
         .progress = on_progress,
         .is_unsure = is_unsure,
         .set_unsure = set_unsure,
+        .is_lost = is_lost,
         .acted = on_acted,
 };
 
@@ -534,6 +542,7 @@ Runbook *runbook_free(Runbook *runbook)
         forget(runbook);
         free(runbook->fanouts);
         json_free(runbook->unsure);
+        free(runbook->lost);
         free(runbook);
         return NULL;
 }
@@ -641,6 +650,14 @@ int runbook_cancel(Runbook *runbook, const char *by, const char *reason, Failure
         if (r >= 0)
                 schedule(runbook);
         return r;
+}
+
+void runbook_set_lost(Runbook *runbook, const char *server)
+{
+        if (text_equal(server, runbook->lost))
+                return;
+        free(runbook->lost);
+        runbook->lost = alloc_string(server);
 }
 
 int runbook_leave(Runbook *runbook, const char *by, const char *reason, Failure *reterr)

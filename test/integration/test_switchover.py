@@ -381,6 +381,26 @@ def test_old_primary_freezes(lab):
         assert [server.name for server in lab.replicas if server.writable()] == [primary]
 
 
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("gtid")
+def test_old_primary_dies(lab):
+    """Before the block: nobody waits for it to undo what cannot be undone there, and a failover begins."""
+    manager = start(lab, environment=stop_at("premove-replicas"))
+    with Writer(lab, read_timeout=5) as writer:
+        with switching(manager):
+            lab["db1"].kill()
+        manager.wait(lambda status: status.get("last_run", {}).get("procedure") == "failover"
+                     and status["state"] == "steady", "a failover")
+        run, = [run["run"] for run in manager.history() if run["procedure"] == "switchover"]
+        first = manager.report(run)
+        goals = steps(first)
+        assert first["outcome"] == "aborted" and goals["unblock-writes"]["state"] == "failed", first["text"]
+        assert first["times"]["ended"] - first["times"]["started"] < 15000000, [goals, first["times"]]
+        writer.wait_acknowledged(10, PATIENCE)
+        writer.stop()
+        assert not writer.missing_on(lab[manager.status()["primary"]])
+
+
 @pytest.mark.flavours("mariadb", "mysql9", "mysql56")
 @pytest.mark.modes("position")
 def test_replica_cannot_be_repointed(lab):
