@@ -475,8 +475,10 @@ int cluster_rejoin(Cluster *cluster, const char *server, const char *by, Json **
         if (watch_view(cluster->watches[i])->evidence != EVIDENCE_ALIVE)
                 return failure_set(reterr, FAILURE_INVALID, 0, "%s: %s does not answer: start its database first", name,
                                    server);
-        if (cluster->topology.entries && cluster->topology.entries[i].role == ROLE_REPLICA &&
-            cluster->topology.entries[i].source == cluster->topology.primary)
+        /* One that was pointed there and never started is not attached yet. */
+        const ReplicaChannel *channel = server_view_channel(watch_view(cluster->watches[i]));
+        if (cluster->topology.entries && cluster->topology.entries[i].role == ROLE_REPLICA && channel &&
+            channel->receiver != RECEIVER_STOPPED && cluster->topology.entries[i].source == cluster->topology.primary)
                 return failure_set(reterr, FAILURE_INVALID, 0, "%s: %s follows %s already", name, server, primary);
         int r = background_rejoin(cluster, server, by, reterr);
         if (r < 0)

@@ -209,7 +209,7 @@ int background_purge(Cluster *cluster, const char *server, const char *by, Failu
         return begin(cluster, &purge, facts, server, sentence, reterr);
 }
 
-void background_note_failover(Cluster *cluster, const Facts *facts)
+void background_note_returning(Cluster *cluster, const Facts *facts)
 {
         Json *record = rejoin_record(facts);
         if (record)

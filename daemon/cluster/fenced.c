@@ -98,8 +98,9 @@ void fenced_watch(Cluster *cluster)
                         cluster->fence_slots[i].tried = false;
                 if (view->evidence != EVIDENCE_ALIVE || !view->ticked)
                         continue;
+                const ReplicaChannel *channel = server_view_channel(view);
                 bool follows = cluster->topology.entries && cluster->topology.entries[i].role == ROLE_REPLICA &&
-                               cluster->now == CLUSTER_STEADY;
+                               channel && channel->receiver != RECEIVER_STOPPED && cluster->now == CLUSTER_STEADY;
                 if (follows && view->read_only) {
                         fenced_remove(cluster, name);
                         continue;

@@ -128,7 +128,7 @@ void background_attach(Cluster *cluster, const Facts *facts, const Json *run);
 int background_rejoin(Cluster *cluster, const char *server, const char *by, Failure *reterr);
 int background_purge(Cluster *cluster, const char *server, const char *by, Failure *reterr);
 /* Keeps what a rejoin will want to know. The caller saves the state. */
-void background_note_failover(Cluster *cluster, const Facts *facts);
+void background_note_returning(Cluster *cluster, const Facts *facts);
 void background_stop(Cluster *cluster, const char *why); /* another run begins */
 void background_done(Cluster *cluster);
 

@@ -11,6 +11,7 @@
 #include "failover.h"
 #include "failover_check.h"
 #include "file.h"
+#include "handover.h"
 #include "mha_scripts.h"
 #include "report.h"
 #include "run.h"
@@ -98,6 +99,7 @@ static Json *frozen_config(const Cluster *cluster, ssize_t old, const Json *opti
         set_ms(timeouts, "drain-candidate", rules->apply_timeout);
         set_ms(timeouts, "detach-candidate", 90 * USEC_SEC);
         set_ms(timeouts, "repoint-replicas", rules->repoint_timeout);
+        set_ms(timeouts, "demote", rules->repoint_timeout);
         set_ms(timeouts, "verify-replication", rules->repoint_timeout);
         set_ms(timeouts, "raise-sub-replicas", rules->repoint_timeout);
         set_ms(timeouts, "verify-sub-replicas", rules->repoint_timeout);
@@ -363,6 +365,19 @@ static void leave_behind(Cluster *cluster, const Json *run)
                 background_attach(cluster, &facts, run);
 }
 
+/* What a rejoin will want to know, unless it follows the new primary already. An operator who wanted it detached may do with
+ * it what he likes. */
+static void note_old_primary(Cluster *cluster)
+{
+        const Facts *facts = runbook_facts(cluster->runbook);
+        bool switched = !is_failover(cluster);
+        if (!cluster->run_opened || (switched && facts_server_bool(facts, cluster->run_old, "attached", false)))
+                return;
+        background_note_returning(cluster, facts);
+        if (switched && !skip_demote(facts))
+                fenced_add(cluster, cluster->run_old);
+}
+
 static void on_done(Runbook *runbook, RunOutcome outcome, const char *why, void *userdata)
 {
         Cluster *cluster = userdata;
@@ -370,8 +385,7 @@ static void on_done(Runbook *runbook, RunOutcome outcome, const char *why, void 
         const char *name = cluster->config->name;
         CLEANUP(json_free) Json *run = runbook_describe(cluster->runbook);
         write_report(cluster, run, runbook_facts(cluster->runbook), outcome);
-        if (is_failover(cluster) && cluster->run_opened)
-                background_note_failover(cluster, runbook_facts(cluster->runbook));
+        note_old_primary(cluster);
         remember(cluster, outcome);
         switch (outcome) {
         case RUN_COMPLETED:

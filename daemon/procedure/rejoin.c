@@ -19,19 +19,23 @@ static const Json *returning_of(const Facts *facts)
         return json_get(facts->root, "returning");
 }
 
-Json *rejoin_record(const Facts *failover)
+Json *rejoin_record(const Facts *run)
 {
-        const char *candidate = facts_string(failover, "candidate");
-        const char *open_position = facts_server_string(failover, candidate, "open_position");
+        const char *candidate = facts_string(run, "candidate");
+        const char *open_position = facts_server_string(run, candidate, "open_position");
+        /* In a failover the candidate says how far it has come, in a switchover the old primary where its log ends. */
+        const char *drained_at = facts_server_string(run, candidate, "drained_at");
+        const char *end =
+                drained_at ? drained_at : facts_server_string(run, facts_string(run, "old_primary"), "end_position");
         if (!open_position)
                 return NULL;
         Json *record = json_object();
-        json_set_string(record, "run", facts_string(failover, "run"));
-        json_set_string(record, "mode", facts_string(failover, "mode"));
+        json_set_string(record, "run", facts_string(run, "run"));
+        json_set_string(record, "mode", facts_string(run, "mode"));
         json_set_string(record, "new_primary", candidate);
-        json_set_string(record, "end", facts_server_string(failover, candidate, "drained_at"));
+        json_set_string(record, "end", end);
         json_set_string(record, "open_position", open_position);
-        json_set_string(record, "open_gtid", facts_server_string(failover, candidate, "open_gtid"));
+        json_set_string(record, "open_gtid", facts_server_string(run, candidate, "open_gtid"));
         return record;
 }
 
@@ -202,6 +206,12 @@ static void decide_nothing_extra(const Facts *facts, Judgement *judgement)
                          primary);
         } else if (status_is_gtid(facts)) {
                 judge_as(judgement, VERDICT_MET, "%s has nothing that %s lacks", name, primary);
+        } else if (!json_get_string(returning, "new_primary")) {
+                judge_as(judgement, VERDICT_HOPELESS,
+                         "how far %s had come in its log when it was opened is not on record (that was another daemon, "
+                         "or long ago, or %s never was the primary): by position nothing can be proved. Compare by "
+                         "hand, or copy its data anew from %s",
+                         primary, name, primary);
         } else if (!text_equal(json_get_string(returning, "new_primary"), primary)) {
                 judge_as(judgement, VERDICT_HOPELESS,
                          "%s was opened in its place, and the primary is %s now: by position nothing says where it "

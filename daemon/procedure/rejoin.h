@@ -10,7 +10,7 @@
 
 extern const Procedure rejoin;
 
-/* What to keep of a failover for the day when its old primary is back; NULL when it opened nobody. */
-Json *rejoin_record(const Facts *failover);
+/* What to keep of a failover, or of a switchover, for the day when its old primary is back; NULL when it opened nobody. */
+Json *rejoin_record(const Facts *run);
 /* Makes the facts of a run of runs_facts() those of a rejoin. */
 void rejoin_prepare(Facts *facts, const char *primary, const Json *returning, const char *mode);

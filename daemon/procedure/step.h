@@ -87,6 +87,7 @@ typedef struct Step {
         bool check; /* changes nothing; when it fails, the checks after it are made all the same, and all are told */
         bool act_first; /* acts before it asks, except in a life that took the run over: what it does must do no harm when
                          * it is done twice. seen is NULL then. */
+        bool patient;   /* a server that is known to be gone is waited for until the step's time is out */
         bool act_shows; /* the replies to its act end with what the ask would bring */
         /* Steps of one number, not 0, follow one another: before the first of them acts, it is put on disk once that all of
          * them may. They are asked more often, and none outlasts the time-out of the first. */

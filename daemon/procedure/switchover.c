@@ -127,7 +127,7 @@ static const Step steps[] = {
         { "semi-sync", "the new primary waits for acknowledgements as the old one did", ON_CANDIDATE, NEED_EVERY,
           THEN_CONTINUE, 10 * SEC, .skip = skip_semi_sync, .ask = ask_semi_sync, .judge = judge_semi_sync_source,
           .act = act_semi_sync_source },
-        { "demote", "the old primary follows the new one", ON_OLD_PRIMARY, NEED_EVERY, THEN_CONTINUE, 60 * SEC,
+        { "demote", "the old primary follows the new one", ON_OLD_PRIMARY, NEED_EVERY, THEN_CONTINUE, .patient = true,
           .skip = skip_demote, .ask = ask_status, .judge = judge_demoted, .act = act_demote },
         { "set-read-only", "every replica is read-only", ON_OTHERS, NEED_NONE, THEN_CONTINUE, 10 * SEC,
           .skip = skip_read_only, .ask = ask_read_only, .judge = judge_read_only, .act = act_read_only },

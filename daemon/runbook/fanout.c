@@ -74,7 +74,7 @@ static usec_t poll_first(const Fanout *fanout)
 static bool target_is_lost(const Target *target)
 {
         const Fanout *fanout = target->fanout;
-        return target_server(target) && fanout->calls->is_lost(target_server(target), fanout->userdata);
+        return target_server(target) && fanout->calls->is_lost(fanout->step, target_server(target), fanout->userdata);
 }
 
 static usec_t job_deadline(const Target *target, const Script *script)

@@ -19,7 +19,7 @@ typedef struct FanoutCalls {
         bool (*is_unsure)(const char *server, void *userdata);
         void (*set_unsure)(const char *server, bool unsure, void *userdata);
         /* Whether a server is known to be gone: it is not waited for until the step's own time is out. */
-        bool (*is_lost)(const char *server, void *userdata);
+        bool (*is_lost)(const RunStep *step, const char *server, void *userdata);
         /* An effect has ended. */
         void (*acted)(void *userdata);
 } FanoutCalls;

@@ -203,10 +203,12 @@ static void set_unsure(const char *server, bool unsure, void *userdata)
         json_set_bool(runbook->unsure, server, unsure);
 }
 
-static bool is_lost(const char *server, void *userdata)
+/* Before the opening a goal fails when its time is out, not before. */
+static bool is_lost(const RunStep *step, const char *server, void *userdata)
 {
         const Runbook *runbook = userdata;
-        return runbook->run->undoing && runbook->lost && text_equal(runbook->lost, server);
+        return runbook->lost && text_equal(runbook->lost, server) && !step->step->patient &&
+               (runbook->run->undoing || run_no_return_passed(runbook->run));
 }
 
 static void on_acted(void *userdata)

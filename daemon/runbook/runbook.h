@@ -55,7 +55,8 @@ int runbook_begin(Runbook *runbook, Facts initial, Failure *reterr);
 int runbook_resume(Runbook *runbook, Failure *reterr);
 /* Before the point of no return, also when halted: undo and end as ABORTED. FAILURE_INVALID after it. */
 int runbook_cancel(Runbook *runbook, const char *by, const char *reason, Failure *reterr);
-/* A server that is known to be gone (NULL: none is): what is undone waits for it a second or so, no longer. Of this process. */
+/* A server that is known to be gone (NULL: none is): what is undone, and what follows the point of no return, waits for it a
+ * second or so, but for steps that are patient. It is not on record. */
 void runbook_set_lost(Runbook *runbook, const char *server);
 /* After a halt: the failed step again; a target of it settled by a person (server NULL on the daemon; MET, or another
  * final verdict); or give up (outcome ABORTED, nothing undone). FAILURE_INVALID when it is not halted. A decision cannot

@@ -401,6 +401,24 @@ def test_old_primary_dies(lab):
         assert not writer.missing_on(lab[manager.status()["primary"]])
 
 
+@pytest.mark.flavours("mariadb", "mysql56")
+@pytest.mark.modes("position")
+def test_old_primary_dies_afterwards(lab):
+    """It is made read-only when it is back, and can be attached: where its log has ended is on record."""
+    manager = start(lab, environment=stop_at("open-candidate"), failover={"repoint_timeout": "3s"})
+    with Writer(lab, read_timeout=5) as writer:
+        with switching(manager):
+            lab["db1"].kill()
+        report = manager.wait_run("completed")
+        assert states(report)["db1"] == "not attached", report["text"]
+        manager.wait_state("steady")
+        lab["db1"].start()
+        until(lambda: not lab["db1"].writable(), PATIENCE, "db1 read-only")
+        done = manager.order("rejoin", "app1", "db1")
+        assert done.returncode == 0, done.stdout + done.stderr
+        well(manager, "db2", [writer])
+
+
 @pytest.mark.flavours("mariadb", "mysql9", "mysql56")
 @pytest.mark.modes("position")
 def test_replica_cannot_be_repointed(lab):
