@@ -2,7 +2,6 @@
 #include <stdio.h>
 
 #include "checklist.h"
-#include "dialect-check.h"
 #include "roff.h"
 
 static const char head[] =
@@ -69,23 +68,6 @@ static void print_problems(void)
         }
 }
 
-static void print_privileges(const char *name, const char *text)
-{
-        Version version;
-        if (version_parse(text, &version, NULL) < 0)
-                return;
-        printf(".TP\n%s\n", name);
-        const char *separator = "";
-        for (const Privilege *need = NULL; (need = dialect_next_privilege(&version, need)); separator = ", ") {
-                printf("%s%s", separator, need->name);
-                if (need->or_name)
-                        printf(" or %s", need->or_name);
-                if (need->optional)
-                        fputs(" (for scheduled events)", stdout);
-        }
-        puts(".");
-}
-
 int main(void)
 {
         fputs(head, stdout);
@@ -94,19 +76,7 @@ int main(void)
         print_problems();
         print_kind(CHECK_KIND_FAILOVER, "FAILOVER");
         print_kind(CHECK_KIND_CONFIG, "CONFIG");
-        puts(".SH PRIVILEGES\nWhat the account of \\fBsql\\fR needs on *.*, which \\fBaccount_privileges\\fR looks "
-             "for:");
-        print_privileges("MySQL 5.6, 5.7", "5.7.8");
-        print_privileges("MySQL 8.0", "8.0.26");
-        print_privileges("MySQL 8.4, 9", "8.4.0");
-        print_privileges("MariaDB 10.4", "10.4.0-MariaDB");
-        print_privileges("MariaDB 10.6", "10.6.0-MariaDB");
-        print_privileges("MariaDB 10.11", "10.11.2-MariaDB");
-        print_privileges("MariaDB 11", "11.4.2-MariaDB");
-        puts(".PP\nMySQL from 5.7 on: also SELECT on performance_schema.*, to see heartbeats. For the checks alone: "
-             "SELECT on "
-             "mysql.user, to\nsee the account \\fBreplication\\fR, and on the tables, to see which have no primary "
-             "key.\n"
-             ".SH SEE ALSO\n\\fBmhactl\\fR(1), \\fBmhad\\fR(8), \\fBmhad\\-from\\-mha\\fR(7)");
+        puts(".SH SEE ALSO\n\\fBmhactl\\fR(1), \\fBmhad\\fR(8), \\fBmhad\\-privileges\\fR(7), "
+             "\\fBmhad\\-from\\-mha\\fR(7)");
         return ferror(stdout) || fflush(stdout) ? 1 : 0;
 }

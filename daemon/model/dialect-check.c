@@ -23,6 +23,16 @@ typedef struct PrivilegeRow {
 #define FORGETS "to forget a source and flush logs"
 #define SEMI_SYNC "to turn semi-sync on and off"
 #define EVENTS "to let scheduled events follow the role"
+#define HEARTBEATS "to see when a replica last heard from its source"
+#define ACCOUNTS "to check the account of replication"
+#define ON_TABLE(what, table, why)                                                                                     \
+        {                                                                                                              \
+                what, NULL, why, false, table                                                                          \
+        }
+#define STATUS_TABLE "performance_schema.replication_connection_status"
+#define CONFIGURATION_TABLE "performance_schema.replication_connection_configuration"
+/* No more of that table: it has the hashes of passwords, too. */
+#define ACCOUNT_COLUMNS "SELECT (host, user, repl_slave_priv)"
 
 /* MariaDB: until 10.11 SUPER includes READ ONLY ADMIN, until 11.0 the others. */
 static const PrivilegeRow privileges[] = {
@@ -36,6 +46,12 @@ static const PrivilegeRow privileges[] = {
         { { "EVENT", NULL, EVENTS, true }, MYSQL },
         { { "SET_USER_ID", "SUPER", EVENTS, true }, MYSQL, .since = { 8, 0, 0 }, .until = { 8, 2, 0 } },
         { { "SET_ANY_DEFINER", NULL, EVENTS, true }, MYSQL, .since = { 8, 2, 0 } },
+        { { "SYSTEM_USER", NULL, "to let those follow whose definer has it, as root has", true },
+          MYSQL,
+          .since = { 8, 0, 16 } },
+        { ON_TABLE("SELECT", STATUS_TABLE, HEARTBEATS), MYSQL, .since = { 5, 7, 0 } },
+        { ON_TABLE("SELECT", CONFIGURATION_TABLE, HEARTBEATS), MYSQL, .since = { 5, 7, 0 } },
+        { ON_TABLE(ACCOUNT_COLUMNS, "mysql.user", ACCOUNTS), MYSQL },
 
         { { "PROCESS", NULL, SESSIONS, false }, MARIADB },
         { { "RELOAD", NULL, FORGETS, false }, MARIADB },
@@ -57,6 +73,8 @@ static const PrivilegeRow privileges[] = {
         { { "SET USER", NULL, EVENTS, true }, MARIADB, .since = { 11, 0, 1 } },
         { { "BINLOG ADMIN", "SUPER", EVENTS, true }, MARIADB, { 10, 5, 2 }, { 11, 0, 1 } },
         { { "BINLOG ADMIN", NULL, EVENTS, true }, MARIADB, .since = { 11, 0, 1 } },
+        { { "SUPER", NULL, "to turn the event scheduler on and off", true }, MARIADB, .since = { 10, 5, 2 } },
+        { ON_TABLE(ACCOUNT_COLUMNS, "mysql.user", ACCOUNTS), MARIADB },
 };
 
 const Privilege *dialect_next_privilege(const Version *version, const Privilege *last)
@@ -124,12 +142,13 @@ void dialect_account(Script *script, const char *user)
 #define TEXT_OF(number) #number
 #define LIMIT(number) "LIMIT " TEXT_OF(number)
 
+/* table_constraints would be the place to look, but to an account with SELECT alone MariaDB shows none there. */
 const char *dialect_tables_without_key(void)
 {
         return "SELECT t.table_schema AS `schema`, t.table_name AS name FROM information_schema.tables AS t "
-               "LEFT JOIN information_schema.table_constraints AS c ON c.table_schema = t.table_schema AND "
-               "c.table_name = t.table_name AND c.constraint_type = 'PRIMARY KEY' "
-               "WHERE t.table_type = 'BASE TABLE' AND c.constraint_name IS NULL AND t.table_schema NOT IN "
+               "LEFT JOIN information_schema.statistics AS c ON c.table_schema = t.table_schema AND "
+               "c.table_name = t.table_name AND c.index_name = 'PRIMARY' AND c.seq_in_index = 1 "
+               "WHERE t.table_type = 'BASE TABLE' AND c.index_name IS NULL AND t.table_schema NOT IN "
                "('mysql', 'sys', 'information_schema', 'performance_schema') " LIMIT(DIALECT_TABLES_MOST);
 }
 

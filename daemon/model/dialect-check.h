@@ -10,6 +10,7 @@ typedef struct Privilege {
         const char *or_name;    /* another one that includes it; NULL: none */
         const char *needed_for; /* "to see sessions" */
         bool optional;          /* only scheduled events need it */
+        const char *on;         /* the table that it is granted on; NULL: on *.* */
 } Privilege;
 
 /* The next one that this version wants; begin with NULL, ends with NULL. */

@@ -183,7 +183,7 @@ static void check_privileges(const Look *look, size_t i)
         if (has_privilege(list, "ALL PRIVILEGES"))
                 return;
         for (const Privilege *need = NULL; (need = dialect_next_privilege(&look->views[i]->version, need));)
-                if (!has_privilege(list, need->name) && !has_privilege(list, need->or_name))
+                if (!need->on && !has_privilege(list, need->name) && !has_privilege(list, need->or_name))
                         check_add_as(look->results, CHECK_ACCOUNT_PRIVILEGES,
                                      need->optional ? CHECK_LEVEL_WARNING : CHECK_LEVEL_ERROR, name_of(look, i),
                                      "the account of sql lacks %s%s%s, which is needed %s", need->name,

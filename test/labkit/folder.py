@@ -8,6 +8,8 @@ import shutil
 from .errors import LabError
 from .process import run
 
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.abspath(os.environ.get("MHAD_BUILD") or os.path.join(REPOSITORY, "build"))
 
 def base():
     """Every lab is a folder in here."""

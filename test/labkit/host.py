@@ -8,11 +8,10 @@ import sys
 
 from . import folder
 from .errors import CommandFailed, LabError, Unavailable
+from .folder import BUILD, REPOSITORY  # pylint: disable=unused-import
 from .process import Process, all_pids, namespace, run, until
 from .system import System
 
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BUILD = os.path.abspath(os.environ.get("MHAD_BUILD") or os.path.join(REPOSITORY, "build"))
 HOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "holder.py")
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8",
                "HOME": "/run/home"}

@@ -363,6 +363,11 @@ def _unused(net):
                    for route in routes if route.get("dst", "default") != "default")
 
 
+def _old(path):
+    """Nobody has begun with it for a day; another version of this repository may use it at the same time."""
+    return time.time() - os.stat(path).st_mtime > 86400
+
+
 def make_template(flavour):
     """A cached data directory with the accounts, no binary log and no identity; its path."""
     root = folder.cache()
@@ -370,6 +375,7 @@ def make_template(flavour):
     template = prefix + flavour.template_key()
     with folder.locked(f"{root}/template-{flavour.name}.build.lock"):
         if os.path.isdir(template):
+            os.utime(template)
             return template
         settings = {**DEFAULTS, "flavour": flavour.name, "mode": "position", "replicas": 0, "clusters": 1,
                     "options": {"skip_networking": 1},
@@ -378,7 +384,7 @@ def make_template(flavour):
             _fill_template(lab, template + ".new")
         for left in os.listdir(root):
             path = f"{root}/{left}"
-            if path.startswith(prefix) and os.path.isdir(path) and path != template + ".new":
+            if path.startswith(prefix) and os.path.isdir(path) and path != template + ".new" and _old(path):
                 with folder.locked(path + ".lock"):
                     folder.remove(path)
                     os.unlink(path + ".lock")

@@ -1,6 +1,7 @@
 """A database server on a host of the lab."""
 
 import os
+import re
 import signal
 import stat
 
@@ -13,12 +14,12 @@ from .flavours import DATA
 from .process import until
 from .system import MARIADB
 
+# Beside those of mhad-privileges(7): the lab's own, and that of applications.
 ACCOUNTS = {
     "lab": ("localhost", "lab-pw", "ALL PRIVILEGES ON *.*", "WITH GRANT OPTION"),
-    "mhad": ("%", "mhad-pw", "ALL PRIVILEGES ON *.*", "WITH GRANT OPTION"),
-    "repl": ("%", "repl-pw", "REPLICATION SLAVE ON *.*", ""),
     "app": ("%", "app-pw", "ALL PRIVILEGES ON app.*", ""),
 }
+PING_GRANT = "GRANT CREATE, INSERT, UPDATE, DELETE ON infra.* TO 'mhad'@'%'"
 START_TIMEOUT = 60
 ER_ACCESS_DENIED = 1045
 
@@ -285,5 +286,8 @@ class Server:
                 for user, (place, password, privileges, option) in ACCOUNTS.items():
                     cursor.execute(f"CREATE USER '{user}'@'{place}' IDENTIFIED BY '{password}'")
                     cursor.execute(f"GRANT {privileges} TO '{user}'@'{place}' {option}")
+                for statement in [*self.flavour.accounts().split(";\n")[:-1], PING_GRANT]:
+                    name = re.search(r"'(\w+)'@", statement)[1]
+                    cursor.execute(statement.replace("PASSWORD", f"{name}-pw"))
         finally:
             connection.close()

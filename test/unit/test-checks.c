@@ -252,7 +252,7 @@ static void test_asks_in_that_order(void **state)
         assert_string_equal(script.items[BINLOGS].text, "SHOW BINARY LOGS");
         assert_non_null(strstr(script.items[PRIVILEGES].text, "CURRENT_ROLE"));
         assert_non_null(strstr(script.items[ACCOUNT].text, "'repl'"));
-        assert_non_null(strstr(script.items[TABLES].text, "PRIMARY KEY"));
+        assert_non_null(strstr(script.items[TABLES].text, "PRIMARY"));
         for (size_t i = 0; i < script.n_items; i++)
                 assert_int_equal(script.items[i].may_fail, i >= IDENTITY ? i != IDENTITY : i == BINLOG);
 }
@@ -295,7 +295,7 @@ static void test_privileges_of_versions(void **state)
                 assert_int_equal(version_parse(cases[i].version, &version, NULL), 0);
                 for (const Privilege *need = NULL; (need = dialect_next_privilege(&version, need));) {
                         wanted = wanted || text_equal(need->name, cases[i].wants);
-                        assert_string_not_equal(need->name, cases[i].never);
+                        assert_true(need->optional || !text_equal(need->name, cases[i].never));
                         assert_true(version.major < 11 || version.flavour == FLAVOUR_MYSQL || !need->or_name);
                 }
                 if (!wanted)
