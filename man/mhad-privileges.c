@@ -85,8 +85,27 @@ static bool print_flavour(size_t i)
         return true;
 }
 
+/* Without its comments, which the page has in other words. */
+static bool print_file(const char *path)
+{
+        FILE *file = fopen(path, "re");
+        if (!file) {
+                perror(path);
+                return false;
+        }
+        Text text = { 0 };
+        char line[4096];
+        while (fgets(line, sizeof line, file))
+                if (*line != '#' && (*line != '\n' || text.length > 0))
+                        text_add(&text, line);
+        fclose(file);
+        CLEANUP(mem_free) char *code = text_take(&text);
+        print_code(code);
+        return true;
+}
+
 /* The page of roff stands around the statements, which take the place of its line "@ACCOUNTS@". */
-static int print_page(const char *path)
+static int print_page(const char *path, const char *sudoers)
 {
         FILE *page = fopen(path, "re");
         if (!page) {
@@ -102,6 +121,8 @@ static int print_page(const char *path)
                                 good = print_flavour(i);
                 else if (text_equal(line, "@REPLICATION@\n"))
                         print_code(replication);
+                else if (text_equal(line, "@SUDOERS@\n"))
+                        good = print_file(sudoers);
                 else if (version)
                         printf("%.*s%s%s", (int) (version - line), line, MHAD_VERSION, version + strlen("@VERSION@"));
                 else
@@ -113,11 +134,11 @@ static int print_page(const char *path)
 
 int main(int argc, char **argv)
 {
-        if (argc == 2)
-                return print_page(argv[1]);
+        if (argc == 3 && !text_starts_with(argv[1], "--"))
+                return print_page(argv[1], argv[2]);
         CLEANUP(mem_free) char *code = argc == 3 && text_equal(argv[1], "--accounts") ? statements(argv[2]) : NULL;
         if (!code) {
-                fputs("usage: mhad-privileges PAGE | --accounts VERSION\n", stderr);
+                fputs("usage: mhad-privileges PAGE SUDOERS | --accounts VERSION\n", stderr);
                 return 2;
         }
         printf("%s%s", code, replication);

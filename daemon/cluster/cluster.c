@@ -294,7 +294,7 @@ static int make_exec(Cluster *cluster, Failure *reterr)
                 .identity = cluster->identity,
                 .known_hosts_file = config->ssh.known_hosts_file,
                 .accept_unknown_hosts = !config->ssh.strict_host_keys,
-                .use_sudo = config->ssh.sudo,
+                .sudo = config->ssh.sudo,
                 .hooks = hooks,
                 .n_hooks = n,
                 .rescue.directory = rescues,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "json.h"
+#include "script.h"
 #include "server.h"
 #include "tls.h"
 #include "usec.h"
@@ -60,7 +61,7 @@ typedef struct SshConfig {
         char *identity_file; /* NULL: what libssh finds by itself */
         char *known_hosts_file;
         bool strict_host_keys;
-        bool sudo;
+        Sudo sudo;
         usec_t connect_timeout;
 } SshConfig;
 

@@ -14,6 +14,9 @@ static const char *const sql_tls[] = {
 static const char *const replication_tls[] = {
         [REPLICATION_TLS_KEEP] = "keep", [REPLICATION_TLS_ON] = "on", [REPLICATION_TLS_OFF] = "off", NULL
 };
+static const char *const sudos[] = {
+        [SUDO_NOTHING] = "false", [SUDO_ALL] = "true", [SUDO_COMMANDS] = "commands", NULL
+};
 static const char *const pings[] = {
         [DETECTION_PING_SELECT] = "select",
         [DETECTION_PING_CONNECT] = "connect",
@@ -166,8 +169,8 @@ const SchemaRow schema_rows[] = {
           .meaning = "The host keys, in the form of ssh-keyscan(1)." },
         { CLUSTER("ssh.strict_host_keys", SCHEMA_BOOL, ssh.strict_host_keys), .otherwise = "true", .mha = "always off",
           .meaning = "Whether a host whose key is not in known_hosts_file is refused. A key that is there and differs is refused always." },
-        { CLUSTER("ssh.sudo", SCHEMA_BOOL, ssh.sudo), .otherwise = "false",
-          .meaning = "Whether commands on the hosts are run by sudo -n, for an account that is not root." },
+        { CLUSTER("ssh.sudo", SCHEMA_CHOICE, ssh.sudo), .otherwise = "false", .choices = sudos,
+          .meaning = "For an account that is not root. true: all that is done on a host is run by sudo -n, which has to allow everything. commands: only the few commands that need it are; mhad-privileges(7) has the lines for sudoers." },
         { CLUSTER("ssh.connect_timeout", SCHEMA_DURATION, ssh.connect_timeout), .otherwise = "2s", .min = 50 * USEC_MSEC, .max = USEC_MINUTE, .mha = "ssh_connection_timeout",
           .meaning = "How long connecting and logging in may take." },
 

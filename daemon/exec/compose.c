@@ -89,10 +89,21 @@ int compose_statement(const char *tag, const char *text, const ComposeSecrets *s
         return 0;
 }
 
-char *compose_command(const char *script, bool use_sudo)
+/* For an account that is not root, and that sudo lets run a few commands. What would take more than a line in sudoers(5)
+ * that names it to the letter is left out: raw frames from perl. */
+static const char by_sudo[] =
+        "by_sudo=yes; marks=/dev/shm\n"
+        "ip() { case $1-$2 in addr-add|addr-del) sudo -n ip \"$@\";; *) command ip \"$@\";; esac; }\n"
+        "systemctl() { case $1 in stop|kill) sudo -n systemctl \"$@\";; *) command systemctl \"$@\";; esac; }\n"
+        "command -v ss >/dev/null && ss() { sudo -n ss \"$@\" 2>/dev/null || command ss \"$@\"; }\n"
+        "command -v arping >/dev/null && arping() { sudo -n arping \"$@\"; }\n"
+        "perl() { return 1; }\n";
+
+char *compose_command(const char *script, Sudo sudo)
 {
-        CLEANUP(mem_free) char *quoted = text_quote_shell(script);
-        return text_format("%ssh -c %s", use_sudo ? "sudo -n " : "", quoted);
+        CLEANUP(mem_free) char *whole = sudo == SUDO_COMMANDS ? text_format("%s%s", by_sudo, script) : NULL;
+        CLEANUP(mem_free) char *quoted = text_quote_shell(whole ? whole : script);
+        return text_format("%ssh -c %s", sudo == SUDO_ALL ? "sudo -n " : "", quoted);
 }
 
 void compose_blot_out(char *text, const char *secret)

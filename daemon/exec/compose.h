@@ -4,6 +4,7 @@
 #include <stdbool.h>
 
 #include "failure.h"
+#include "script.h"
 
 /* What placeholders stand for; NULL for what is not known. */
 typedef struct ComposeSecrets {
@@ -18,7 +19,7 @@ int compose_statement(const char *tag, const char *text, const ComposeSecrets *s
  * identifier. */
 char *compose_mark(const char *tag);
 /* The command for the login shell of a host that runs a POSIX shell script; free with free(). */
-char *compose_command(const char *script, bool use_sudo);
+char *compose_command(const char *script, Sudo sudo);
 /* Takes what a server quoted from a statement out of its error, if the statement had a secret in it. */
 void compose_conceal(const char *text, const ComposeSecrets *secrets, Failure *failure);
 /* Puts three stars wherever the secret stands in text. */

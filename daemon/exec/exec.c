@@ -58,7 +58,7 @@ struct Exec {
         size_t n_pools;
         PoolSettings settings;
         char *replication_password;
-        bool use_sudo;
+        Sudo sudo;
         ExecHook *hooks; /* with all that they point to */
         size_t n_hooks;
         RescueSettings rescue_settings;
@@ -329,7 +329,7 @@ static void on_link(Sql *sql, SshLink *link, const Failure *failure, void *userd
                 return;
         }
         const ScriptItem *item = &job->items[job->i];
-        CLEANUP(mem_free) char *command = compose_command(item->text, job->exec->use_sudo);
+        CLEANUP(mem_free) char *command = compose_command(item->text, job->exec->sudo);
         if (item->kind == SCRIPT_READY || item->on_word)
                 begin_standby(job, link, command);
         else
@@ -687,11 +687,11 @@ int exec_new(Loop *loop, const ExecConfig *config, Exec **ret)
         exec->loop = loop;
         copy_settings(exec, config);
         exec->replication_password = alloc_string(config->replication_password);
-        exec->use_sudo = config->use_sudo;
+        exec->sudo = config->sudo;
         exec->rescue_settings = config->rescue;
         exec->rescue_settings.directory = alloc_string(config->rescue.directory);
         exec->rescue_settings.listen = alloc_string(config->rescue.listen);
-        exec->rescue_settings.use_sudo = config->use_sudo;
+        exec->rescue_settings.sudo = config->sudo;
         exec->n_hooks = config->n_hooks;
         exec->hooks = ALLOC_ARRAY(ExecHook, config->n_hooks);
         for (size_t i = 0; i < config->n_hooks; i++)

@@ -26,7 +26,7 @@ typedef struct ExecConfig {
         const SshIdentity *identity; /* lent for the life of the Exec; NULL makes SSH items fail */
         const char *known_hosts_file;
         bool accept_unknown_hosts;
-        bool use_sudo;
+        Sudo sudo;
         const ExecHook *hooks;
         size_t n_hooks;
         RescueSettings rescue; /* without a directory rescue items fail */

@@ -53,7 +53,8 @@ struct Fetch {
         SshLink *link;
         char *remote;
         uint64_t from, to, wanted;
-        bool use_sudo, size_known;
+        Sudo sudo;
+        bool size_known;
         usec_t patience;
 
         SshTask *size_task, *stream, *digest_task;
@@ -455,7 +456,7 @@ static char *part_command(const Fetch *fetch, uint64_t skip, const char *behind)
         CLEANUP(mem_free)
         char *script = text_format("LC_ALL=C; export LC_ALL; tail -c +%" PRIu64 " -- %s | head -c %" PRIu64 "%s",
                                    fetch->from + skip + 1, path, fetch->wanted - skip, behind);
-        return compose_command(script, fetch->use_sudo);
+        return compose_command(script, fetch->sudo);
 }
 
 static void start_stream(Fetch *fetch)
@@ -517,7 +518,7 @@ Fetch *fetch_start(Loop *loop, SshLink *link, const FetchParams *params, fetch_p
                 .remote = alloc_string(params->remote),
                 .from = params->from,
                 .to = params->to,
-                .use_sudo = params->use_sudo,
+                .sudo = params->sudo,
                 .patience = params->patience ? params->patience : PATIENCE,
                 .progress = progress,
                 .done = done,
@@ -527,7 +528,7 @@ Fetch *fetch_start(Loop *loop, SshLink *link, const FetchParams *params, fetch_p
         *fetch->target = (Target){ .path = alloc_string(params->local), .fd = -1 };
         CLEANUP(mem_free) char *path = text_quote_shell(fetch->remote);
         CLEANUP(mem_free) char *script = text_format("LC_ALL=C stat -L -c %%s -- %s", path);
-        CLEANUP(mem_free) char *command = compose_command(script, fetch->use_sudo);
+        CLEANUP(mem_free) char *command = compose_command(script, fetch->sudo);
         fetch->size_task = ssh_link_exec(link, command, usec_add(loop_now(loop), fetch->patience), on_size, fetch);
         return fetch;
 }

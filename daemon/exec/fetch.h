@@ -2,13 +2,14 @@
  * goes on where it stopped. Nothing is asked of the host but sh, stat, tail, head, and sha256sum where it is there. */
 #pragma once
 
+#include "script.h"
 #include "ssh.h"
 
 typedef struct FetchParams {
         const char *remote; /* absolute */
         const char *local;  /* made when it is not there; what it holds already is the beginning of an earlier try */
         uint64_t from, to;  /* bytes of the remote file; to == 0: to the end that it has when this begins */
-        bool use_sudo;
+        Sudo sudo;
         usec_t patience; /* fails when the host sends nothing for so long; 0 for 20 s */
 } FetchParams;
 

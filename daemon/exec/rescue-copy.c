@@ -439,7 +439,7 @@ static void start_fetch(SavedSource *source, SshLink *link)
                                .local = file->local,
                                .from = file->from,
                                .to = file->to,
-                               .use_sudo = source->rescue->settings->use_sudo };
+                               .sudo = source->rescue->settings->sudo };
         FetchParams head = params;
         head.local = file->head;
         head.from = 0;

@@ -46,7 +46,7 @@ typedef struct RescueSettings {
         const char *directory; /* of the cluster's rescues: one folder for each run is made in it */
         const char *listen;    /* address for feeds; NULL: they go through the replica's SSH session */
         uint16_t port;         /* with listen; 0: any */
-        bool use_sudo;
+        Sudo sudo;
 } RescueSettings;
 
 /* What a feed and a copy go through to a server of the cluster; NULL for an unknown name. */

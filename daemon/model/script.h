@@ -23,6 +23,14 @@ typedef enum ScriptKind {
         _SCRIPT_MAX,
 } ScriptKind;
 
+/* What of a script for a host sudo runs. */
+typedef enum Sudo {
+        SUDO_NOTHING,
+        SUDO_ALL,      /* the shell that runs it */
+        SUDO_COMMANDS, /* the single commands that need it: a short list for sudoers(5) */
+        _SUDO_MAX,
+} Sudo;
+
 typedef struct ScriptItem {
         ScriptKind kind;
         char *text;    /* statement, shell script, hook name or verb */

@@ -81,17 +81,26 @@ static void add_others(Text *text, const char *ip, const char *prefix, const cha
 {
         CLEANUP(mem_free) char *other = neighbour_of(ip, prefix ? atoi(prefix) : 32);
         text_addf(text,
-                  "if command -v arping >/dev/null; then told=arping; "
+                  "if command -v arping >/dev/null && "
+                  "{ [ -z \"$by_sudo\" ] || sudo -n -l arping -q -U -c 1 -I %s %s >/dev/null 2>&1; }; then told=arping; "
                   "( for n in 1 2 3; do here && arping -q -U -c 1 -I %s %s; done ) </dev/null >/dev/null 2>&1 & ",
-                  device, ip);
+                  device, ip, device, ip);
         if (other)
                 text_addf(text,
-                          "elif command -v bash >/dev/null; then told=packets; "
+                          "elif [ -z \"$by_sudo\" ] && command -v bash >/dev/null; then told=packets; "
                           "( ip route replace %s/32 dev %s src %s; for pause in 0 0.3 1.2; do sleep $pause; "
                           "here || break; ip neigh flush to %s dev %s; bash -c 'echo >/dev/udp/%s/9'; done; "
                           "ip route del %s/32 dev %s src %s ) </dev/null >/dev/null 2>&1 & ",
                           other, device, ip, other, device, other, other, device, ip);
         text_add(text, "fi; ");
+}
+
+/* Without duplicate address detection, which would keep it from being used for a second; and, as a second address of IPv4
+ * is not, not to be chosen by the host for connections of its own, which would break when it moves on. */
+char *announcement_addition(const char *ip_with_prefix, const char *device, const char *label)
+{
+        return text_format("addr add %s dev %s%s%s%s", ip_with_prefix, device, label ? " label " : "",
+                           label ? label : "", strchr(ip_with_prefix, ':') ? " nodad preferred_lft 0" : "");
 }
 
 char *announcement_add(const char *ip_with_prefix, const char *device, const char *label, const char *mark)
@@ -100,14 +109,10 @@ char *announcement_add(const char *ip_with_prefix, const char *device, const cha
         CLEANUP(mem_free) char *ip = alloc_string_n(ip_with_prefix, strcspn(ip_with_prefix, "/"));
         CLEANUP(mem_free) char *digits = in_hexadecimal(ip);
         bool v6 = strchr(ip, ':');
-        /* Without duplicate address detection, which would keep it from being used for a second; and, as a second address
-         * of IPv4 is not, not to be chosen by the host for connections of its own, which would break when it moves on. */
-        CLEANUP(mem_free)
-        char *add = text_format("addr add %s dev %s%s%s%s", ip_with_prefix, device, label ? " label " : "",
-                                label ? label : "", v6 ? " nodad preferred_lft 0" : "");
+        CLEANUP(mem_free) char *add = announcement_addition(ip_with_prefix, device, label);
         Text text = { 0 };
-        text_addf(&text, "ip -batch /dev/null 2>/dev/null && %s %s %s %s %s '%s' '%s' || [ $? = 9 ] || { ", perl_adds,
-                  device, ip, digits, ip_with_prefix, mark ? mark : "", add);
+        text_addf(&text, "ip -batch /dev/null 2>/dev/null && %s %s %s %s %s %s '%s' || [ $? = 9 ] || { ", perl_adds,
+                  device, ip, digits, ip_with_prefix, mark ? mark : "''", add);
         text_addf(&text, "here() { ip -o addr show to %s | grep -q .; }; echo later; read -r word; [ \"$word\" = go ]",
                   ip);
         if (mark)
@@ -134,9 +139,8 @@ const char *announcement_result(const char *out)
         for (size_t i = 0; i < ARRAY_LENGTH(sentences); i++)
                 if (text_starts_with(out + strlen(TOLD_BY), sentences[i][0]))
                         return sentences[i][1];
-        return "THE NETWORK WAS NOT TOLD, as its host has neither perl nor another program for it: who knows the "
-               "address "
-               "from before may look for it on the other host for a minute";
+        return "THE NETWORK WAS NOT TOLD, as its host has neither perl nor another program for it, or the account "
+               "of SSH may not use it: who knows the address from before may look for it on the other host for a minute";
 }
 
 const char *announcement_skip(const char *out)

@@ -56,12 +56,15 @@ void ask_process(const Facts *facts, const char *server, Script *script)
                 "%s\n"
                 "command -v ss >/dev/null || exit 3\n"
                 "a=%s; p=%d; f=%s; d=%s\n"
-                "{ ss -Hltnp \"sport = :$p\" | while read -r state rq sq local rest; do case $local in\n"
+                "l=$(ss -Hltnp \"sport = :$p\") || exit 5\n"
+                "{ printf '%%s\\n' \"$l\" | while read -r state rq sq local rest; do case $local in\n"
                 "\"*:$p\"|\"0.0.0.0:$p\"|\"[::]:$p\"|\"$a:$p\"|\"[$a]:$p\"|\"[::ffff:$a]:$p\")\n"
-                "echo \"$rest\" | grep -o 'pid=[0-9]*' | cut -d= -f2 ;; esac; done\n"
+                "case $rest in *pid=*) echo \"$rest\" | grep -o 'pid=[0-9]*' | cut -d= -f2;; *) echo hidden;; esac;;\n"
+                "esac; done\n"
                 "if [ -r \"$f\" ]; then read -r pid <\"$f\"; "
                 "case $(cat /proc/$pid/comm 2>/dev/null) in mysqld*|mariadbd*) echo $pid;; esac; fi\n%s; } | sort -u | "
-                "while read -r pid; do describe $pid; done\n%s\nexit 0",
+                "while read -r pid; do if [ $pid = hidden ]; then echo hidden; else describe $pid; fi; done\n%s\nexit "
+                "0",
                 describe, quoted, port, quoted_file, quoted_data, find_by_data, find_unit);
 }
 
@@ -96,6 +99,16 @@ static bool next_unit(const char *text, char ret[static 128])
         return line && sscanf(line, " starting %127s", ret) == 1;
 }
 
+/* To who is not root ss(8) names sockets of others without their processes. */
+static bool is_hidden(const char *text)
+{
+        size_t length = strlen("hidden\n");
+        for (const char *line = text; line && *line; line = strchr(line, '\n'), line += line != NULL)
+                if (strncmp(line, "hidden\n", length) == 0)
+                        return true;
+        return false;
+}
+
 static bool is_database(const char *name)
 {
         return text_starts_with(name, "mysqld") || text_starts_with(name, "mariadbd");
@@ -115,6 +128,12 @@ void judge_process_gone(const Facts *facts, const char *server, const Replies *r
         }
         const char *out = reply->out;
         Process process;
+        if (is_hidden(out)) {
+                json_set_string(judge_learned(judgement), "still_runs", "a process");
+                judge_as(judgement, VERDICT_UNMET,
+                         "somebody listens on the port, and the account of SSH may not see who: mhad-privileges(7)");
+                return;
+        }
         if (next_process(&out, &process)) {
                 /* Kept when the time runs out over it: a host that answers and a process that lives there. */
                 if (is_database(process.name))
@@ -160,8 +179,10 @@ void act_process_stop(const Facts *facts, const char *server, const Replies *see
                 CLEANUP(mem_free) char *unit = text_quote_shell(process.unit);
                 /* The stop is queued first, so that the service manager does not take the kill for a crash and start it
                  * again. A frozen process hears nothing but SIGKILL; a durable server loses nothing by it. */
-                if (strcmp(process.unit, "-") != 0)
+                if (strcmp(process.unit, "-") != 0) {
                         script_try_ssh(script, "systemctl stop --no-block %s", unit);
+                        script_try_ssh(script, "systemctl kill --signal=KILL %s", unit);
+                }
                 if (text_starts_with(process.parent_name, "mysqld_safe") ||
                     text_starts_with(process.parent_name, "mariadbd-safe"))
                         script_try_ssh(script, "kill -KILL %d", process.parent);

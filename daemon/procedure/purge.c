@@ -54,7 +54,9 @@ static bool skip_nothing(const Facts *facts)
 
 static bool skip_links(const Facts *facts)
 {
-        return !is_kept(facts) || !facts_config_bool(facts, "ssh.enabled", true);
+        /* An account that has only some commands may not write to the directory. */
+        return !is_kept(facts) || !facts_config_bool(facts, "ssh.enabled", true) ||
+               text_equal(facts_config_string(facts, "ssh.sudo"), "commands");
 }
 
 /* What it holds, and whether the others have it. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "announcement.h"
 #include "status.h"
 #include "text.h"
 
@@ -34,6 +35,39 @@ static const char look_at_logs[] =
         "case $p in /*) ;; *) p=${d:-${i%/*}}/$p;; esac\n"
         "if head -c 4 -- \"$p\" >/dev/null 2>&1; then echo logs good \"$p\"; else echo logs unreadable \"$p\"; fi\n";
 
+static bool by_sudo(const Facts *facts)
+{
+        return text_equal(facts_config_string(facts, "ssh.sudo"), "commands");
+}
+
+/* A line for each command that sudo does not let us run; they are those that the steps of a run give to it. */
+static char *ask_sudo(const Facts *facts, const char *server)
+{
+        if (!by_sudo(facts))
+                return alloc_string("");
+        Text text = { 0 };
+        text_add(&text, "try() { sudo -n -l \"$@\" >/dev/null 2>&1 || echo \"denied $*\"; }\n");
+        if (facts_config_bool(facts, "fence.stop_process", true))
+                text_addf(&text, "try ss -Hltnp 'sport = :%d'\n", (int) facts_server_int(facts, server, "port", 3306));
+        if (facts_config_bool(facts, "fence.stop_process", true) &&
+            text_is_empty(facts_config_string(facts, "fence.command")))
+                text_add(&text,
+                         "for u in $(systemctl list-units --plain --no-legend --type=service 'mysql*' 'mariadb*' "
+                         "2>/dev/null | awk '{print $1}'); do\n"
+                         "try systemctl stop --no-block $u; try systemctl kill --signal=KILL $u; done\n");
+        const char *ip = facts_config_string(facts, "address.ip");
+        if (!text_is_empty(ip)) {
+                const char *device = facts_config_string(facts, "address.device");
+                CLEANUP(mem_free)
+                char *add = announcement_addition(ip, device, facts_config_string(facts, "address.label"));
+                CLEANUP(mem_free) char *bare = alloc_string_n(ip, strcspn(ip, "/"));
+                text_addf(&text, "try ip %s\ntry ip addr del %s dev %s\n", add, ip, device);
+                if (!strchr(ip, ':'))
+                        text_addf(&text, "try arping -q -U -c 1 -I %s %s\n", device, bare);
+        }
+        return text_take(&text);
+}
+
 char *ssh_check_script(const Facts *facts, const char *server)
 {
         const char *device = facts_config_string(facts, "address.device");
@@ -54,7 +88,8 @@ char *ssh_check_script(const Facts *facts, const char *server)
         CLEANUP(mem_free) char *index = text_quote_shell(known);
         CLEANUP(mem_free) char *data = text_quote_shell(view->datadir ? view->datadir : "");
         CLEANUP(mem_free) char *search = text_quote_shell(folder ? folder : "/var/lib/mysql,/var/log/mysql");
-        return text_format("v=%s i=%s d=%s x=%s\n%s%sexit 0", quoted_device, index, data, search, look_around,
+        CLEANUP(mem_free) char *sudo = ask_sudo(facts, server);
+        return text_format("v=%s i=%s d=%s x=%s\n%s%s%sexit 0", quoted_device, index, data, search, look_around, sudo,
                            look_at_logs);
 }
 
@@ -94,6 +129,22 @@ static char *first_line(const char *text)
 
 /* The judges */
 
+/* What sudo does not let the account run; the address is put there by ip(8), and told by arping(8). */
+static void check_sudo(const SshLook *look, const char *out, Json *results)
+{
+        size_t length = strlen("denied ");
+        for (const char *line = out; line && *line; line = strchr(line, '\n'), line += line != NULL) {
+                if (strncmp(line, "denied ", length) != 0)
+                        continue;
+                const char *command = line + length;
+                CheckId id = text_starts_with(command, "arping ") ? CHECK_SSH_ANNOUNCEMENT
+                             : text_starts_with(command, "ip ")   ? CHECK_SSH_ADDRESS
+                                                                  : CHECK_SSH_RIGHTS;
+                check_add(results, id, look->server, "sudo does not let the account run: %.*s",
+                          (int) strcspn(command, "\n"), command);
+        }
+}
+
 static bool may(const char *out, int capability)
 {
         CLEANUP(mem_free) char *rights = told(out, "rights");
@@ -106,7 +157,9 @@ static void check_rights(const Facts *facts, const SshLook *look, const char *ou
         const char *name = user ? strchr(user, ' ') : NULL;
         bool stops = facts_config_bool(facts, "fence.stop_process", true);
         name = name ? name + 1 : "the account";
-        if (stops && !may(out, CAPABILITY_KILL))
+        if (by_sudo(facts))
+                check_sudo(look, out, results);
+        if (stops && !by_sudo(facts) && !may(out, CAPABILITY_KILL))
                 check_add(results, CHECK_SSH_RIGHTS, look->server,
                           "%s may not end processes of others: a dead primary's "
                           "database could not be stopped",
@@ -121,6 +174,8 @@ static void check_rights(const Facts *facts, const SshLook *look, const char *ou
         else if (!found)
                 check_add(results, CHECK_SSH_ADDRESS, look->server, "there is no device %s: %s could not be put there",
                           device ? device : "?", ip);
+        else if (by_sudo(facts))
+                return; /* told with what sudo does not let it run */
         else if (!may(out, CAPABILITY_NET_ADMIN))
                 check_add(results, CHECK_SSH_ADDRESS, look->server,
                           "%s may not change addresses: %s could not be put there", name, ip);
@@ -210,7 +265,7 @@ static void check_command(const Facts *facts, const SshLook *look, Json *results
 {
         const Reply *reply = look->reply;
         CLEANUP(mem_free) char *said = first_line(reply->err);
-        bool sudo = facts_config_bool(facts, "ssh.sudo", false);
+        bool sudo = text_equal(facts_config_string(facts, "ssh.sudo"), "true");
         check_add(results, sudo && strstr(said, "sudo") ? CHECK_SSH_SUDO : CHECK_SSH_COMMAND, look->server, "%s",
                   *said                                 ? said
                   : reply->failure.kind != FAILURE_NONE ? reply->failure.text

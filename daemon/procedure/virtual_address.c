@@ -132,7 +132,7 @@ void judge_address_elsewhere(const Facts *facts, const char *server, const Repli
 /* A mark on the host that the run was taken back there: a command that a daemon sent before it died may arrive late. */
 static char *mark_of(const Facts *facts)
 {
-        return text_format("/run/mhad-%s-undone", facts_string(facts, "run"));
+        return text_format("\"${marks:-/run}\"/mhad-%s-undone", facts_string(facts, "run"));
 }
 
 void ask_address_withdrawn(const Facts *facts, const char *server, Script *script)

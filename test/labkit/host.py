@@ -20,7 +20,7 @@ SSHD = """\
 Port 22
 ListenAddress 0.0.0.0
 HostKey {folder}/host_key
-AuthorizedKeysFile {lab}/ssh_key.pub
+AuthorizedKeysFile /run/authorized_keys
 PidFile /run/sshd.pid
 UsePAM no
 StrictModes no
@@ -173,7 +173,8 @@ class Host:
         if self.system:
             binds = self.system.binds()
         else:
-            binds = [(f"{self.lab.folder}/etc/{name}", f"/etc/{name}") for name in ("hosts", "passwd", "shadow")]
+            names = ["hosts", "passwd", "shadow", *(["sudoers"] if self.lab.settings["ssh_user"] != "root" else [])]
+            binds = [(f"{self.lab.folder}/etc/{name}", f"/etc/{name}") for name in names]
         if self.server:
             binds.append((f"{self.folder}/data", "/srv/mysql"))
         self.holder.start(self.name, binds, keep=self.lab.kept_folders(), system=self.system and self.system.spec())
@@ -188,6 +189,8 @@ class Host:
         run(self.holder.command([folder.program("ip"), "-batch", "-"], True), input="\n".join(lines) + "\n")
         if self.system:
             self.system.wait_booted()
+        with open(f"{self.lab.folder}/ssh_key.pub", encoding="utf-8") as key:
+            folder.write(f"/proc/{self.holder.process().pid}/root/run/authorized_keys", key.read(), 0o644)
         self.spawn([self.lab.sshd, "-f", f"{self.folder}/sshd_config", "-E", f"{self.folder}/sshd.log"], "sshd.out")
 
     def running(self):

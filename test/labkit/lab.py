@@ -9,7 +9,7 @@ import signal
 import time
 
 from . import flavours, folder
-from .errors import CommandFailed, LabError
+from .errors import CommandFailed, LabError, Unavailable
 from .host import BUILD, PASSWD, REPOSITORY, Host, Switch, holders_in
 from .mhad import MhadMixin
 from .process import run, until
@@ -17,6 +17,7 @@ from .server import Server
 
 APP_TABLE = """CREATE TABLE app.writes (id BIGINT PRIMARY KEY, payload VARCHAR(200) NOT NULL,
     ts DATETIME(6) NOT NULL) ENGINE=InnoDB"""
+OPERATOR = 4712  # user and group of who comes by SSH and is not root
 DEFAULTS = {
     "flavour": "mariadb",  # mariadb, mysql56, mysql9
     "mode": "gtid",  # position, gtid (MariaDB: slave_pos), current_pos (MariaDB only)
@@ -26,6 +27,7 @@ DEFAULTS = {
     "semisync": False,
     "address": True,  # the primary has the virtual address
     "start_writable": "primary",  # whose my.cnf has no read_only: the first primary's only, "all", "none"
+    "ssh_user": "root",  # or another, whom sudo lets run what etc/sudoers.example says, and no more
     "supervised": None,  # milliseconds after which an ended server is started again
     "systemd": [],  # the hosts that systemd runs: their server is its service
     "options": {},  # more lines for every my.cnf
@@ -239,10 +241,29 @@ class Lab(MhadMixin):
             users = [line for line in file if not line.startswith("root:")]
         if not any(line.startswith("sshd:") for line in users):
             users.append("sshd:x:65533:65534::/run/sshd:/usr/sbin/nologin\n")
+        shadow = "root:*:19000:0:99999:7:::\n"
+        if self.settings["ssh_user"] != "root":
+            users.append(f"{self.settings['ssh_user']}:x:{OPERATOR}:{OPERATOR}::/tmp:/bin/sh\n")
+            shadow += f"{self.settings['ssh_user']}:*:19000:0:99999:7:::\n"
+            folder.write(f"{self.folder}/etc/sudoers", self._sudoers(), 0o440)
         folder.write(f"{self.folder}/etc/passwd", PASSWD + "".join(users), 0o644)
-        folder.write(f"{self.folder}/etc/shadow", "root:*:19000:0:99999:7:::\n")
+        folder.write(f"{self.folder}/etc/shadow", shadow)
         run([folder.program("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-C", f"lab {self.id}", "-f",
              f"{self.folder}/ssh_key"])
+
+    def _sudoers(self):
+        """The example that is installed, with the lab's addresses and a command where nothing else can stop a server."""
+        if not os.path.exists("/usr/bin/sudo"):
+            raise Unavailable("sudo is not installed here")
+        with open(f"{REPOSITORY}/etc/sudoers.example", encoding="utf-8") as file:
+            text = file.read()
+        lines = re.split(r"(?<=[^\\])\n", text)
+        moves = next(line for line in lines if line.startswith("Cmnd_Alias MHAD_ADDRESS"))
+        commands = moves.partition(" = ")[2]
+        ours = ", \\\n".join(commands.replace("10.0.0.100", cluster.address) for cluster in self.clusters)
+        text = text.replace(commands, ours).replace("mhad ALL=", f"{self.settings['ssh_user']} ALL=")
+        text = text.replace("Defaults:mhad", f"Defaults:{self.settings['ssh_user']}")
+        return f"{text}{self.settings['ssh_user']} ALL=(root) NOPASSWD: /run/lab/stop-database\n"
 
     def _prepare(self, host, template=None):
         host.prepare()
@@ -251,6 +272,8 @@ class Lab(MhadMixin):
                 with folder.locked(template + ".lock", shared=True):
                     folder.copy(f"{template}/.", host.server.data)
             host.server.write_config()
+            if self.settings["ssh_user"] != "root":
+                host.server.share(OPERATOR)
         host.boot()
         return host
 

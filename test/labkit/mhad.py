@@ -113,6 +113,10 @@ class MhadMixin:
             config["address"] = {"ip": f"{cluster.address}/24", "device": "eth0"}
         if self.settings["supervised"] is not None:
             config["fence"] = {"command": "/run/lab/stop-database"}
+        if self.settings["ssh_user"] != "root":
+            config["ssh"] |= {"user": self.settings["ssh_user"], "sudo": "commands"}
+            if not cluster.primary.host.system:
+                config["fence"] = {"command": "sudo -n /run/lab/stop-database"}
         return config
 
     # The daemon

@@ -53,7 +53,10 @@ class System:
         self._write("etc/machine-id", uuid.uuid4().hex + "\n")
         self._write("etc/hostname", f"{self.host.name}\n")
         self._write("etc/fstab", "")
-        for name, mode in (("hosts", 0o644), ("passwd", 0o644), ("shadow", 0o600)):
+        names = [("hosts", 0o644), ("passwd", 0o644), ("shadow", 0o600)]
+        if self.host.lab.settings["ssh_user"] != "root":
+            names.append(("sudoers", 0o440))
+        for name, mode in names:
             with open(f"{self.host.lab.folder}/etc/{name}", encoding="utf-8") as file:
                 self._write(f"etc/{name}", file.read(), mode)
         os.makedirs(f"{self.upper}/etc/systemd/system")

@@ -95,7 +95,7 @@ int main(int argc, char **argv)
                                 .identity = identity,
                                 .known_hosts_file = json_get_string(config, "known_hosts"),
                                 .accept_unknown_hosts = !json_has(config, "known_hosts"),
-                                .use_sudo = json_get_bool(config, "sudo", false),
+                                .sudo = json_get_bool(config, "sudo", false) ? SUDO_ALL : SUDO_NOTHING,
                                 .rescue.directory = json_get_string(config, "directory"),
                                 .resolver = resolver };
         if (exec_new(loop, &settings, &exec) < 0)

@@ -638,8 +638,28 @@ static void test_host_says_nothing(void **state)
         host.reply.exit_status = 1;
         host.reply.err = (char *) "sudo: a password is required\n";
         host_has(&host, "ssh_command", "sudo");
-        json_set_bool(json_ensure_object(json_get_mutable(host.facts.root, "config"), "ssh"), "sudo", true);
+        json_set_string(json_ensure_object(json_get_mutable(host.facts.root, "config"), "ssh"), "sudo", "true");
         host_has(&host, "ssh_sudo", "a password is required");
+}
+
+static void test_host_by_sudo(void **state)
+{
+        HOST host = make_host();
+        json_set_string(json_ensure_object(json_get_mutable(host.facts.root, "config"), "ssh"), "sudo", "commands");
+        static const char *const cases[][3] = {
+                { "ss -Hltnp sport = :3306", "ssh_rights", "sudo does not let the account run: ss -Hltnp" },
+                { "systemctl stop --no-block mysql.service", "ssh_rights", "--no-block mysql.service" },
+                { "ip addr add 10.0.0.100/24 dev eth0", "ssh_address", "ip addr add" },
+                { "arping -q -U -c 1 -I eth0 10.0.0.100", "ssh_announcement", "arping" },
+        };
+        for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+                CLEANUP(mem_free) char *out = text_format("%sdenied %s\n", host.reply.out, cases[i][0]);
+                char *good = host.reply.out;
+                host.reply.out = out;
+                host_has(&host, cases[i][1], cases[i][2]);
+                host.reply.out = good;
+        }
+        host_has(&host, "ssh", NULL);
 }
 
 /* If a server died now */
@@ -803,6 +823,7 @@ int main(int argc, char *argv[])
                 cmocka_unit_test(test_host),
                 cmocka_unit_test(test_host_refuses),
                 cmocka_unit_test(test_host_says_nothing),
+                cmocka_unit_test(test_host_by_sudo),
                 cmocka_unit_test(test_failover),
                 cmocka_unit_test(test_failover_loss),
                 cmocka_unit_test(test_failover_nobody),

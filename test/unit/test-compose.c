@@ -70,7 +70,7 @@ static void test_command(void **state)
         for (size_t i = 0; i < ARRAY_LENGTH(values); i++) {
                 CLEANUP(mem_free) char *word = text_quote_shell(values[i]);
                 CLEANUP(mem_free) char *script = text_format("printf %%s %s; printf .", word);
-                CLEANUP(mem_free) char *command = compose_command(script, false);
+                CLEANUP(mem_free) char *command = compose_command(script, i % 2 ? SUDO_COMMANDS : SUDO_NOTHING);
                 char output[64] = "";
                 FILE *pipe = popen(command, "re");
                 size_t n = fread(output, 1, sizeof output - 1, pipe);
@@ -78,7 +78,7 @@ static void test_command(void **state)
                 assert_int_equal(n, strlen(values[i]) + 1);
                 assert_memory_equal(output, values[i], n - 1);
         }
-        CLEANUP(mem_free) char *sudo = compose_command("id -u", true);
+        CLEANUP(mem_free) char *sudo = compose_command("id -u", SUDO_ALL);
         assert_string_equal(sudo, "sudo -n sh -c 'id -u'");
 }
 

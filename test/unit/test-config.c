@@ -188,7 +188,7 @@ static void test_defaults(void **state)
         assert_int_equal(c->sql.tls.mode, SQL_TLS_OFF);
         assert_int_equal(c->replication.tls, REPLICATION_TLS_KEEP);
         assert_true(c->replication.heartbeat == USEC_SEC);
-        assert_true(c->ssh.enabled && c->ssh.strict_host_keys && !c->ssh.sudo);
+        assert_true(c->ssh.enabled && c->ssh.strict_host_keys && c->ssh.sudo == SUDO_NOTHING);
         assert_true(c->ssh.connect_timeout == 2 * USEC_SEC);
         assert_int_equal(c->detection.ping, DETECTION_PING_SELECT);
         assert_true(c->detection.ping_interval == USEC_SEC);
@@ -228,7 +228,7 @@ static void test_everything(void **state)
             "  password_command: [/bin/echo, pw]\n"
             "  tls: {mode: verify, ca_file: @/ca, certificate_file: @/ca, key_file: @/key}\n"
             "replication: {user: 42, password_file: @/secret, tls: on, heartbeat: 500ms, connect_retry: 1m}\n"
-            "ssh: {user: ops, port: 24, identity_file: @/key, known_hosts_file: @/known_hosts, sudo: yes}\n"
+            "ssh: {user: ops, port: 24, identity_file: @/key, known_hosts_file: @/known_hosts, sudo: commands}\n"
             "detection: {ping: insert, ping_interval: 100ms, restart_grace: 0, on_stalled: failover, ping_table: a.b}\n"
             "address: {ip: 10.0.0.100/24, device: eth0, label: 'eth0:v'}\n"
             "fence: {policy: required, command: systemctl stop mariadb, timeout: 1m30s}\n"
@@ -262,7 +262,7 @@ static void test_everything(void **state)
         assert_string_equal(c->replication.user, "42");
         assert_int_equal(c->replication.tls, REPLICATION_TLS_ON);
         assert_true(c->replication.connect_retry == USEC_MINUTE);
-        assert_true(c->ssh.sudo);
+        assert_int_equal(c->ssh.sudo, SUDO_COMMANDS);
         assert_int_equal(c->detection.ping, DETECTION_PING_INSERT);
         assert_true(c->detection.restart_grace == 0);
         assert_int_equal(c->detection.on_stalled, DETECTION_ACTION_FAILOVER);

@@ -401,6 +401,9 @@ static void test_fence_process(void **state)
         expect(&f, judge_process_gone, "db1", ssh_reply(3, ""), VERDICT_HOPELESS, "iproute2");
         expect(&f, judge_process_gone, "db1", ssh_reply(0, "starting mariadb.service\n"), VERDICT_UNMET,
                "about to start mariadb.service");
+        expect(&f, judge_process_gone, "db1", ssh_reply(0, "hidden\n"), VERDICT_UNMET, "may not see who");
+        expect(&f, judge_process_gone, "db1", ssh_reply(0, "4711 mysqld 1 systemd mysql.service\nhidden\n"),
+               VERDICT_UNMET, "may not see who");
         expect(&f, judge_process_gone, "db1", ssh_reply(0, "4711 mariadbd 1 systemd -\nstarting mariadb.service\n"),
                VERDICT_UNMET, "mariadbd (pid 4711) still runs");
         expect_act(&f, act_process_stop, "db1", ssh_reply(0, "starting mariadb.service\n"),
@@ -409,6 +412,8 @@ static void test_fence_process(void **state)
                    "systemctl kill --signal=KILL 'mariadb.service'");
         expect_act(&f, act_process_stop, "db1", ssh_reply(0, "4711 mysqld 1 systemd mysql.service\n"),
                    "systemctl stop --no-block 'mysql.service'");
+        expect_act(&f, act_process_stop, "db1", ssh_reply(0, "4711 mysqld 1 systemd mysql.service\nhidden\n"),
+                   "systemctl kill --signal=KILL 'mysql.service'");
         expect_act(&f, act_process_stop, "db1", ssh_reply(0, "4711 mysqld 4700 mysqld_safe -\n"), "kill -KILL 4700");
         /* Never anything but a database. */
         expect_act(&f, act_process_stop, "db1", ssh_reply(0, "4711 haproxy 1 init -\n"), NULL);
