@@ -80,11 +80,12 @@ static char *in_hexadecimal(const char *ip)
 static void add_others(Text *text, const char *ip, const char *prefix, const char *device)
 {
         CLEANUP(mem_free) char *other = neighbour_of(ip, prefix ? atoi(prefix) : 32);
-        text_addf(text,
-                  "if command -v arping >/dev/null && "
-                  "{ [ -z \"$by_sudo\" ] || sudo -n -l arping -q -U -c 1 -I %s %s >/dev/null 2>&1; }; then told=arping; "
-                  "( for n in 1 2 3; do here && arping -q -U -c 1 -I %s %s; done ) </dev/null >/dev/null 2>&1 & ",
-                  device, ip, device, ip);
+        text_addf(
+                text,
+                "if command -v arping >/dev/null && "
+                "{ [ -z \"$by_sudo\" ] || sudo -n -l arping -q -U -c 1 -I %s %s >/dev/null 2>&1; }; then told=arping; "
+                "( for n in 1 2 3; do here && arping -q -U -c 1 -I %s %s; done ) </dev/null >/dev/null 2>&1 & ",
+                device, ip, device, ip);
         if (other)
                 text_addf(text,
                           "elif [ -z \"$by_sudo\" ] && command -v bash >/dev/null; then told=packets; "
@@ -140,7 +141,8 @@ const char *announcement_result(const char *out)
                 if (text_starts_with(out + strlen(TOLD_BY), sentences[i][0]))
                         return sentences[i][1];
         return "THE NETWORK WAS NOT TOLD, as its host has neither perl nor another program for it, or the account "
-               "of SSH may not use it: who knows the address from before may look for it on the other host for a minute";
+               "of SSH may not use it: who knows the address from before may look for it on the other host for a "
+               "minute";
 }
 
 const char *announcement_skip(const char *out)
