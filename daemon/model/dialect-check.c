@@ -125,9 +125,9 @@ Json *dialect_read_privileges(const Reply *reply)
         bool rows = reply_has_column(reply, "privilege");
         for (size_t i = 0; i < reply->n_rows; i++) {
                 const char *cell = reply->cells[i * reply->n_columns];
-                if (rows)
+                if (rows && cell)
                         json_append_string(list, cell);
-                else
+                else if (cell)
                         add_granted(list, cell);
         }
         return list;
