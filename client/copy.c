@@ -31,14 +31,36 @@ static bool is_name(const char *name)
 
 static int open_saved(const char *path, Failure *reterr)
 {
-        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-        if (fd >= 0)
+        struct stat status;
+        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        if (fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode))
                 return fd;
+        if (fd >= 0) {
+                close(fd);
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s is no file: somebody else has put it there", path);
+        }
         if (errno == EACCES || errno == EPERM)
                 return failure_set(reterr, FAILURE_INVALID, errno,
                                    "the saved logs can be read by root and mhad's own user only: run this as root (%s)",
                                    path);
         return failure_errno(reterr, errno, "cannot open %s", path);
+}
+
+/* The folder of one server: ours, and no link to elsewhere. */
+static int open_place(const char *path, Failure *reterr)
+{
+        struct stat status;
+        int r = file_make_directory(path, 0700, reterr);
+        if (r < 0)
+                return r;
+        int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd >= 0 && fstat(fd, &status) == 0 && status.st_uid == geteuid())
+                return fd;
+        if (fd < 0 && errno != ELOOP && errno != ENOTDIR)
+                return failure_errno(reterr, errno, "cannot open %s", path);
+        if (fd >= 0)
+                close(fd);
+        return failure_set(reterr, FAILURE_INVALID, 0, "%s is no folder of yours: name another one to copy to", path);
 }
 
 static int write_all(int fd, const char *bytes, size_t length, const char *path, Failure *reterr)
@@ -115,11 +137,16 @@ static int copy_file(Copying *copying, const Json *rescue, const Json *file, con
         if (r < 0)
                 return r;
         close(r);
-        if ((r = file_make_directory(place, 0700, reterr)) < 0)
+        int into = open_place(place, reterr);
+        if (into < 0)
+                return into;
+        const char *base = strchr(name, '/') + 1;
+        int fd = openat(into, base, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0) {
+                r = failure_errno(reterr, errno, "cannot make %s", to);
+                close(into);
                 return r;
-        int fd = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (fd < 0)
-                return failure_errno(reterr, errno, "cannot make %s", to);
+        }
         if (EVP_DigestInit_ex(copying->digest, EVP_sha256(), NULL) != 1)
                 r = failure_set(reterr, FAILURE_SYSTEM, ENOMEM, "no checksum of %s can be made", from);
         if (r >= 0 && head)
@@ -132,7 +159,8 @@ static int copy_file(Copying *copying, const Json *rescue, const Json *file, con
                 r = failure_errno(reterr, errno, "cannot write %s", to);
         close(fd);
         if (r < 0)
-                unlink(to);
+                (void) unlinkat(into, base, 0);
+        close(into);
         return r;
 }
 

@@ -435,5 +435,42 @@ class Completing(Case):
         self.assertEqual(subprocess.run(["zsh", "-n", f"{SCRIPTS}/mhactl.zsh"], check=False).returncode, 0)
 
 
+class Copying(Case):
+    """Saved logs, for root: whatever stands where they are said to be, and where they are to go."""
+
+    def copy(self, status, says=None, name="db1/binlog.000001"):
+        file = {"server": "db1", "file": "binlog.000001", "name": name, "copied": True, "size": 4}
+        self.start(Rescues=ok(rescues=[{"run": "r1", "directory": f"{self.folder.name}/saved", "files": [file]}]))
+        done = self.expect(status, "rescue", "copy", "shop", "r1", f"{self.folder.name}/out")
+        self.daemon.stop()
+        self.daemon = None
+        if says:
+            self.assertIn(says, done.stderr)
+        return done
+
+    def test_copy(self):
+        saved, out = f"{self.folder.name}/saved/db1", f"{self.folder.name}/out"
+        os.makedirs(saved)
+        with open(f"{saved}/binlog.000001", "w", encoding="ascii") as file:
+            file.write("text")
+        self.copy(0)
+        with open(f"{out}/db1/binlog.000001", encoding="ascii") as file:
+            self.assertEqual(file.read(), "text")
+        self.copy(1, "File exists")
+        for name in ("../saved/x", "db1/../x", "/etc/passwd", "db1/.x", "db1"):
+            self.copy(1, "cannot have saved", name)
+        os.rename(f"{out}/db1", f"{out}/elsewhere")
+        os.unlink(f"{out}/elsewhere/binlog.000001")
+        os.symlink("elsewhere", f"{out}/db1")
+        self.copy(1, "no folder of yours")
+        self.assertEqual(os.listdir(f"{out}/elsewhere"), [])
+        os.unlink(f"{out}/db1")
+        for make in (lambda path: os.symlink("/etc/hostname", path), os.mkfifo, os.mkdir):
+            os.rename(f"{saved}/binlog.000001", f"{self.folder.name}/{time.monotonic_ns()}")
+            make(f"{saved}/binlog.000001")
+            self.copy(1)
+            self.assertFalse(os.path.exists(f"{out}/db1/binlog.000001"))
+
+
 if __name__ == "__main__":
     unittest.main(warnings="ignore")
