@@ -15,7 +15,7 @@ static const char head[] =
         "mhad\\-api \\- the control interface of mhad, org.mhad\n"
         ".SH DESCRIPTION\n"
         "Everything that \\fBmhactl\\fR(1) does it does by calling the daemon over the Unix socket "
-        ".I " API_SOCKET ".\n"
+        "\\fI" API_SOCKET "\\fR.\n"
         "It speaks varlink (https://varlink.org), so that \\fBvarlinkctl\\fR(1) and the varlink libraries of many "
         "languages do, too. A message is a JSON object that ends with a NUL byte; the longest call is 1 MiB. "
         "\\fBvarlinkctl introspect\\fR prints the interface as the running daemon has it.\n"
@@ -132,7 +132,7 @@ static void print_comment(const Member *member)
 
 static void print_code(const Member *member)
 {
-        puts(".PP\n.nf");
+        puts(member->n_comments ? ".PP\n.nf" : ".nf");
         const char *end = member->text + member->length;
         for (const char *line = member->text + member->n_comments; line < end;) {
                 CLEANUP(mem_free) char *one = alloc_string_n(line, strcspn(line, "\n"));

@@ -59,7 +59,7 @@ static const char replication[] = "CREATE USER 'repl'@'%' IDENTIFIED BY 'PASSWOR
 
 static void print_code(const char *code)
 {
-        puts(".PP\n.nf");
+        puts(".nf");
         for (const char *line = code; *line;) {
                 CLEANUP(mem_free) char *one = alloc_string_n(line, strcspn(line, "\n"));
                 print_escaped(one);
@@ -100,6 +100,7 @@ static bool print_file(const char *path)
                         text_add(&text, line);
         fclose(file);
         CLEANUP(mem_free) char *code = text_take(&text);
+        puts(".PP");
         print_code(code);
         return true;
 }
@@ -120,7 +121,10 @@ static int print_page(const char *path, const char *sudoers)
                         for (size_t i = 0; good && i < ARRAY_LENGTH(flavours); i++)
                                 good = print_flavour(i);
                 else if (text_equal(line, "@REPLICATION@\n"))
+{
+                        puts(".PP");
                         print_code(replication);
+                }
                 else if (text_equal(line, "@SUDOERS@\n"))
                         good = print_file(sudoers);
                 else if (version)
