@@ -40,6 +40,23 @@ const BinlogFormat *relaylog_format(const RelayLog *log)
         return &log->format;
 }
 
+bool relaylog_file_after(const char *file, char ret[POSITION_FILE_MAX])
+{
+        size_t length = strlen(file), i = length;
+        if (length + 2 > POSITION_FILE_MAX || length == 0 || !isdigit((unsigned char) file[length - 1]))
+                return false;
+        memcpy(ret, file, length + 1);
+        while (i > 0 && ret[i - 1] == '9')
+                ret[--i] = '0';
+        if (i > 0 && isdigit((unsigned char) ret[i - 1])) {
+                ret[i - 1]++;
+                return true;
+        }
+        memmove(ret + i + 1, ret + i, length - i + 1);
+        ret[i] = '1';
+        return true;
+}
+
 bool relaylog_file_before(const char *file, char ret[POSITION_FILE_MAX])
 {
         size_t length = strlen(file), stem = length;

@@ -45,5 +45,7 @@ int relaylog_step(RelayLog *log, const BinlogEvent *event, RelayEvent *ret, Fail
 const Position *relaylog_position(const RelayLog *log);
 /* The primary's own format description; its length is 0 before the first. */
 const BinlogFormat *relaylog_format(const RelayLog *log);
+/* "binlog.000010" after "binlog.000009"; false when it has no number, or the name would be too long. */
+bool relaylog_file_after(const char *file, char ret[POSITION_FILE_MAX]);
 /* "binlog.000009" before "binlog.000010"; false when there is none before it. */
 bool relaylog_file_before(const char *file, char ret[POSITION_FILE_MAX]);

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "relaylog.h"
 #include "source.h"
 #include "status.h"
 #include "tail.h"
@@ -276,11 +277,22 @@ void act_rescue(const Facts *facts, const char *server, const Replies *seen, Scr
 
 /* Any replica. */
 
-void fed_ask(const Facts *facts, const char *server, Script *script)
+/* What the old primary has logged since it was started again. */
+#define SINCE "since"
+
+void fed_ask(const Facts *facts, const char *server, const char *end, Script *script)
 {
         CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
-        Json *input = json_object();
-        tail_question(facts, server, view, json_ensure_array(input, "questions"));
+        Json *input = json_object(), *questions = json_ensure_array(input, "questions");
+        Position next = { .offset = BINLOG_MAGIC_LENGTH }, last;
+        tail_question(facts, server, view, questions);
+        if (position_parse(end, &last, NULL) >= 0 && relaylog_file_after(last.file, next.file)) {
+                CLEANUP(mem_free) char *from = position_format(&next);
+                Json *question = json_object();
+                json_set_string(question, "name", SINCE);
+                json_set_string(question, "from", from);
+                json_append(questions, question);
+        }
         script_rescue(script, "look", input);
         script->items[script->n_items - 1].may_fail = true;
 }
@@ -357,6 +369,35 @@ static FedStage stage_unsaved(const Facts *facts, const char *server, const Repl
         return stage_as(FED_HOPELESS, ret_why, "what it lacks is not saved%s%s", hole ? ": " : "", hole ? hole : "");
 }
 
+/* It went on following the old primary when that was back, into the file that it began then: does that hold anything? */
+static FedStage stage_beyond(const Facts *facts, const ReplicaChannel *channel, const Json *looked, const Position *end,
+                             char **ret_why)
+{
+        const Json *source = json_get(json_get(looked, "sources"), facts_string(facts, "old_primary"));
+        const Json *answer = json_get(json_get(looked, "answers"), SINCE);
+        const char *state = json_get_string(source, "state"), *failure = json_get_string(source, "failure");
+        char next[POSITION_FILE_MAX];
+        Position known = tail_end(facts);
+        int64_t length = (int64_t) channel->applied.offset - BINLOG_MAGIC_LENGTH;
+        int64_t n = json_get_int(answer, "n_transactions", 0);
+        bool read = length == 0 ||
+                    (json_length(json_get(answer, "holes")) == 0 && json_get_int(answer, "bytes", 0) >= length);
+        if (!position_equal(&known, end) || !relaylog_file_after(end->file, next) ||
+            !text_equal(next, channel->applied.file))
+                return stage_as(FED_HOPELESS, ret_why, "its end was not known, or it was started more than once since");
+        if (read && n > 0)
+                return stage_as(FED_HOPELESS, ret_why, "%" PRId64 " transactions stand there", n);
+        if (read)
+                return stage_as(FED_LEVEL, ret_why,
+                                "it has everything, and what it received of the old primary since that is back holds "
+                                "no transaction");
+        if (text_equal(state, "copying") || text_equal(state, "indexing"))
+                return stage_as(FED_WAITING, ret_why, "what the old primary has logged since is being read");
+        if (text_equal(state, "failed"))
+                return stage_as(FED_HOPELESS, ret_why, "it could not be read: %s", failure ? failure : "?");
+        return stage_as(FED_UNSAVED, ret_why, "what the old primary has logged since is to be read");
+}
+
 FedStage fed_stage(const Facts *facts, const char *server, const ServerView *view, const Reply *reply, const char *end,
                    char **ret_why)
 {
@@ -369,6 +410,8 @@ FedStage fed_stage(const Facts *facts, const char *server, const ServerView *vie
         if (!looked || !channel || position_parse(end, &wanted, NULL) < 0)
                 return stage_as(FED_HOPELESS, ret_why, "nothing can be fed to it%s%s", looked ? "" : ": ",
                                 looked ? "" : reply->failure.text);
+        if (position_comparable(&channel->applied, &wanted) && position_compare(&channel->applied, &wanted) > 0)
+                return stage_beyond(facts, channel, looked, &wanted, ret_why);
         if (feed && text_equal(state_of(feed), "failed"))
                 return stage_as(FED_HOPELESS, ret_why, "it cannot be fed: %s", failure ? failure : "?");
         if (feed && follows_feed(feed, channel))
@@ -392,7 +435,10 @@ void fed_act(const Facts *facts, const char *server, const ServerView *view, con
         const Json *feed = feed_in(reply, server, &looked);
         switch (fed_stage(facts, server, view, reply, end, &why)) {
         case FED_UNSAVED: {
-                Json *order = tail_order(facts, &channel->applied, 0);
+                Position last = { 0 };
+                bool beyond = position_parse(end, &last, NULL) >= 0 && position_compare(&channel->applied, &last) > 0;
+                Json *order =
+                        beyond ? tail_order_next(facts, &channel->applied) : tail_order(facts, &channel->applied, 0);
                 if (order)
                         script_rescue(script, "collect", order);
                 return;
@@ -409,6 +455,7 @@ void fed_act(const Facts *facts, const char *server, const ServerView *view, con
         case FED_HOPELESS:
         case FED_WAITING:
         case FED_GOING:
+        case FED_LEVEL:
                 return;
         }
 }

@@ -27,11 +27,12 @@ typedef enum FedStage {
         FED_UNPOINTED, /* it is to be pointed at its feed */
         FED_STOPPED,   /* it is, and its threads do not run */
         FED_GOING,
+        FED_LEVEL, /* it is behind the end, where the old primary wrote no transaction when it was started again */
 } FedStage;
 
 /* What to ask, as one item; what the reply means for a replica that stands still; and what is to be done about it. why says
  * how it is, for people. */
-void fed_ask(const Facts *facts, const char *server, Script *script);
+void fed_ask(const Facts *facts, const char *server, const char *end, Script *script);
 FedStage fed_stage(const Facts *facts, const char *server, const ServerView *view, const Reply *reply, const char *end,
                    char **ret_why);
 void fed_act(const Facts *facts, const char *server, const ServerView *view, const Reply *reply, const char *end,

@@ -113,7 +113,7 @@ static Progress progress_fed(const Facts *facts, const char *server, const Serve
 {
         CLEANUP(mem_free) char *why = NULL;
         FedStage stage = fed_stage(facts, server, view, look, end_of(facts), &why);
-        return PROGRESS(stage == FED_HOPELESS ? STAGE_BROKEN : STAGE_FED, "%s", why);
+        return PROGRESS(stage == FED_HOPELESS ? STAGE_BROKEN : stage == FED_LEVEL ? STAGE_READY : STAGE_FED, "%s", why);
 }
 
 static Progress progress_position(const Facts *facts, const char *server, const ServerView *view,
@@ -137,13 +137,18 @@ static Progress progress_position(const Facts *facts, const char *server, const 
         bool stopped = !channel->applier_running && can_be_fed(facts, server) && fed_is_ordered(server, look);
         if (!level && !unfinished && !stopped)
                 return PROGRESS(STAGE_APPLYING, "it applies what it received, up to %s so far", applied);
-        if (position_parse(end, &wanted, NULL) >= 0 && position_compare(&channel->applied, &wanted) > 0)
+        Progress fed = { 0 };
+        if (position_parse(end, &wanted, NULL) >= 0 && position_compare(&channel->applied, &wanted) > 0) {
+                if (can_be_fed(facts, server))
+                        fed = progress_fed(facts, server, view, look);
+                if (fed.stage != STAGE_BROKEN)
+                        return fed;
                 return PROGRESS(
                         STAGE_BROKEN,
                         "it has what lies between %s and %s in the old primary's binary log, and %s lacks it: it "
-                        "is left as it is",
-                        end, applied, candidate);
-        Progress fed = { 0 };
+                        "is left as it is%s%.200s",
+                        end, applied, candidate, *fed.why ? "; " : "", fed.why);
+        }
         if (can_be_fed(facts, server) && !went_back(facts, server, channel))
                 fed = progress_fed(facts, server, view, look);
         if (fed.stage == STAGE_FED)
@@ -186,7 +191,7 @@ void ask_repoint(const Facts *facts, const char *server, Script *script)
         status_ask_pause(facts, server, !status_is_gtid(facts), script);
         ask_status(facts, server, script);
         if (can_be_fed(facts, server) && !json_get_bool(facts->root, "planning", false))
-                fed_ask(facts, server, script);
+                fed_ask(facts, server, end_of(facts), script);
 }
 
 void judge_follows_candidate(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)

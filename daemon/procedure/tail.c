@@ -273,6 +273,26 @@ Json *tail_order(const Facts *facts, const Position *from, size_t last_files)
         return order_of(facts, tail_of(facts), from, last_files);
 }
 
+Json *tail_order_next(const Facts *facts, const Position *to)
+{
+        const Json *files = json_get(tail_of(facts), "files");
+        size_t n = json_length(files);
+        const char *path = n > 0 ? json_get_string(json_at(files, n - 1), "path") : NULL;
+        const char *slash = path ? strrchr(path, '/') : NULL;
+        if (!slash)
+                return NULL;
+        CLEANUP(mem_free) char *next = text_format("%.*s/%s", (int) (slash - path), path, to->file);
+        Json *order = json_object(), *file = json_object();
+        json_set_string(order, "server", old_primary(facts));
+        json_set_string(order, "kind", "binlog");
+        json_set_string(file, "file", to->file);
+        json_set_string(file, "path", next);
+        json_set_int(file, "from", 0);
+        json_set_int(file, "to", (int64_t) to->offset);
+        json_append(json_ensure_array(order, "files"), file);
+        return order;
+}
+
 /* Where copying begins: with what the candidate has not applied, and by position with what any replica has not, unless that
  * is much more. */
 static Position begin_of(const Facts *facts, const Json *tail)

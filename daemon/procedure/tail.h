@@ -30,6 +30,9 @@ void tail_question(const Facts *facts, const char *server, const ServerView *vie
 /* The order that copies the old primary's logs from a position on; NULL when none of them is needed. last_files counts from
  * the end of the log when the position is unset. */
 Json *tail_order(const Facts *facts, const Position *from, size_t last_files);
+/* The order that copies what it has logged in the file that it began when it was started again, up to a position in it;
+ * NULL when its logs were not found. */
+Json *tail_order_next(const Facts *facts, const Position *to);
 /* Whether the old primary's log is at hand: saved, or nobody lacks any of it. */
 bool tail_is_had(const Facts *facts);
 /* The lowest position that a replica of the run has applied and the highest that one has received. */

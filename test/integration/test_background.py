@@ -1,5 +1,7 @@
 """Replicas that a failover cannot wait for are attached afterwards, while the cluster is watched as ever."""
 
+import pytest
+
 from labkit import Writer, compare
 from labkit.process import until
 from manager import PATIENCE, Manager, states
@@ -33,6 +35,27 @@ def test_late_replica(lab):
         report = left_behind(lab, manager, writer)
         assert manager.wait_state("steady")["primary"] == report["new_primary"]
         attached(lab, manager, report)
+    until(lambda: lab["db3"].status()["executed"] == lab[report["new_primary"]].position(), PATIENCE, "db3 level")
+    compare([lab[report["new_primary"]], lab["db3"]])
+
+
+@pytest.mark.modes("position")
+def test_both_were_down(lab):
+    """The old primary is back before a replica that was down, too, and goes on following it: into a file without anything."""
+    manager = Manager.start(lab)
+    with Writer(lab) as writer:
+        lab["db3"].stop()
+        lab["db1"].kill()
+        report = manager.wait_run()
+        writer.wait_elsewhere(PATIENCE)
+    lab.kill_mhad()
+    lab["db1"].start()
+    lab["db3"].start()
+    until(lambda: lab["db3"].status()["executed"] == lab["db1"].position(), PATIENCE, "db3 follows db1")
+    lab.start_mhad()
+    until(lambda: "afterwards" in manager.report(report["run"]), PATIENCE, "the report brought up to date", 0.2)
+    after = manager.report(report["run"])
+    assert {one["verdict"] for one in after["afterwards"]} == {"met"}, after["text"]
     until(lambda: lab["db3"].status()["executed"] == lab[report["new_primary"]].position(), PATIENCE, "db3 level")
     compare([lab[report["new_primary"]], lab["db3"]])
 

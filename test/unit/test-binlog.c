@@ -321,6 +321,23 @@ static void test_file_before(void **state)
         assert_false(relaylog_file_before("", before));
 }
 
+static void test_file_after(void **state)
+{
+        char after[POSITION_FILE_MAX];
+        assert_true(relaylog_file_after("binlog.000009", after));
+        assert_string_equal(after, "binlog.000010");
+        assert_true(relaylog_file_after("binlog.999999", after));
+        assert_string_equal(after, "binlog.1000000");
+        assert_true(relaylog_file_after("9", after));
+        assert_string_equal(after, "10");
+        assert_false(relaylog_file_after("binlog", after));
+        assert_false(relaylog_file_after("", after));
+        char longest[POSITION_FILE_MAX];
+        memset(longest, '9', sizeof longest - 1);
+        longest[sizeof longest - 1] = '\0';
+        assert_false(relaylog_file_after(longest, after));
+}
+
 /* Beyond 4 GiB. */
 
 static const uint64_t gib4 = (uint64_t) 1 << 32, before_4gib = ((uint64_t) 1 << 32) - 100;
@@ -562,7 +579,8 @@ int main(int argc, char **argv)
                 cmocka_unit_test(test_beyond_4gib),   cmocka_unit_test(test_relay_beyond_4gib),
                 cmocka_unit_test(test_torn),          cmocka_unit_test(test_damaged),
                 cmocka_unit_test(test_refused),       cmocka_unit_test(test_encryption_passed_on),
-                cmocka_unit_test(test_heads),         cmocka_unit_test(test_groups),
+                cmocka_unit_test(test_heads),         cmocka_unit_test(test_file_after),
+                cmocka_unit_test(test_groups),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -910,6 +910,21 @@ static void test_repoint_fed(void **state)
         expect_act(&f, act_follow_candidate, "db3", fed_of(&f, &ended, sends), "MASTER_LOG_FILE = 'binlog.000007'");
         expect_act(&f, act_follow_candidate, "db3", fed_of(&f, &ended, sends), "\"unfeed\"");
         expect(&f, judge_follows_candidate, "db3", fed_of(&f, &ahead, nothing), VERDICT_HOPELESS, "left as it is");
+        /* It has followed the old primary into the file that it began when it was started again. */
+        Replica followed = idle;
+        followed.received_file = followed.applied_file = "binlog.000005";
+        followed.received = followed.applied = "158";
+        const char *none = "{\"sources\": {\"db1\": {\"state\": \"done\"}}, \"feeds\": {}, \"answers\": {\"since\": "
+                           "{\"holes\": [], \"bytes\": 154, \"n_transactions\": 0}}}";
+        const char *some = "{\"sources\": {\"db1\": {\"state\": \"done\"}}, \"feeds\": {}, \"answers\": {\"since\": "
+                           "{\"holes\": [], \"bytes\": 154, \"n_transactions\": 1}}}";
+        expect(&f, judge_follows_candidate, "db3", fed_of(&f, &followed, nothing), VERDICT_UNMET, "is to be read");
+        expect_act(&f, act_follow_candidate, "db3", fed_of(&f, &followed, nothing), "\"file\":\"binlog.000005\"");
+        expect(&f, judge_follows_candidate, "db3", fed_of(&f, &followed, none), VERDICT_UNMET, "no transaction");
+        expect_act(&f, act_follow_candidate, "db3", fed_of(&f, &followed, none), "MASTER_LOG_FILE = 'binlog.000007'");
+        expect(&f, judge_follows_candidate, "db3", fed_of(&f, &followed, some), VERDICT_HOPELESS, "1 transactions");
+        followed.received_file = followed.applied_file = "binlog.000006";
+        expect(&f, judge_follows_candidate, "db3", fed_of(&f, &followed, none), VERDICT_HOPELESS, "more than once");
         /* One that could not be asked in time is fed, too, if it is known where it stood and it has not gone back since. */
         learn(&f, "db3",
               "{\"frozen\": null, \"channels\": [{\"name\": \"\", \"source_host\": \"db1\", \"source_port\": 3306, "
