@@ -424,6 +424,10 @@ int cluster_failover(Cluster *cluster, const Json *options, const char *by, Json
         }
         if (to && (cluster_find(cluster, to) < 0 || text_equal(to, primary)))
                 return failure_set(reterr, FAILURE_INVALID, 0, "%s: \"%s\" is not one of its replicas", name, to);
+        CLEANUP(mem_free) char *downtime = to ? downtime_why(cluster, to) : NULL;
+        if (downtime)
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: %s is taken out (%s): mhactl server up %s %s first",
+                                   name, to, downtime, name, to);
         const Json *last = json_get(cluster->state.root, "last_failover");
         usec_t then = (usec_t) json_get_int(last, "time", 0), now = loop_now_real(cluster->context.loop);
         if (last && !json_get_bool(options, "ignore_last_failover", false) &&

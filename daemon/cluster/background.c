@@ -78,6 +78,8 @@ static void tell_end(Cluster *cluster, const Json *run, RunOutcome outcome, cons
         Failure failure = { 0 };
         fields.run = runbook_id(cluster->background);
         if (text_equal(facts_string(facts, "procedure"), rejoin.name)) {
+                if (well)
+                        downtime_rejoined(cluster, old);
                 runs_report(cluster, run, facts, outcome);
                 log_event(well ? EVENT_RUN_COMPLETED : EVENT_RUN_ABORTED, &fields, "%s: %s %s%s%s", name, old,
                           well ? "follows the primary again" : "is not attached", *why ? ": " : "", why);

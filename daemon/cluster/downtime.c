@@ -94,6 +94,12 @@ void downtime_remove_dead(Cluster *cluster, const char *server, const char *run)
                 name, server, name, server, name, server);
 }
 
+void downtime_rejoined(Cluster *cluster, const char *server)
+{
+        if (json_get_bool(entry_of(cluster, server), "removed", false))
+                end(cluster, server, "it follows the primary again");
+}
+
 static int check(const Cluster *cluster, const char *server, Failure *reterr)
 {
         if (cluster_find(cluster, server) >= 0)

@@ -291,7 +291,7 @@ const SchemaRow schema_rows[] = {
           .meaning = "How many ended runs stay in the journal, with their reports." },
 
         { CLUSTER("failover.remove_dead_primary", SCHEMA_BOOL, failover.remove_dead_primary), .otherwise = "false", .mha = "--remove_dead_master_conf",
-          .meaning = "Whether a primary that died is taken out when the failover is complete: it is remembered as taken out, is no candidate and raises no alarm, until mhactl server up has it count again or mhactl server remove takes it out of this file, which the daemon does not write." },
+          .meaning = "Whether a primary that died is taken out when the failover is complete: it is remembered as taken out, is no candidate and raises no alarm, until it rejoins, mhactl server up has it count again, or mhactl server remove takes it out of this file, which the daemon does not write." },
 
         { SECTION(SCHEMA_CLUSTER, "rescue"), .meaning = "How a failover saves what the old primary had logged and a replica lacks: it is copied over SSH, from the old primary's binary logs or from replicas' relay logs, and fed to the replicas in the dead primary's place." },
         { CLUSTER("rescue.enabled", SCHEMA_BOOL, rescue.enabled), .otherwise = "true", .effect = SCHEMA_NEXT_RUN, .mha = "the opposite of --skip_save_master_binlog",

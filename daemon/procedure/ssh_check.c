@@ -112,7 +112,7 @@ static char *told(const char *out, const char *word)
         size_t length = strlen(word);
         for (const char *line = out; line && *line; line = strchr(line, '\n'), line = line ? line + 1 : NULL)
                 if (strncmp(line, word, length) == 0 && line[length] == ' ')
-                        return alloc_string_n(line + length + 1, strcspn(line + length + 1, "\n"));
+                        return alloc_string_n(line + length + 1, strcspn(line + length + 1, "\r\n"));
         return NULL;
 }
 
@@ -124,7 +124,7 @@ static bool has_program(const char *out, const char *name)
 
 static char *first_line(const char *text)
 {
-        return alloc_string_n(text ? text : "", strcspn(text ? text : "", "\n"));
+        return alloc_string_n(text ? text : "", strcspn(text ? text : "", "\r\n"));
 }
 
 /* The judges */

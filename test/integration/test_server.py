@@ -93,6 +93,13 @@ def test_dead_primary_is_removed(lab):
     lab.kill_mhad()
     lab.start_mhad()
     manager.wait_health("ok")
+    lab["db1"].start()
+    until(lambda: not lab["db1"].writable(), PATIENCE, "db1 read-only")
+    assert manager.server("db1")["downtime"]["removed"]
+    refused = manager.order("failover", name, "--to", "db1", "--yes")
+    assert refused.returncode == 1, refused.stderr
+    done = manager.order("rejoin", name, "db1")
+    assert done.returncode == OK and "downtime" not in manager.server("db1"), done.stdout + done.stderr
     done = edit(lab, "remove", name, "db1")
     assert done.returncode == OK, done.stderr
     manager.wait(lambda status: len(status["servers"]) == 2, "it is out of the file")

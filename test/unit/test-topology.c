@@ -399,6 +399,13 @@ static void test_excused(void **state)
         assert_int_equal(lab_.topology.primary, 0);
         lab_.views[1].server_id = 1;
         assert_problems(read_lab(&lab_, NULL), "duplicate_id!");
+        /* A primary is one whatever is said of it. */
+        lab_.views[1].server_id = 2;
+        lab_.excused[0] = true;
+        lab_.views[0].evidence = EVIDENCE_REFUSED;
+        Topology *topology = read_lab(&lab_, "db0");
+        assert_int_equal(topology->primary, 0);
+        assert_true(topology->primary_down);
 }
 
 /* The last test: each problem was found by one before it, which had planted it and expected nothing else. */
