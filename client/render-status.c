@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "host.h"
 
 #define POSITION_SHOWN 64
 
@@ -241,8 +242,9 @@ static void add_server(Tree *tree, const Json *server, const char *stem, const c
         columns_row(columns);
         columns_cell(columns, TONE_PLAIN, "%s%s%s", stem, branch, render_or(server, "name", "?"));
         cell_role(columns, server);
-        columns_cell(columns, TONE_PLAIN, "%s:%lld", render_or(server, "host", "?"),
-                     (long long) json_get_int(server, "port", 3306));
+        CLEANUP(mem_free)
+        char *place = host_and_port(render_or(server, "host", "?"), (uint64_t) json_get_int(server, "port", 3306));
+        columns_cell(columns, TONE_PLAIN, "%s", place);
         cell_version(columns, server);
         cell_life(columns, tree->look, server);
         cell_replication(columns, server);

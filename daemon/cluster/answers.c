@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "failover.h"
+#include "host.h"
 #include "refusal.h"
 #include "switchover.h"
 #include "text.h"
@@ -50,7 +51,7 @@ static void add_channel(const Cluster *cluster, size_t i, const ServerView *view
         if (!channel)
                 return;
         ssize_t source = cluster->topology.entries ? cluster->topology.entries[i].source : -1;
-        CLEANUP(mem_free) char *other = text_format("%s:%u", channel->source_host, channel->source_port);
+        CLEANUP(mem_free) char *other = host_and_port(channel->source_host, channel->source_port);
         json_set_string(json, "source", source >= 0 ? cluster->config->servers[source].name : other);
         json_set_string(json, "receiver",
                         channel->receiver == RECEIVER_CONNECTED    ? "yes"

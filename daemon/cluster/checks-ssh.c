@@ -275,7 +275,8 @@ SshChecks *ssh_checks_new(Loop *loop, Resolver *resolver, const SshChecksPlan *p
                 if (place->settled)
                         continue;
                 make_ways(place);
-                place->query = resolver_query(resolver, place->server->ssh_host, plan->deadline, on_resolved, place);
+                place->query = resolver_query(resolver, place->server->ssh_host, place->server->ssh_port,
+                                              plan->deadline, on_resolved, place);
         }
         return checks;
 }

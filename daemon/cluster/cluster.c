@@ -418,6 +418,22 @@ bool cluster_is_healthy(const Cluster *cluster)
         return cluster->now == CLUSTER_STEADY && !topology_blocker(&cluster->topology);
 }
 
+static char *place_of(const Cluster *cluster, size_t i)
+{
+        const ClusterConfig *config = cluster->config;
+        if (i >= config->n_servers)
+                return server_place(&config->observers[i - config->n_servers], NULL);
+        size_t n = 0;
+        const char *const *addresses = watch_addresses(cluster->watches[i], &n);
+        return server_place(&config->servers[i], n ? addresses[0] : NULL);
+}
+
+bool cluster_same_host(const Cluster *cluster, size_t a, size_t b)
+{
+        CLEANUP(mem_free) char *one = place_of(cluster, a), *other = place_of(cluster, b);
+        return text_equal(one, other);
+}
+
 const char *cluster_primary_host(const Cluster *cluster)
 {
         ssize_t primary = cluster->topology.entries ? cluster->topology.primary : -1;

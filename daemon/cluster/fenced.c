@@ -59,7 +59,9 @@ static void fence(Cluster *cluster, size_t i)
         *slot = (FenceSlot){ .cluster = cluster, .at = now };
         dialect_read_only(server_view_dialect(view), &script, true);
         dialect_stop_events(&script); /* read_only does not hold those of privileged accounts up */
-        if (cluster->config->address.ip && cluster->config->ssh.enabled) {
+        bool primary_is_there =
+                cluster->topology.primary >= 0 && cluster_same_host(cluster, i, (size_t) cluster->topology.primary);
+        if (cluster->config->address.ip && cluster->config->ssh.enabled && !primary_is_there) {
                 CLEANUP(mem_free) char *removal = address_removal(cluster->config->address.ip);
                 script_try_ssh(&script, "%s", removal);
         }

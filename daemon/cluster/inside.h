@@ -78,6 +78,8 @@ struct Cluster {
 LogFields cluster_fields(const Cluster *cluster, const char *server);
 const char *cluster_primary_name(const Cluster *cluster); /* NULL when it is not known */
 ssize_t cluster_find(const Cluster *cluster, const char *server);
+/* Whether two servers (or observers, counted on after them) are on one host. */
+bool cluster_same_host(const Cluster *cluster, size_t a, size_t b);
 void cluster_transition(Cluster *cluster, ClusterEvent event, const char *detail);
 void cluster_evaluate_soon(Cluster *cluster);
 /* As the servers are seen now; a lag of max_lag seconds or more is a problem (0: never). Ends with topology_done(). */

@@ -128,6 +128,8 @@ static Json *server_facts(const Cluster *cluster, size_t i)
         const char *const *addresses = watch_addresses(cluster->watches[i], &n);
         if (n)
                 json_set_string(json, "address", addresses[0]);
+        CLEANUP(mem_free) char *place = server_place(&cluster->config->servers[i], n ? addresses[0] : NULL);
+        json_set_string(json, "place", place);
         CLEANUP(mem_free) char *downtime = downtime_why(cluster, cluster->config->servers[i].name);
         json_set_string(json, "downtime", downtime);
         return json;

@@ -53,6 +53,7 @@ static Witness witness_of(const Cluster *cluster, size_t i)
         const ClusterConfig *config = cluster->config;
         bool observer = i >= config->n_servers;
         Witness witness = {
+                .same_host = cluster_same_host(cluster, i, (size_t) cluster->topology.primary),
                 .name = observer ? config->observers[i - config->n_servers].name : config->servers[i].name,
                 .reachable = witnesses_ssh(cluster->witnesses, i) == 1,
                 .pending = witnesses_is_pending(cluster->witnesses, i),

@@ -489,6 +489,8 @@ static void ask_now(Watch *watch)
 static void on_connected(Sql *sql, const Failure *failure, void *userdata)
 {
         Watch *watch = userdata;
+        resolver_note(watch->resolver, watch->server->host, watch->server->port,
+                      !failure || sql_evidence(sql) == SQL_EVIDENCE_ERROR);
         if (failure) {
                 note_failure(watch, sql, failure);
                 wait_to_connect(watch);
@@ -535,7 +537,8 @@ static void connect_admitted(void *userdata)
         watch->state = WATCH_RESOLVING;
         timer_stop(watch->timer);
         usec_t deadline = usec_add(loop_now(watch->loop), watch->config->detection.connect_timeout);
-        watch->query = resolver_query(watch->resolver, watch->server->host, deadline, on_resolved, watch);
+        watch->query =
+                resolver_query(watch->resolver, watch->server->host, watch->server->port, deadline, on_resolved, watch);
 }
 
 /* Whom somebody waits for does not queue. */

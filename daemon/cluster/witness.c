@@ -103,6 +103,8 @@ static void close_link(Place *place)
 static void on_ready(SshLink *link, const Failure *failure, void *userdata)
 {
         Place *place = userdata;
+        resolver_note(place->witnesses->resolver, place->server->ssh_host, place->server->ssh_port,
+                      ssh_link_stage(link) != SSH_STAGE_CONNECT);
         place->failed = failure != NULL;
         if (failure) {
                 close_link(place);
@@ -152,7 +154,7 @@ static void ask(Place *place)
                 return;
         place->asked_at = loop_now(witnesses->loop);
         if (!place->link) {
-                place->query = resolver_query(witnesses->resolver, place->server->ssh_host,
+                place->query = resolver_query(witnesses->resolver, place->server->ssh_host, place->server->ssh_port,
                                               deadline_in(witnesses, witnesses->config->ssh.connect_timeout),
                                               on_resolved, place);
                 return;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "draft.h"
+#include "host.h"
 #include "text.h"
 #include "value.h"
 
@@ -19,7 +20,7 @@ static void check_required(const Draft *draft, Reading *reading)
 
 static bool is_same_place(const Server *a, const Server *b)
 {
-        return a->port == b->port && a->host && text_equal(a->host, b->host);
+        return a->port == b->port && host_is_same(a->host, b->host);
 }
 
 static void check_duplicates(const Draft *draft, Reading *reading)
@@ -29,8 +30,9 @@ static void check_duplicates(const Draft *draft, Reading *reading)
                 for (size_t j = 0; j < i; j++)
                         if (is_same_place(&config->servers[i], &config->servers[j])) {
                                 const Server *server = &config->servers[i];
-                                reading_error(reading, draft->server_places[i], "%s:%u is the server \"%s\" already",
-                                              server->host, server->port, config->servers[j].name);
+                                CLEANUP(mem_free) char *place = host_and_port(server->host, server->port);
+                                reading_error(reading, draft->server_places[i], "%s is the server \"%s\" already",
+                                              place, config->servers[j].name);
                                 break;
                         }
 }

@@ -10,6 +10,7 @@
 #include "draft.h"
 #include "endpoint.h"
 #include "file.h"
+#include "host.h"
 #include "text.h"
 #include "value.h"
 
@@ -272,8 +273,9 @@ static void compare_addresses(Loader *loader, const ClusterConfig *a, const Draf
         const char *mine = draft->config->address.ip, *theirs = a->address.ip;
         if (!mine || !theirs)
                 return;
-        size_t length = strcspn(mine, "/");
-        if (length == strcspn(theirs, "/") && strncmp(mine, theirs, length) == 0)
+        CLEANUP(mem_free) char *one = alloc_string_n(mine, strcspn(mine, "/"));
+        CLEANUP(mem_free) char *other = alloc_string_n(theirs, strcspn(theirs, "/"));
+        if (host_is_same(one, other))
                 draft_error(draft, &loader->reading, "address.ip",
                             "address.ip: %s is the address of cluster \"%s\" already", mine, a->name ? a->name : "?");
 }
@@ -283,11 +285,13 @@ static void compare_servers(Loader *loader, const ClusterConfig *a, const Draft 
         const ClusterConfig *b = draft->config;
         for (size_t i = 0; i < b->n_servers; i++)
                 for (size_t j = 0; j < a->n_servers; j++)
-                        if (b->servers[i].host && b->servers[i].port == a->servers[j].port &&
-                            text_equal(b->servers[i].host, a->servers[j].host))
+                        if (b->servers[i].port == a->servers[j].port &&
+                            host_is_same(b->servers[i].host, a->servers[j].host)) {
+                                CLEANUP(mem_free) char *place = host_and_port(b->servers[i].host, b->servers[i].port);
                                 reading_error(&loader->reading, draft->server_places[i],
-                                              "%s:%u is a server of cluster \"%s\" already", b->servers[i].host,
-                                              b->servers[i].port, a->name ? a->name : "?");
+                                              "%s is a server of cluster \"%s\" already", place,
+                                              a->name ? a->name : "?");
+                        }
 }
 
 static void compare_clusters(Loader *loader, const ClusterConfig *a, const Draft *draft)

@@ -15,6 +15,7 @@
 #include "address.h"
 #include "alloc.h"
 #include "evidence.h"
+#include "host.h"
 #include "text.h"
 
 /* What a server may ask for. Left to itself the library would also hand the password over in clear. */
@@ -103,7 +104,7 @@ Attempt *attempt_new(const SqlParams *params, usec_t deadline)
         attempt->host = alloc_string(by_name ? params->tls_name : params->address);
         attempt->user = alloc_string(params->user);
         attempt->password = alloc_string(params->password);
-        attempt->peer = text_format("%s:%u", attempt->host, params->port);
+        attempt->peer = host_and_port(attempt->host, params->port);
         attempt->port = params->port;
         attempt->tls = params->tls;
         attempt->started = usec_now_monotonic();

@@ -9,6 +9,7 @@
 #include "alloc.h"
 #include "enum.h"
 #include "feed-reader.h"
+#include "host.h"
 #include "text.h"
 
 #define LOGIN_TIMEOUT (10 * USEC_SEC)
@@ -350,7 +351,7 @@ void feed_attach(Wire *wire, const char *peer, void *userdata)
 static void on_accept(Wire *wire, const char *peer, void *userdata)
 {
         Feed *feed = userdata;
-        if (text_equal(peer, feed->only_from)) {
+        if (host_is_same(peer, feed->only_from)) {
                 feed_attach(wire, peer, feed);
                 return;
         }

@@ -247,6 +247,8 @@ static void connect_sql(PoolClaim *claim, const char *address)
 static void on_link_end(SshLink *link, const Failure *failure, void *userdata)
 {
         Pool *pool = userdata;
+        resolver_note(pool->settings->resolver, pool->server.ssh_host, pool->server.ssh_port,
+                      ssh_link_stage(link) != SSH_STAGE_CONNECT);
         if (failure && pool->link == link)
                 pool->link = ssh_link_free(link);
 }
@@ -309,9 +311,9 @@ static PoolClaim *claim_new(Pool *pool, bool ssh, usec_t deadline, pool_fn done,
         return claim;
 }
 
-static void claim_resolve(PoolClaim *claim, const char *host)
+static void claim_resolve(PoolClaim *claim, const char *host, uint16_t port)
 {
-        claim->query = resolver_query(claim->pool->settings->resolver, host, claim->deadline, on_resolved, claim);
+        claim->query = resolver_query(claim->pool->settings->resolver, host, port, claim->deadline, on_resolved, claim);
 }
 
 PoolClaim *pool_claim_sql(Pool *pool, usec_t deadline, pool_fn done, void *userdata)
@@ -322,7 +324,7 @@ PoolClaim *pool_claim_sql(Pool *pool, usec_t deadline, pool_fn done, void *userd
                 claim->connection->lent = true;
                 claim_connected(claim);
         } else
-                claim_resolve(claim, pool->server.host);
+                claim_resolve(claim, pool->server.host, pool->server.port);
         return claim;
 }
 
@@ -331,7 +333,7 @@ static PoolClaim *claim_ssh(Pool *pool, usec_t deadline, ssh_link_lost_fn ended,
         PoolClaim *claim = claim_new(pool, true, deadline, done, userdata);
         claim->ended = ended;
         if (pool->settings->ssh.identity) {
-                claim_resolve(claim, pool->server.ssh_host);
+                claim_resolve(claim, pool->server.ssh_host, pool->server.ssh_port);
                 return claim;
         }
         failure_set(&claim->failure, FAILURE_INVALID, 0, "no SSH key is configured");

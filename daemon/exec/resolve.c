@@ -12,6 +12,9 @@
 
 #define THREADS_MAX 8
 #define RETRY_INTERVAL (1 * USEC_SEC) /* of a name that could not be resolved */
+/* For how long an address is kept that does not answer: one that has answered, one of which none has. */
+#define KEEP_GOOD USEC_MINUTE
+#define KEEP_UNKNOWN (10 * USEC_SEC)
 
 /* What a helper thread works on. */
 typedef struct Lookup {
@@ -21,12 +24,23 @@ typedef struct Lookup {
         int error; /* of getaddrinfo(3) */
 } Lookup;
 
+/* Which of a name's addresses is used at a port. */
+typedef struct Choice {
+        struct Choice *next;
+        uint16_t port;
+        char *address; /* NULL: the first */
+        bool good;     /* it has answered */
+        size_t n_failed;
+        usec_t failing_since; /* 0: it is not */
+} Choice;
+
 typedef struct Entry {
         struct Entry *next;
         Resolver *resolver;
         char *name;
         char **addresses; /* the last good answer */
         size_t n_addresses;
+        Choice *choices;
         Failure failure; /* of the last attempt */
         usec_t next_lookup;
         bool wanted; /* a lookup waits for a free thread */
@@ -38,6 +52,7 @@ struct ResolverQuery {
         ResolverQuery *next;
         Resolver *resolver;
         Entry *entry;
+        uint16_t port;
         Timer *timer;
         resolver_fn done;
         void *userdata;
@@ -105,6 +120,26 @@ static void query_remove(ResolverQuery *query)
         free(query);
 }
 
+static Choice *choice_of(Entry *entry, uint16_t port)
+{
+        for (Choice *choice = entry->choices; choice; choice = choice->next)
+                if (choice->port == port)
+                        return choice;
+        Choice *choice = ALLOC(Choice);
+        *choice = (Choice){ .next = entry->choices, .port = port };
+        entry->choices = choice;
+        return choice;
+}
+
+/* Its index among the addresses of today. */
+static size_t chosen(const Entry *entry, const Choice *choice)
+{
+        for (size_t i = 0; choice->address && i < entry->n_addresses; i++)
+                if (strcmp(entry->addresses[i], choice->address) == 0)
+                        return i;
+        return 0;
+}
+
 static void query_report(void *userdata)
 {
         ResolverQuery *query = userdata;
@@ -114,11 +149,16 @@ static void query_report(void *userdata)
         Failure failure = entry->failure;
         if (entry->n_addresses == 0 && failure.kind == FAILURE_NONE)
                 failure_set(&failure, FAILURE_TIMEOUT, 0, "the address of %s could not be found in time", entry->name);
+        size_t n = entry->n_addresses, first = chosen(entry, choice_of(entry, query->port));
         query_remove(query);
-        if (entry->n_addresses > 0)
-                done((const char *const *) entry->addresses, entry->n_addresses, NULL, owner);
-        else
+        if (n == 0) {
                 done(NULL, 0, &failure, owner);
+                return;
+        }
+        CLEANUP(mem_free) const char **ordered = ALLOC_ARRAY(const char *, n);
+        for (size_t i = 0; i < n; i++)
+                ordered[i] = entry->addresses[(first + i) % n];
+        done(ordered, n, NULL, owner);
 }
 
 static void start_lookups(Resolver *resolver);
@@ -183,9 +223,10 @@ static Entry *find_entry(Resolver *resolver, const char *name)
                         return entry;
         Entry *entry = ALLOC(Entry);
         *entry = (Entry){ .resolver = resolver, .next = resolver->entries, .name = alloc_string(name) };
-        if (address_is_literal(name)) {
+        Address literal;
+        if (address_parse(name, 0, &literal) == 0) {
                 entry->addresses = ALLOC_ARRAY(char *, 1);
-                entry->addresses[0] = alloc_string(name);
+                entry->addresses[0] = address_format((const struct sockaddr *) &literal.socket, literal.length);
                 entry->n_addresses = 1;
                 entry->next_lookup = USEC_INFINITY;
         }
@@ -193,7 +234,32 @@ static Entry *find_entry(Resolver *resolver, const char *name)
         return entry;
 }
 
-ResolverQuery *resolver_query(Resolver *resolver, const char *name, usec_t deadline, resolver_fn done, void *userdata)
+void resolver_note(Resolver *resolver, const char *name, uint16_t port, bool answered)
+{
+        Entry *entry = find_entry(resolver, name);
+        Choice *choice = choice_of(entry, port);
+        if (entry->n_addresses < 2)
+                return;
+        size_t i = chosen(entry, choice);
+        usec_t now = usec_now_monotonic();
+        if (answered) {
+                choice->good = true;
+                choice->failing_since = 0;
+        } else {
+                if (!choice->failing_since)
+                        choice->failing_since = now;
+                bool first_round = !choice->good && ++choice->n_failed < entry->n_addresses;
+                if (!first_round && now - choice->failing_since < (choice->good ? KEEP_GOOD : KEEP_UNKNOWN))
+                        return;
+                choice->failing_since = now;
+                i = (i + 1) % entry->n_addresses;
+        }
+        free(choice->address);
+        choice->address = alloc_string(entry->addresses[i]);
+}
+
+ResolverQuery *resolver_query(Resolver *resolver, const char *name, uint16_t port, usec_t deadline, resolver_fn done,
+                              void *userdata)
 {
         Entry *entry = find_entry(resolver, name);
         bool due = !entry->worker && !entry->wanted && usec_now_monotonic() >= entry->next_lookup;
@@ -203,7 +269,12 @@ ResolverQuery *resolver_query(Resolver *resolver, const char *name, usec_t deadl
         }
         ResolverQuery *query = ALLOC(ResolverQuery);
         *query = (ResolverQuery){
-                .resolver = resolver, .next = resolver->queries, .entry = entry, .done = done, .userdata = userdata
+                .resolver = resolver,
+                .next = resolver->queries,
+                .entry = entry,
+                .port = port,
+                .done = done,
+                .userdata = userdata,
         };
         resolver->queries = query;
         query->timer = timer_new(resolver->loop, USEC_MSEC, query_report, query);
@@ -230,6 +301,11 @@ static void entry_free(Entry *entry)
 {
         worker_release(entry->worker, lookup_free);
         free_addresses(entry->addresses, entry->n_addresses);
+        for (Choice *choice = entry->choices, *next; choice; choice = next) {
+                next = choice->next;
+                free(choice->address);
+                free(choice);
+        }
         free(entry->name);
         free(entry);
 }

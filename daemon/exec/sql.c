@@ -16,6 +16,7 @@
 #include "attempt.h"
 #include "evidence.h"
 #include "greeting.h"
+#include "host.h"
 #include "text.h"
 #include "worker.h"
 
@@ -432,7 +433,7 @@ Sql *sql_connect(Loop *loop, const SqlParams *params, usec_t deadline, sql_conne
         Sql *sql = ALLOC(Sql);
         *sql = (Sql){ .loop = loop, .connected = connected, .lost = lost, .userdata = userdata };
         sql->timer = timer_new(loop, USEC_MSEC, on_timer, sql);
-        sql->peer = text_format("%s:%u", params->address, params->port);
+        sql->peer = host_and_port(params->address, params->port);
         sql->attempt = attempt_new(params, deadline);
         if (params->tls != SQL_TLS_OFF)
                 begin_handshake(sql, deadline);

@@ -17,6 +17,7 @@
 #include "address.h"
 #include "alloc.h"
 #include "file.h"
+#include "host.h"
 #include "hostkey.h"
 #include "scrub.h"
 #include "ssh-inside.h"
@@ -751,8 +752,8 @@ static void come_up(SshLink *link)
 
 static void fail(SshLink *link, const char *text)
 {
-        failure_set(&link->failure, FAILURE_SSH, 0, "SSH to %s (%s:%u): %s", link->name, link->address, link->port,
-                    text);
+        CLEANUP(mem_free) char *place = host_and_port(link->address, link->port);
+        failure_set(&link->failure, FAILURE_SSH, 0, "SSH to %s (%s): %s", link->name, place, text);
         break_link(link);
 }
 
@@ -853,8 +854,9 @@ static void on_deadline(void *userdata)
 {
         SshLink *link = userdata;
         CLEANUP(mem_free) char *waited = usec_format_human(usec_now_monotonic() - link->began);
-        failure_set(&link->failure, FAILURE_TIMEOUT, 0, "SSH to %s (%s:%u): %s within %s", link->name, link->address,
-                    link->port, link->state == LINK_LOGIN ? "the login did not end" : "no session", waited);
+        CLEANUP(mem_free) char *place = host_and_port(link->address, link->port);
+        failure_set(&link->failure, FAILURE_TIMEOUT, 0, "SSH to %s (%s): %s within %s", link->name, place,
+                    link->state == LINK_LOGIN ? "the login did not end" : "no session", waited);
         break_link(link);
 }
 

@@ -57,6 +57,12 @@ bool facts_server_bool(const Facts *facts, const char *server, const char *name,
         return json_get_bool(facts_server(facts, server), name, otherwise);
 }
 
+bool facts_same_host(const Facts *facts, const char *a, const char *b)
+{
+        const char *one = facts_server_string(facts, a, "place"), *other = facts_server_string(facts, b, "place");
+        return one && text_equal(one, other);
+}
+
 const char *facts_string(const Facts *facts, const char *name)
 {
         return json_get_string(facts->root, name);

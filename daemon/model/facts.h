@@ -30,6 +30,8 @@ const Json *facts_server(const Facts *facts, const char *server);
 const char *facts_server_string(const Facts *facts, const char *server, const char *name);
 int64_t facts_server_int(const Facts *facts, const char *server, const char *name, int64_t otherwise);
 bool facts_server_bool(const Facts *facts, const char *server, const char *name, bool otherwise);
+/* Whether two servers are on one host, by where SSH leads ("place"): what is done to a host meets both. */
+bool facts_same_host(const Facts *facts, const char *a, const char *b);
 /* Members of the run, and of the frozen configuration by path ("fence.policy"). */
 const char *facts_string(const Facts *facts, const char *name);
 const Json *facts_config(const Facts *facts, const char *path);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "enum.h"
+#include "host.h"
 #include "text.h"
 
 static const char *const promotion_names[_PROMOTION_MAX] = {
@@ -32,6 +33,13 @@ Server server_copy(const Server *server)
         copy.ssh_user = alloc_string(server->ssh_user);
         copy.binlog_directory = alloc_string(server->binlog_directory);
         return copy;
+}
+
+char *server_place(const Server *server, const char *address)
+{
+        bool apart = !text_equal(server->ssh_host, server->host);
+        CLEANUP(mem_free) char *host = host_canonical(apart || !address ? server->ssh_host : address);
+        return host_and_port(host, server->ssh_port);
 }
 
 Json *server_to_json(const Server *server)

@@ -32,6 +32,9 @@ Promotion promotion_from_string(const char *name);
 
 void server_done(Server *server); /* frees what is in it */
 Server server_copy(const Server *server);
+/* Which machine it is on, as far as the configuration tells: where SSH to it leads. address is what host resolves to, or
+ * NULL. Equal for servers that share a host. The caller frees it. */
+char *server_place(const Server *server, const char *address);
 Json *server_to_json(const Server *server);
 /* NULL members get their defaults (port 3306, SSH 22). Ends with server_done(). FAILURE_INVALID without a name or host. */
 int server_from_json(const Json *json, Server *ret, Failure *reterr);

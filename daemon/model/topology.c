@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "enum.h"
+#include "host.h"
 
 static const char *const role_names[_ROLE_MAX] = {
         [ROLE_UNKNOWN] = "unknown",
@@ -166,10 +167,10 @@ static ssize_t match_identity(const TopologyServer *servers, size_t n_servers, c
 
 static bool has_address(const TopologyServer *server, const char *host)
 {
-        if (strcasecmp(server->server->host, host) == 0)
+        if (host_is_same(server->server->host, host))
                 return true;
         for (size_t i = 0; i < server->n_addresses; i++)
-                if (strcasecmp(server->addresses[i], host) == 0)
+                if (host_is_same(server->addresses[i], host))
                         return true;
         return false;
 }
@@ -462,6 +463,7 @@ static void check_source(const Picture *picture, ssize_t i, const ReplicaChannel
 {
         ssize_t source = source_of(picture, i), primary = picture->topology->primary;
         const ServerView *view = picture->servers[i].view;
+        CLEANUP(mem_free) char *followed = host_and_port(channel->source_host, channel->source_port);
         if (view->n_channels > 1 || !text_is_empty(channel->name))
                 add_problem(picture, PROBLEM_SEVERAL_CHANNELS, i, true,
                             "%s replicates over %zu channel%s, of which one is called '%s': only the default channel "
@@ -470,8 +472,7 @@ static void check_source(const Picture *picture, ssize_t i, const ReplicaChannel
                             text_is_empty(channel->name) ? view->channels[view->n_channels - 1].name : channel->name);
         if (source < 0)
                 add_problem(picture, PROBLEM_UNKNOWN_SOURCE, i, true,
-                            "%s follows %s:%u, which is not a server of this cluster", name_of(picture, i),
-                            channel->source_host, channel->source_port);
+                            "%s follows %s, which is not a server of this cluster", name_of(picture, i), followed);
         else if (primary >= 0 && !descends_from(picture, i, primary))
                 add_problem(picture, PROBLEM_OTHER_SOURCE, i, false, "%s follows %s, not the primary %s",
                             name_of(picture, i), name_of(picture, source), name_of(picture, primary));

@@ -157,7 +157,7 @@ Voice suspicion_voice(const Witness *witness)
                 receiver = RECEIVER_SAYS_NOTHING;
         if (tunnel == TUNNEL_SAYS_GREETING || tunnel == TUNNEL_SAYS_ERROR || receiver == RECEIVER_SAYS_CONNECTED ||
             receiver == RECEIVER_SAYS_ERROR)
-                return VOICE_ALIVE;
+                return witness->same_host ? VOICE_NONE : VOICE_ALIVE;
         if (tunnel == TUNNEL_SAYS_REFUSED)
                 return VOICE_GONE;
         if (tunnel == TUNNEL_SAYS_SILENT || tunnel == TUNNEL_SAYS_FROZEN || receiver == RECEIVER_SAYS_LOST)
@@ -167,12 +167,19 @@ Voice suspicion_voice(const Witness *witness)
 
 static void count_voices(const Suspicion *suspicion, Conclusion *conclusion)
 {
-        conclusion->n_exist = suspicion->n_witnesses;
+        size_t n_elsewhere = 0;
+        for (size_t i = 0; i < suspicion->n_witnesses; i++)
+                n_elsewhere += !suspicion->witnesses[i].same_host;
         for (size_t i = 0; i < suspicion->n_witnesses; i++) {
                 const Witness *witness = &suspicion->witnesses[i];
+                Voice voice = suspicion_voice(witness);
+                conclusion->n_voices[voice]++;
                 conclusion->n_reachable += witness->reachable;
+                /* What it could still say would only add to what the others do. */
+                if (witness->same_host && voice == VOICE_NONE && n_elsewhere > 0)
+                        continue;
+                conclusion->n_exist++;
                 conclusion->n_pending += witness->pending;
-                conclusion->n_voices[suspicion_voice(witness)]++;
         }
 }
 
@@ -251,6 +258,8 @@ static const char *voice_in_words(const Witness *witness)
                 return "has heard nothing for too long";
         case VOICE_NONE:
         case _VOICE_MAX:
+                if (witness->same_host && witness->tunnel == TUNNEL_SAYS_GREETING)
+                        return "is greeted by it, but is on its host";
                 return witness->pending ? "is being asked" : witness->reachable ? "cannot tell" : "cannot be asked";
         }
         return "cannot tell";

@@ -40,6 +40,7 @@ typedef struct Witness {
         ReceiverOpinion receiver;
         TunnelOpinion tunnel;
         bool tunnel_is_newer; /* its attempt began after the last that the receiver heard */
+        bool same_host; /* as the suspect: that it reaches it says nothing of the network, and it falls silent with it */
 } Witness;
 
 /* What one witness says, all in all. */
@@ -113,7 +114,8 @@ typedef struct VerdictRow {
 typedef struct Conclusion {
         const VerdictRow *row;
         Crowd crowd;
-        size_t n_exist, n_reachable, n_pending, n_voices[_VOICE_MAX];
+        size_t n_exist; /* whose opinion could be had: not one that is cut off with the suspect's host */
+        size_t n_reachable, n_pending, n_voices[_VOICE_MAX];
 } Conclusion;
 
 const char *finding_to_string(Finding finding);

@@ -261,12 +261,12 @@ static bool is_safe_early(const Facts *facts)
 
 bool skip_give_early(const Facts *facts)
 {
-        return address_skip(facts) || !is_safe_early(facts);
+        return address_skip_moving(facts) || !is_safe_early(facts);
 }
 
 bool skip_give_late(const Facts *facts)
 {
-        return address_skip(facts) || is_safe_early(facts);
+        return address_skip_moving(facts) || is_safe_early(facts);
 }
 
 void ask_reached_end(const Facts *facts, const char *server, Script *script)
@@ -419,7 +419,7 @@ bool skip_undo(const Facts *facts)
 
 bool skip_undo_address(const Facts *facts)
 {
-        return skip_undo(facts) || address_skip(facts);
+        return skip_undo(facts) || address_skip_moving(facts);
 }
 
 void judge_unblocked(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)

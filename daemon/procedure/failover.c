@@ -26,7 +26,7 @@ static const Step steps[] = {
         { "fence-address", "the old primary's host does not have the address", ON_OLD_PRIMARY, NEED_EVERY,
           THEN_CONTINUE, .skip = address_skip, .act_first = true, .act_shows = true, .ask = ask_address,
           .judge = judge_address_absent, .act = act_address_remove, .parallel_with_next = true },
-        { "fence-process", "no database process is left on the old primary's host", ON_OLD_PRIMARY, NEED_EVERY,
+        { "fence-process", "no process of the old primary's database is left on its host", ON_OLD_PRIMARY, NEED_EVERY,
           THEN_CONTINUE, .skip = skip_fence_process, .ask = ask_process, .judge = judge_process_gone,
           .act = act_process_stop, .parallel_with_next = true },
         { "stop-receivers", "no replica receives further events, and what each has is on record", ON_REPLICAS, NEED_ONE,

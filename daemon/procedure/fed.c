@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "relaylog.h"
+#include "host.h"
 #include "source.h"
 #include "status.h"
 #include "tail.h"
@@ -35,7 +36,8 @@ static const char *state_of(const Json *feed)
 static bool follows_feed(const Json *feed, const ReplicaChannel *channel)
 {
         int64_t port = json_get_int(feed, "port", 0);
-        return port && channel->source_port == port && text_equal(channel->source_host, json_get_string(feed, "host"));
+        return port && channel->source_port == port &&
+               host_is_same(channel->source_host, json_get_string(feed, "host"));
 }
 
 /* The position that it goes on from, by the way in which it is pointed at the feed. */
@@ -155,8 +157,9 @@ void judge_feed_waits(const Facts *facts, const char *server, const Replies *rep
         else {
                 CLEANUP(server_view_free) ServerView *known = status_known(facts, server);
                 json_set(judge_learned(judgement), "former", former_of(known));
-                judge_as(judgement, VERDICT_MET, "a feed waits for it at %s:%" PRId64, json_get_string(feed, "host"),
-                         json_get_int(feed, "port", 0));
+                CLEANUP(mem_free)
+                char *place = host_and_port(json_get_string(feed, "host"), (uint64_t) json_get_int(feed, "port", 0));
+                judge_as(judgement, VERDICT_MET, "a feed waits for it at %s", place);
         }
         if (judgement->verdict != VERDICT_MET && failure)
                 json_set_string(judge_learned(judgement), "feed_failure", failure);

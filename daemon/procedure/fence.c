@@ -1,5 +1,5 @@
-/* The rungs of the fence over SSH, and their judgement. Pure. Must never end a process that is not the database that
- * listens on the old primary's port. */
+/* The rungs of the fence over SSH, and their judgement. Pure. Must never end a process that is not the old primary's
+ * database: the host may have others, and their units. */
 #include "fence.h"
 
 #include <stdio.h>
@@ -14,16 +14,21 @@ bool skip_fence_process(const Facts *facts)
         return !facts_config_bool(facts, "ssh.enabled", true) || !facts_config_bool(facts, "fence.stop_process", true);
 }
 
-/* One line a process that listens on the server's port, stands in its pid file or has the server's data directory open, as
- * one that was started again and does not listen yet: "PID NAME PARENT PARENT-NAME UNIT". Only a unit that systemd itself says is led by this process or its parent counts: in a container the control group names the
- * service of somebody else. */
+/* One line a process that listens on the server's port or has the server's data directory open, as one that was started
+ * again and does not listen yet: "PID NAME PARENT PARENT-NAME UNIT". Its pid file counts only for an account that cannot see
+ * where the process works: after a reboot the number may be that of another server of the host. Only a unit that systemd itself says is led by this process or its parent
+ * counts: in a container the control group names the service of somebody else. And only one without another server in it,
+ * as that of mysqld_multi(1) has: it would be stopped, too. */
 static const char describe[] =
         "describe() { name=$(cat /proc/$1/comm 2>/dev/null) || return 0; "
         "parent=$(awk '/^PPid:/ {print $2}' /proc/$1/status 2>/dev/null); "
         "parent_name=$(cat /proc/$parent/comm 2>/dev/null); unit=-; "
         "found=$(sed -n 's,.*/\\([^/]*\\.service\\).*,\\1,p' /proc/$1/cgroup 2>/dev/null | head -n 1); "
         "if [ -n \"$found\" ]; then main=$(systemctl show -P MainPID \"$found\" 2>/dev/null); "
-        "if [ \"$main\" = \"$1\" ] || [ \"$main\" = \"$parent\" ]; then unit=$found; fi; fi; "
+        "if [ \"$main\" = \"$1\" ] || [ \"$main\" = \"$parent\" ]; then unit=$found; "
+        "group=$(cat /proc/$1/cgroup); for other in /proc/[0-9]*; do "
+        "case ${other#/proc/}:$(cat $other/comm 2>/dev/null) in $1:*|$parent:*|*safe) ;; *:mysqld*|*:mariadbd*) "
+        "[ \"$(cat $other/cgroup 2>/dev/null)\" != \"$group\" ] || unit=-;; esac; done; fi; fi; "
         "echo \"$1 $name ${parent:-0} ${parent_name:--} $unit\"; }";
 
 /* The same directory, whatever it is called in a container. */
@@ -62,7 +67,8 @@ void ask_process(const Facts *facts, const char *server, Script *script)
                 "case $rest in *pid=*) echo \"$rest\" | grep -o 'pid=[0-9]*' | cut -d= -f2;; *) echo hidden;; esac;;\n"
                 "esac; done\n"
                 "if [ -r \"$f\" ]; then read -r pid <\"$f\"; "
-                "case $(cat /proc/$pid/comm 2>/dev/null) in mysqld*|mariadbd*) echo $pid;; esac; fi\n%s; } | sort -u | "
+                "case $(cat /proc/$pid/comm 2>/dev/null) in mysqld*|mariadbd*) "
+                "stat -L /proc/$pid/cwd >/dev/null 2>&1 || echo $pid;; esac; fi\n%s; } | sort -u | "
                 "while read -r pid; do if [ $pid = hidden ]; then echo hidden; else describe $pid; fi; done\n%s\nexit "
                 "0",
                 describe, quoted, port, quoted_file, quoted_data, find_by_data, find_unit);
@@ -153,16 +159,20 @@ void judge_process_gone(const Facts *facts, const char *server, const Replies *r
                 return;
         }
         json_set_null(judge_learned(judgement), "still_runs");
-        learn_rung(judgement, "no database process listens on the host",
+        learn_rung(judgement, "no process of the database is left on the host",
                    "nobody can write to the old primary until somebody starts it; its unit was stopped, not disabled");
-        judge_as(judgement, VERDICT_MET, "no database process is left");
+        judge_as(judgement, VERDICT_MET, "no process of the database is left");
 }
 
 void act_process_stop(const Facts *facts, const char *server, const Replies *seen, Script *script)
 {
         const char *command = facts_config_string(facts, "fence.command");
         if (command) {
-                script_ssh(script, "%s", command);
+                const char *data = facts_server_string(facts, server, "datadir");
+                CLEANUP(mem_free) char *quoted_data = text_quote_shell(data ? data : "");
+                CLEANUP(mem_free) char *name = text_quote_shell(server);
+                script_ssh(script, "export MHAD_SERVER=%s MHAD_PORT=%d MHAD_DATADIR=%s\n%s", name,
+                           (int) facts_server_int(facts, server, "port", 3306), quoted_data, command);
                 return;
         }
         const char *out = replies_at(seen, 0)->out;

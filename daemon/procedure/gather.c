@@ -68,6 +68,13 @@ void act_stop_receiver(const Facts *facts, const char *server, const Replies *se
         script_sql(script, "%s", dialect->stop_receiver);
 }
 
+/* Frozen, and then its host was shut down with the old primary's, since it is the same. */
+static bool went_down(const Facts *facts, const char *server)
+{
+        return json_has(json_get(facts->root, "fence"), "power") &&
+               facts_same_host(facts, server, facts_string(facts, "old_primary"));
+}
+
 static Json *names_where(const Facts *facts, bool frozen)
 {
         Json *names = json_array();
@@ -75,7 +82,7 @@ static Json *names_where(const Facts *facts, bool frozen)
         JSON_FOREACH(replica, json_get(facts->root, "replicas"))
         {
                 const char *name = json_string(replica);
-                if (facts_server_bool(facts, name, "frozen", planning) == frozen)
+                if ((facts_server_bool(facts, name, "frozen", planning) && !went_down(facts, name)) == frozen)
                         json_append_string(names, name);
         }
         return names;

@@ -266,7 +266,7 @@ static const Step steps[] = {
         { "keep-read-only", "it is read-only", ON_OLD_PRIMARY, NEED_EVERY, THEN_ABORT, 10 * USEC_SEC,
           .ask = ask_read_only, .judge = judge_read_only, .act = act_read_only },
         { "keep-address-off", "its host does not have the address", ON_OLD_PRIMARY, NEED_EVERY, THEN_ABORT,
-          10 * USEC_SEC, .skip = address_skip, .ask = ask_address, .judge = judge_address_absent,
+          10 * USEC_SEC, .skip = address_skip_moving, .ask = ask_address, .judge = judge_address_absent,
           .act = act_address_remove },
         { "rest-its-events", "none of its scheduled events runs", ON_OLD_PRIMARY, NEED_EVERY, THEN_CONTINUE,
           10 * USEC_SEC, .ask = ask_events, .judge = judge_events_rest, .act = act_events_rest },

@@ -7,6 +7,7 @@
 
 #include "fed.h"
 #include "feedwire.h"
+#include "host.h"
 #include "promote.h"
 #include "source.h"
 #include "status.h"
@@ -85,7 +86,7 @@ static bool followed_old_primary(const Facts *facts, const ReplicaChannel *chann
 {
         const char *old = facts_string(facts, "old_primary");
         return status_follows(facts, channel, old) ||
-               (text_equal(channel->source_host, facts_server_string(facts, old, "address")) &&
+               (host_is_same(channel->source_host, facts_server_string(facts, old, "address")) &&
                 channel->source_port == facts_server_int(facts, old, "port", 3306));
 }
 
@@ -169,9 +170,9 @@ static Progress progress_of(const Facts *facts, const char *server, const Replie
                 return progress_attached(channel, candidate);
         /* The port of its feed changes when its SSH session is lost. */
         bool was_fed = can_be_fed(facts, server) && text_equal(channel->source_user, FEED_USER);
+        CLEANUP(mem_free) char *followed = host_and_port(channel->source_host, channel->source_port);
         if (!facts_server_bool(facts, server, "frozen", false) && !was_fed && !followed_old_primary(facts, channel))
-                return PROGRESS(STAGE_BROKEN, "it follows %s:%u, not the old primary: it is left as it is",
-                                channel->source_host ? channel->source_host : "?", channel->source_port);
+                return PROGRESS(STAGE_BROKEN, "it follows %s, not the old primary: it is left as it is", followed);
         const Reply *look = replies_at(replies, LOOK);
         bool fed = can_be_fed(facts, server) && fed_follows(server, view, look);
         if (channel->receiver != RECEIVER_STOPPED && !fed)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host.h"
 #include "text.h"
 
 ServerView *status_known(const Facts *facts, const char *server)
@@ -100,7 +101,7 @@ ServerView *status_read(const Facts *facts, const char *server, const Replies *r
 
 bool status_follows(const Facts *facts, const ReplicaChannel *channel, const char *source)
 {
-        return channel && text_equal(channel->source_host, facts_server_string(facts, source, "host")) &&
+        return channel && host_is_same(channel->source_host, facts_server_string(facts, source, "host")) &&
                channel->source_port == facts_server_int(facts, source, "port", 3306);
 }
 

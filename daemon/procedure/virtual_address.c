@@ -17,6 +17,12 @@ bool address_skip(const Facts *facts)
         return text_is_empty(configured(facts));
 }
 
+bool address_skip_moving(const Facts *facts)
+{
+        return address_skip(facts) ||
+               facts_same_host(facts, facts_string(facts, "old_primary"), facts_string(facts, "candidate"));
+}
+
 /* "10.0.0.100/24" without its prefix length. */
 static char *bare(const char *ip_with_prefix)
 {

@@ -3,7 +3,9 @@
 
 #include "step.h"
 
-bool address_skip(const Facts *facts); /* no address is configured */
+bool address_skip(const Facts *facts);
+/* The same also when the new primary is on the old one's host: the address is there and stays. */
+bool address_skip_moving(const Facts *facts); /* no address is configured */
 /* Both goals ask the same question, and each act shows the answer at its end. */
 void ask_address(const Facts *facts, const char *server, Script *script);
 void judge_address_absent(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);

@@ -1002,7 +1002,7 @@ static void find(Resolver *resolver, Found *found, const char *name)
 {
         free(found->first);
         *found = (Found){ 0 };
-        resolver_query(resolver, name, in(6 * USEC_SEC), on_found, found);
+        resolver_query(resolver, name, 3306, in(6 * USEC_SEC), on_found, found);
         assert_false(found->done);
         assert_true(spin(&found->done, 10 * USEC_SEC));
 }
@@ -1025,8 +1025,8 @@ static void test_names(void **state)
         print_message("  %s\n", found.failure.text);
         free(found.first);
         Found never = { 0 };
-        resolver_abandon(resolver_query(resolver, "localhost", in(USEC_SEC), on_found, &never));
-        resolver_query(resolver, "other.invalid", in(USEC_SEC), on_found, &never);
+        resolver_abandon(resolver_query(resolver, "localhost", 22, in(USEC_SEC), on_found, &never));
+        resolver_query(resolver, "other.invalid", 22, in(USEC_SEC), on_found, &never);
         resolver = resolver_free(resolver);
         pass(100 * USEC_MSEC);
         assert_false(never.done);

@@ -393,7 +393,7 @@ static Replies *ssh_reply(int exit_status, const char *out)
 static void test_fence_process(void **state)
 {
         Fixture f = fixture(false);
-        expect(&f, judge_process_gone, "db1", ssh_reply(0, ""), VERDICT_MET, "no database process");
+        expect(&f, judge_process_gone, "db1", ssh_reply(0, ""), VERDICT_MET, "no process of the database");
         expect(&f, judge_process_gone, "db1", ssh_reply(0, "4711 mysqld 1 systemd mysql.service\n"), VERDICT_UNMET,
                "4711");
         expect(&f, judge_process_gone, "db1", ssh_reply(0, "4711 haproxy 1 init -\n"), VERDICT_HOPELESS,
@@ -419,7 +419,10 @@ static void test_fence_process(void **state)
         expect_act(&f, act_process_stop, "db1", ssh_reply(0, "4711 haproxy 1 init -\n"), NULL);
         expect_act(&f, act_process_stop, "db1", ssh_reply(0, "1 mysqld 0 - -\n"), NULL);
         configure(&f, "{\"fence\": {\"command\": \"/usr/local/sbin/stop-db\"}}");
+        learn(&f, "db1", "{\"port\": 3307, \"datadir\": \"/srv/my sql/\"}");
         expect_act(&f, act_process_stop, "db1", ssh_reply(0, "4711 mysqld 1 init -\n"), "/usr/local/sbin/stop-db");
+        expect_act(&f, act_process_stop, "db1", ssh_reply(0, "4711 mysqld 1 init -\n"),
+                   "export MHAD_SERVER='db1' MHAD_PORT=3307 MHAD_DATADIR='/srv/my sql/'");
         facts_done(&f.facts);
 }
 
@@ -1011,6 +1014,26 @@ static void test_choose_again(void **state)
         facts_done(&f.facts);
 }
 
+/* The hook shut the old primary's host down: whoever was frozen there is gone with it. */
+static void test_candidate_went_down(void **state)
+{
+        for (int off = 0; off <= 1; off++) {
+                Fixture f = rescue_fixture(true);
+                learn(&f, "db1", "{\"place\": \"10.0.0.1:22\"}");
+                learn(&f, "db2", "{\"log_bin\": true, \"place\": \"10.0.0.1:22\", \"promotion\": \"prefer\"}");
+                learn(&f, "db3", "{\"log_bin\": true, \"place\": \"10.0.0.3:22\"}");
+                if (off)
+                        learn(&f, NULL, "{\"fence\": {\"power\": {\"result\": \"x\", \"guarantee\": \"y\"}}}");
+                Judgement judgement = { 0 };
+                decide_candidate(&f.facts, &judgement);
+                assert_int_equal(judgement.verdict, VERDICT_MET);
+                assert_string_equal(json_get_string(judgement.learned, "candidate"), off ? "db3" : "db2");
+                assert_int_equal(json_array_contains(json_get(judgement.learned, "left_out"), "db2"), off);
+                json_free(judgement.learned);
+                facts_done(&f.facts);
+        }
+}
+
 static void test_proof(void **state)
 {
         Fixture f = rescue_fixture(false);
@@ -1081,6 +1104,7 @@ int main(void)
                 cmocka_unit_test(test_repoint_fed),
                 cmocka_unit_test(test_relay_logs),
                 cmocka_unit_test(test_choose_again),
+                cmocka_unit_test(test_candidate_went_down),
                 cmocka_unit_test(test_proof),
                 cmocka_unit_test(test_hooks),
         };

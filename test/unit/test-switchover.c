@@ -16,6 +16,7 @@
 #include "switchover.h"
 #include "text.h"
 #include "tiers.h"
+#include "virtual_address.h"
 
 #define MARIADB "10.11.6-MariaDB"
 #define MYSQL56 "5.6.24-log"
@@ -491,9 +492,26 @@ static void test_everybody(void **state)
         assert_true(skip_undo(&facts));
 }
 
+/* One on the old primary's own host: the address stays where it is. */
+static void test_same_host(void **state)
+{
+        CLEANUP(facts_done) Facts facts = fixture(MARIADB, "mariadb_gtid");
+        assert_true(address_skip(&facts) && address_skip_moving(&facts));
+        CLEANUP(json_free) Json *config = parse("{\"address\": {\"ip\": \"10.0.0.100/24\"}}");
+        json_merge(json_get_mutable(facts.root, "config"), config);
+        assert_false(address_skip_moving(&facts)); /* not known */
+        learn(&facts, "db1", "{\"place\": \"10.0.0.1:22\"}");
+        learn(&facts, "db2", "{\"place\": \"10.0.0.2:22\"}");
+        assert_false(address_skip_moving(&facts) || skip_give_late(&facts));
+        learn(&facts, "db2", "{\"place\": \"10.0.0.1:22\"}");
+        assert_true(address_skip_moving(&facts) && skip_give_late(&facts) && skip_give_early(&facts));
+        assert_false(address_skip(&facts));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_same_host),
                 cmocka_unit_test(test_table),
                 cmocka_unit_test(test_replicas),
                 cmocka_unit_test(test_primary),

@@ -91,6 +91,44 @@ static void lab_done(Lab *lab)
 }
 #define LAB(words) __attribute__((cleanup(lab_done))) Lab lab_ = lab(words)
 
+/* Spellings of addresses, and several servers of one host. */
+static void test_sources(void **state)
+{
+        LAB("W R0 R0 R0");
+        static const char *const hosts[] = { "fd00:0:0::1", "fd00::1", "fd00::2", "fd00::3" };
+        for (size_t i = 0; i < 4; i++) {
+                free(lab_.servers[i].host);
+                lab_.servers[i].host = alloc_string(hosts[i]);
+                lab_.views[i].evidence = EVIDENCE_ALIVE;
+        }
+        lab_.servers[1].port = 3307;
+        (void) read_lab(&lab_, NULL);
+        ReplicaChannel channel = { .source_host = (char *) "FD00::0001", .source_port = 3306 };
+        assert_int_equal(topology_match_source(lab_.list, 4, &channel), 0);
+        channel.source_port = 3307;
+        assert_int_equal(topology_match_source(lab_.list, 4, &channel), 1);
+        channel.source_port = 3308;
+        assert_int_equal(topology_match_source(lab_.list, 4, &channel), -1);
+        const char *const resolved[] = { "10.0.0.9", "fd00::9" };
+        lab_.list[2].addresses = resolved;
+        lab_.list[2].n_addresses = 2;
+        channel = (ReplicaChannel){ .source_host = (char *) "fd00:0::9", .source_port = 3306 };
+        assert_int_equal(topology_match_source(lab_.list, 4, &channel), 2);
+}
+
+static void test_place(void **state)
+{
+        Server server = { .host = (char *) "db1", .ssh_host = (char *) "db1", .ssh_port = 22 };
+        CLEANUP(mem_free) char *by_name = server_place(&server, NULL), *by_address = server_place(&server, "fd00::1");
+        assert_string_equal(by_name, "db1:22");
+        assert_string_equal(by_address, "[fd00::1]:22");
+        server.ssh_host =
+                (char *) "fd01:0::1"; /* a network of its own for SSH: the address of the database is another's */
+        server.ssh_port = 2222;
+        CLEANUP(mem_free) char *apart = server_place(&server, "fd00::1");
+        assert_string_equal(apart, "[fd01::1]:2222");
+}
+
 static void assert_roles(const Topology *topology, const char *roles)
 {
         Text text = { 0 };
@@ -420,6 +458,8 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_healthy),
+                cmocka_unit_test(test_sources),
+                cmocka_unit_test(test_place),
                 cmocka_unit_test(test_dead_primary),
                 cmocka_unit_test(test_chain),
                 cmocka_unit_test(test_two_writable),

@@ -1,4 +1,5 @@
 /* The table of verdicts: each row, all combinations; and the guards. */
+#include <ctype.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,12 +11,13 @@
 
 #include "verdict.h"
 
-/* Witnesses as one letter each: a alive, g gone, l lost, s stale, n reachable without opinion, u unreachable, p pending. */
+/* Witnesses as one letter each: a alive, g gone, l lost, s stale, n reachable without opinion, u unreachable, p pending; a
+ * capital letter: on the suspect's own host. */
 static size_t witnesses_of(const char *letters, Witness *witnesses)
 {
         size_t n = 0;
         for (; letters[n]; n++) {
-                char c = letters[n];
+                char c = (char) tolower((unsigned char) letters[n]);
                 witnesses[n] = (Witness){
                         .name = "db",
                         .reachable = c != 'u',
@@ -25,6 +27,7 @@ static size_t witnesses_of(const char *letters, Witness *witnesses)
                                   : c == 'l' ? TUNNEL_SAYS_SILENT
                                              : TUNNEL_SAYS_NOTHING,
                         .receiver = c == 's' ? RECEIVER_SAYS_STALE : RECEIVER_SAYS_NOTHING,
+                        .same_host = c != letters[n],
                 };
         }
         return n;
@@ -101,6 +104,27 @@ static void test_dead(void **state)
         assert_row(EVIDENCE_FROZEN, "ll", "D6", FINDING_DEAD);
         assert_row(EVIDENCE_FROZEN, "ln", "D7", FINDING_DEAD);
         assert_row(EVIDENCE_FROZEN, "su", "D7", FINDING_DEAD);
+}
+
+/* One on the suspect's own host reaches it whatever the network does, and is cut off with it. */
+static void test_same_host(void **state)
+{
+        assert_row(EVIDENCE_SILENT, "llA", "D4", FINDING_DEAD);
+        assert_row(EVIDENCE_SILENT, "lU", "D4", FINDING_DEAD);
+        assert_row(EVIDENCE_SILENT, "lP", "D4", FINDING_DEAD);
+        assert_row(EVIDENCE_SILENT, "laU", "U1", FINDING_UNREACHABLE_FROM_HERE);
+        assert_row(EVIDENCE_SILENT, "uU", "I1", FINDING_ISOLATED);
+        assert_row(EVIDENCE_SILENT, "U", "I1", FINDING_ISOLATED);
+        assert_row(EVIDENCE_SILENT, "A", "S3", FINDING_SUSPECT);
+        assert_row(EVIDENCE_SILENT, "uA", "S3", FINDING_SUSPECT);
+        assert_row(EVIDENCE_REFUSED, "G", "D1", FINDING_DEAD);
+        assert_row(EVIDENCE_REFUSED, "uG", "D1", FINDING_DEAD);
+        assert_row(EVIDENCE_FROZEN, "L", "D6", FINDING_DEAD);
+        assert_row(EVIDENCE_FROZEN, "P", "S2", FINDING_SUSPECT);
+        Witness witness = { .name = "db2", .reachable = true, .tunnel = TUNNEL_SAYS_GREETING, .same_host = true };
+        Suspicion suspicion = { EVIDENCE_SILENT, false, &witness, 1 };
+        CLEANUP(mem_free) char *text = suspicion_describe(&suspicion);
+        assert_string_equal(text, "here: silent; db2 is greeted by it, but is on its host");
 }
 
 /* Exactly one row fits each combination of classes, and every row fits one. */
@@ -383,7 +407,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_alive),       cmocka_unit_test(test_stalled),
                 cmocka_unit_test(test_suspect),     cmocka_unit_test(test_not_reachable_from_here),
-                cmocka_unit_test(test_dead),        cmocka_unit_test(test_complete),
+                cmocka_unit_test(test_dead),        cmocka_unit_test(test_same_host),
+                      cmocka_unit_test(test_complete),
                 cmocka_unit_test(test_promises),    cmocka_unit_test(test_voices),
                 cmocka_unit_test(test_receiver),    cmocka_unit_test(test_tunnel),
                 cmocka_unit_test(test_remaining),   cmocka_unit_test(test_words),
