@@ -254,7 +254,7 @@ def test_all_rows_arrive(lab):
         ports = [driver.port(replica.name) for replica in lab.replicas]
         assert all(one["fetched"] == "done" and one["verified"] for one in driver.fetched()), driver.fetched()
         point(db2, "127.0.0.1", ports[0], password)
-        point(db3, f"{lab.net}.250", ports[1], password)
+        point(db3, lab.mgr.ip, ports[1], password)
         for replica in (db2, db3):
             wait_level(driver, replica)
         time.sleep(2.5)  # heartbeats hold it
@@ -299,17 +299,17 @@ def test_refused(lab):
     with Driver(lab, [feed(db2, pieces(primary), password, ssh=False)]) as driver:
         port = driver.port("db2")
         knock = "import socket, sys; w = socket.create_connection((sys.argv[1], int(sys.argv[2]))); print(w.recv(9))"
-        done = lab.client.run("/usr/bin/python3", "-I", "-c", knock, f"{lab.net}.250", port)
+        done = lab.client.run("/usr/bin/python3", "-I", "-c", knock, lab.mgr.ip, port)
         assert done.stdout.strip() == "b''"
         driver.wait(lambda: driver.last["db2"].get("refused") == 1, "refused")
         assert lab.client.ip in driver.last["db2"]["failure"]
-        point(db2, f"{lab.net}.250", port, "wrong")
+        point(db2, lab.mgr.ip, port, "wrong")
         until(lambda: "1045" in str(db2.status()["raw"].get("Last_IO_Errno")) or "denied" in db2.status()["io_error"],
               PATIENCE, "denied")
         driver.wait(lambda: "wrong name or password" in driver.last["db2"]["failure"], "told")
         assert driver.last["db2"]["logins"] == 0
         db2.stop_io()
-        point(db2, f"{lab.net}.250", port, password)
+        point(db2, lab.mgr.ip, port, password)
         wait_level(driver, db2)
         db2.stop_io()
 

@@ -18,7 +18,7 @@ from test_resume import dead, dying, names
 def last_writer(lab, rows=50):
     """A client of the primary's own, which goes nowhere else when that is dead."""
     writer = Writer(lab, interval_ms=1)
-    writer.spec["places"] = [lab.primary.ip]
+    writer.spec["places"] = [(lab.primary.ip, lab.primary.port)]
     return writer.start(rows=rows, timeout=PATIENCE)
 
 

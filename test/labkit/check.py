@@ -1,5 +1,6 @@
 """Is a cluster as it must be? Equal data, one writable server, nothing lost."""
 
+import ipaddress
 import time
 
 import pymysql
@@ -10,6 +11,14 @@ from .process import until
 
 class Violation(AssertionError):
     """What a cluster must always be, it is not."""
+
+
+def canonical(host):
+    """An address in its one spelling, or a name as it is."""
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return host
 
 
 def checksums(server):
@@ -61,9 +70,9 @@ def invariants(lab, dead=(), cluster=None, writers=(), timeout=20, direct=True):
         if server is not primary:
             wrong += _replica_wrong(server, primary, cluster, timeout, direct)
     if lab.settings["address"]:
-        holders = [server.name for server in living if cluster.address in server.host.addresses()]
-        if holders != [primary.name]:
-            wrong.append(f"the address is on {', '.join(holders) or 'no server'}, not on {primary.name}")
+        holders = {server.host.name for server in living if cluster.address in server.host.addresses()}
+        if holders != {primary.host.name}:
+            wrong.append(f"the address is on {', '.join(holders) or 'no host'}, not on that of {primary.name}")
     if not wrong:
         try:
             compare(living, timeout)
@@ -80,11 +89,12 @@ def invariants(lab, dead=(), cluster=None, writers=(), timeout=20, direct=True):
 
 
 def _replica_wrong(server, primary, cluster, timeout, direct):
-    sources = {primary.ip} if direct else {other.ip for other in cluster.servers if other is not server}
+    servers = [primary] if direct else [other for other in cluster.servers if other is not server]
+    sources = {(name, other.port) for other in servers for name in other.host.names()}
 
     def follows():
         status = server.status()
-        return status and status["source"] in sources and status["io"] == "Yes" and status["sql"] == "Yes"
+        return status and (canonical(status["source"]), status["port"]) in sources and status["io"] == "Yes" and status["sql"] == "Yes"
 
     try:
         until(follows, timeout, "follow", 0.05)
@@ -93,6 +103,6 @@ def _replica_wrong(server, primary, cluster, timeout, direct):
         status = server.status()
         if not status:
             return [f"{server.name} is no replica"]
-        words = (f"{server.name} follows {status['source']} (must be {primary.ip}), io={status['io']} "
+        words = (f"{server.name} follows {status['source']}:{status['port']} (must be {primary.name}), io={status['io']} "
                  f"sql={status['sql']} {status['io_error']} {status['sql_error']}")
         return [words.rstrip()]

@@ -222,7 +222,11 @@ class MySQL9(Flavour):
             mount -t proc proc {self.root}/proc
             mount -t tmpfs -o mode=1777 lab {self.root}/tmp
             mount -t tmpfs lab {self.root}/run
-            mount --bind {DATA} {self.root}{DATA}
+            mount -t tmpfs lab {self.root}/srv
+            for data in {" ".join(server.inside for server in host.servers)}; do
+                mkdir {self.root}$data
+                mount --bind $data {self.root}$data
+            done
         """)
 
     def initialise(self, host):

@@ -17,8 +17,8 @@ ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:
                "HOME": "/run/home"}
 PASSWD = "root:x:0:0:root:/run/home:/bin/bash\n"
 SSHD = """\
-Port 22
-ListenAddress 0.0.0.0
+Port {port}
+ListenAddress {ip}
 HostKey {folder}/host_key
 AuthorizedKeysFile /run/authorized_keys
 PidFile /run/sshd.pid
@@ -92,8 +92,9 @@ class Switch:
 
     def start(self):
         self.holder.start("switch", full=False)
-        self._ip("link set lo up\nlink add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0\n"
-                 "link set br0 up\n")
+        self._ip("link set lo up\n" + "".join(
+            f"link add {name} type bridge stp_state 0 forward_delay 0 mcast_snooping 0\nlink set {name} up\n"
+            for name in ("br0", "br1")))
         self._nft("""
             table bridge lab {
                 set cut { type ifname; }
@@ -108,9 +109,10 @@ class Switch:
 
     def plug(self, hosts):
         """Each with a link address that it keeps over a reboot, as hardware does: others remember it."""
-        self._ip("".join(f"link add {host.name} type veth peer name eth0 address {host.link_address()} "
+        self._ip("".join(f"link add {port} type veth peer name eth{number} address {host.link_address(number)} "
                          f"netns {host.holder.process().pid}\n"
-                         f"link set {host.name} master br0 up\n" for host in hosts))
+                         f"link set {port} master br{number} up\n"
+                         for host in hosts for number, port in enumerate(host.ports())))
 
     def unplug(self, name):
         """The port of a host that died; the kernel would remove it, but some time later."""
@@ -143,13 +145,16 @@ class Switch:
 class Host:
     """One host of a lab. Everything it keeps is in its folder; everything that runs in it dies with its holder."""
 
-    def __init__(self, lab, name, ip):
+    def __init__(self, lab, name, number):
         self.lab = lab
         self.name = name
-        self.ip = ip
+        self.number = number
+        self.ip = lab.ip_of(number)
+        self.ssh_ip = lab.ip_of(number, 78) if lab.settings["management"] else self.ip
+        self.ssh_port = 2222 if lab.settings["management"] else 22
         self.folder = os.path.join(lab.folder, name)
         self.holder = Holder(os.path.join(lab.folder, "pids", f"{name}.json"))
-        self.server = None
+        self.servers = []
         self.system = System(self) if name in lab.settings.get("systemd", ()) else None
 
     def __repr__(self):
@@ -160,11 +165,13 @@ class Host:
     def prepare(self):
         """Make the folder and the host's key."""
         os.mkdir(self.folder, 0o700)
-        folder.write(f"{self.folder}/sshd_config", SSHD.format(folder=self.folder, lab=self.lab.folder))
+        folder.write(f"{self.folder}/sshd_config", SSHD.format(
+            folder=self.folder, lab=self.lab.folder, port=self.ssh_port,
+            ip=self.ssh_ip if self.lab.settings["management"] else "::" if self.lab.settings["ipv6"] else "0.0.0.0"))
         run([folder.program("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-C", self.name, "-f",
              f"{self.folder}/host_key"])
-        if self.server:
-            os.mkdir(f"{self.folder}/data", 0o700)
+        for server in self.servers:
+            os.mkdir(server.data, 0o700)
         if self.system:
             self.system.prepare()
 
@@ -175,17 +182,32 @@ class Host:
         else:
             names = ["hosts", "passwd", "shadow", *(["sudoers"] if self.lab.settings["ssh_user"] != "root" else [])]
             binds = [(f"{self.lab.folder}/etc/{name}", f"/etc/{name}") for name in names]
-        if self.server:
-            binds.append((f"{self.folder}/data", "/srv/mysql"))
+        binds += [(server.data, server.inside) for server in self.servers]
         self.holder.start(self.name, binds, keep=self.lab.kept_folders(), system=self.system and self.system.spec())
 
-    def link_address(self):
-        return "02:6d:" + ":".join(f"{int(byte):02x}" for byte in self.ip.split("."))
+    @property
+    def server(self):
+        """The only server, or the first."""
+        return self.servers[0] if self.servers else None
+
+    def names(self):
+        """What it is called where clients look for it."""
+        return [self.ip, self.name, f"{self.name}-both"]
+
+    def ports(self):
+        """Its ports of the switch: eth0's, and eth1's on the network of the management."""
+        return [self.name, f"{self.name}-m"] if self.lab.settings["management"] else [self.name]
+
+    def link_address(self, interface=0):
+        return f"02:6d:0a:{77 + interface:02x}:{self.lab.settings['net']:02x}:{self.number:02x}"
 
     def start_network(self, addresses=()):
         """Address and sshd, once the switch has plugged the host in."""
-        lines = ["link set lo up", f"addr add {self.ip}/24 dev eth0", "link set eth0 up"]
-        lines += [f"addr add {address}/24 dev eth0" for address in addresses]
+        rest = f"/{self.lab.prefix} dev eth0" + " nodad" * self.lab.settings["ipv6"]
+        lines = ["link set lo up", "link set eth0 up", f"addr add {self.ip}{rest}"]
+        lines += [f"addr add {address}{rest}" for address in addresses]
+        if self.lab.settings["management"]:
+            lines += ["link set eth1 up", f"addr add {self.ssh_ip}{rest.replace('eth0', 'eth1')}"]
         run(self.holder.command([folder.program("ip"), "-batch", "-"], True), input="\n".join(lines) + "\n")
         if self.system:
             self.system.wait_booted()
@@ -203,12 +225,13 @@ class Host:
 
     def power_on(self):
         """Start the host again on its disk; its server is started, its virtual address is not."""
-        self.lab.switch.unplug(self.name)
+        for port in self.ports():
+            self.lab.switch.unplug(port)
         self.boot()
         self.lab.switch.plug([self])
         self.start_network()
-        if self.server:
-            self.server.start()
+        for server in self.servers:
+            server.start()
 
     def reboot(self):
         self.power_off()
@@ -262,10 +285,12 @@ class Host:
     def cut(self, other=None):
         """Let packets vanish silently: all of them, or only those from and to another host."""
         self.lab.note_fault(f"{self.name} cut off" + (f" from {other}" if other else ""))
-        self.lab.switch.cut(self.name, other)
+        for port in self.ports():
+            self.lab.switch.cut(port, other)
 
     def heal(self, other=None):
-        self.lab.switch.heal(self.name, other)
+        for port in self.ports():
+            self.lab.switch.heal(port, other)
 
     def latency(self, milliseconds):
         """Hold every packet back in both directions (0: no longer); LabError if the kernel has no netem."""
@@ -276,16 +301,19 @@ class Host:
                 run(command([*tc, "add", "dev", interface, "root", "netem", "delay", f"{milliseconds / 2}ms"], True))
 
     def addresses(self):
-        listed = json.loads(self.run("ip", "-j", "-4", "addr", "show").stdout)
-        return [address["local"] for link in listed if link["ifname"] == "eth0" for address in link["addr_info"]]
+        family = "-6" if self.lab.settings["ipv6"] else "-4"
+        listed = json.loads(self.run("ip", "-j", family, "addr", "show", "scope", "global").stdout)
+        return [address["local"] for link in listed if link.get("ifname") == "eth0" for address in link["addr_info"]
+                if "local" in address]
 
     def add_address(self, ip):
         """Bring an address up here and tell the neighbours, as a manager would."""
-        self.run("ip", "addr", "add", f"{ip}/24", "dev", "eth0", check=False)
-        self.run(sys.executable, "-I", "-c", _ANNOUNCE, ip)
+        self.run("ip", "addr", "add", f"{ip}/{self.lab.prefix}", "dev", "eth0", check=False)
+        if not self.lab.settings["ipv6"]:
+            self.run(sys.executable, "-I", "-c", _ANNOUNCE, ip)
 
     def drop_address(self, ip):
-        self.run("ip", "addr", "del", f"{ip}/24", "dev", "eth0", check=False)
+        self.run("ip", "addr", "del", f"{ip}/{self.lab.prefix}", "dev", "eth0", check=False)
 
     def ssh_ready(self):
         return os.path.exists(f"{self.folder}/sshd.log") and until(

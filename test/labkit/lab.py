@@ -24,6 +24,9 @@ DEFAULTS = {
     "replicas": 2,
     "topology": "star",  # star, chain
     "clusters": 1,
+    "hosts": 0,  # so many, and the servers are dealt to them in turn; 0: one each
+    "ipv6": False,  # the hosts have IPv6 addresses and no others
+    "management": False,  # sshd listens on a network of its own, on another port
     "semisync": False,
     "address": True,  # the primary has the virtual address
     "start_writable": "primary",  # whose my.cnf has no read_only: the first primary's only, "all", "none"
@@ -84,7 +87,6 @@ class Lab(MhadMixin):
         self.folder = os.path.join(folder.base(), lab_id)
         self.flavour = flavours.flavour_named(settings["flavour"])
         self.mode = settings["mode"]
-        self.net = f"10.77.{settings['net']}"
         self.sshd = settings["sshd"]
         self.switch = Switch(self.folder)
         self.hosts = {}
@@ -95,12 +97,14 @@ class Lab(MhadMixin):
     def _make_objects(self):
         per_cluster = self.settings["replicas"] + 1
         for index in range(self.settings["clusters"]):
-            cluster = Cluster(f"app{index + 1}", f"{self.net}.{100 + index}")
+            cluster = Cluster(f"app{index + 1}", self.ip_of(100 + index))
             for number in range(index * per_cluster + 1, (index + 1) * per_cluster + 1):
-                host = self._add_host(f"db{number}", number)
-                host.server = Server(host, number, self.flavour, self.mode, cluster, self.settings["supervised"],
-                                     self._server_options(first=not cluster.servers))
-                cluster.servers.append(host.server)
+                place = (number - 1) % self.settings["hosts"] + 1 if self.settings["hosts"] else number
+                host = self.hosts.get(f"db{place}") or self._add_host(f"db{place}", place)
+                server = Server(host, number, self.flavour, self.mode, cluster, self.settings["supervised"],
+                                self._server_options(first=not cluster.servers))
+                host.servers.append(server)
+                cluster.servers.append(server)
             self.clusters.append(cluster)
         self.mgr = self._add_host("mgr", 250)
         self.client = self._add_host("client", 251)
@@ -114,19 +118,32 @@ class Lab(MhadMixin):
         return options
 
     def _add_host(self, name, number):
-        self.hosts[name] = Host(self, name, f"{self.net}.{number}")
+        self.hosts[name] = Host(self, name, number)
         return self.hosts[name]
+
+    @property
+    def prefix(self):
+        return 64 if self.settings["ipv6"] else 24
+
+    def ip_of(self, number, network=77):
+        """The address of a host on the network of the clients (77) or that of the management (78)."""
+        if self.settings["ipv6"]:
+            return f"fd00:{network}:{self.settings['net']}::{number}"
+        return f"10.{network}.{self.settings['net']}.{number}"
 
     # Finding things
 
     def __getitem__(self, name):
         """The server of that name."""
-        server = self.host(name).server
-        if not server:
-            raise LabError(f"{name} has no database server")
-        return server
+        found = next((server for server in self.servers if server.name == name), None)
+        if not found:
+            raise LabError(f"no server {name!r}; there are {', '.join(server.name for server in self.servers)}")
+        return found
 
     def host(self, name):
+        """The host of that name, or of the server of that name."""
+        if name in (server.name for server in self.servers):
+            return self[name].host
         if name not in self.hosts:
             raise LabError(f"no host {name!r}; there are {', '.join(self.hosts)}")
         return self.hosts[name]
@@ -236,6 +253,9 @@ class Lab(MhadMixin):
 
     def _write_files(self):
         names = "".join(f"{host.ip} {host.name}\n" for host in self.hosts.values())
+        if self.settings["ipv6"]:  # names of both families, of which only one is of use
+            names += "".join(f"{host.ip} {host.name}-both\n10.77.{self.settings['net']}.{host.number} {host.name}-both\n"
+                             for host in self.hosts.values())
         folder.write(f"{self.folder}/etc/hosts", f"127.0.0.1 localhost\n{names}", 0o644)
         with open("/etc/passwd", encoding="utf-8") as file:
             users = [line for line in file if not line.startswith("root:")]
@@ -267,13 +287,13 @@ class Lab(MhadMixin):
 
     def _prepare(self, host, template=None):
         host.prepare()
-        if host.server:
+        for server in host.servers:
             if template:
                 with folder.locked(template + ".lock", shared=True):
-                    folder.copy(f"{template}/.", host.server.data)
-            host.server.write_config()
+                    folder.copy(f"{template}/.", server.data)
+            server.write_config()
             if self.settings["ssh_user"] != "root":
-                host.server.share(OPERATOR)
+                server.share(OPERATOR)
         host.boot()
         return host
 
@@ -281,8 +301,8 @@ class Lab(MhadMixin):
         mine = [cluster.address for cluster in self.clusters
                 if self.settings["address"] and cluster.primary.host is host]
         host.start_network(mine)
-        if host.server:
-            host.server.start()
+        for server in host.servers:
+            server.start()
 
     def _set_up_cluster(self, cluster):
         primary = cluster.primary
@@ -338,16 +358,19 @@ class Lab(MhadMixin):
     def describe(self):
         """One line a host, for people."""
         lines = [f"lab {self.id}: {self.flavour.name} {self.settings['version']}, {self.mode}, "
-                 f"{self.settings['topology']}, net {self.net}.0/24, in {self.folder}"]
+                 f"{self.settings['topology']}, net {self.ip_of(0)}/{self.prefix}, in {self.folder}"]
         for host in self.hosts.values():
             words = [f"  {host.name:7}{host.ip:15}"]
             if not host.running():
                 words.append("off")
-            elif host.server:
-                words.append(_describe_server(host.server))
+            elif len(host.servers) == 1:
+                words.append(_describe_server(host.servers[0]))
             if host.running():
                 words += [f"has {ip}" for ip in host.addresses() if ip != host.ip]
             lines.append(" ".join(words))
+            if host.running() and len(host.servers) > 1:
+                lines += [f"    {server.name:5}port {server.port:<10} {_describe_server(server)}"
+                          for server in host.servers]
         return "\n".join(lines)
 
 
@@ -376,6 +399,8 @@ def _check(settings):
         raise LabError(f"start_writable {settings['start_writable']!r}; there are primary, all, none")
     if not 1 <= settings["replicas"] <= 5 or not 1 <= settings["clusters"] <= 8:
         raise LabError("1 to 5 replicas, 1 to 8 clusters")
+    if settings["hosts"] and settings["systemd"]:
+        raise LabError("systemd runs one server a host: no hosts=")
 
 
 def _unused(net):

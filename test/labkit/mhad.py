@@ -9,7 +9,6 @@ import subprocess
 
 from . import folder
 from .errors import LabError
-from .flavours import DATA
 from .host import BUILD
 from .process import until
 
@@ -93,15 +92,23 @@ class MhadMixin:
     def _known_hosts(self):
         for host in self.hosts.values():
             with open(f"{host.folder}/host_key.pub", encoding="utf-8") as file:
-                yield f"{host.ip},{host.name} {file.read().rsplit(' ', 1)[0]}\n"
+                key = file.read().rsplit(" ", 1)[0]
+            names = [host.ssh_ip, host.name]
+            if host.ssh_port != 22:
+                names = [f"[{name}]:{host.ssh_port}" for name in names]
+            yield f"{','.join(names)} {key}\n"
+
+    def _ssh(self, host):
+        return {"ssh_host": host.ssh_ip} if self.settings["management"] else {}
 
     def _cluster_config(self, cluster, changes):
         etc = f"{self.mgr.folder}/etc"
         config = {
             "cluster": cluster.name,
-            "servers": [merged({"name": server.name, "host": server.ip, "port": 3306, "binlog_directory": DATA},
+            "servers": [merged({"name": server.name, "host": server.ip, "port": server.port,
+                                "binlog_directory": server.inside, **self._ssh(server.host)},
                                changes.get(server.name, {})) for server in cluster.servers],
-            "observers": [{"name": "client", "host": self.client.ip}],
+            "observers": [{"name": "client", "host": self.client.ssh_ip}],
             "sql": {"user": "mhad", "password_file": f"{etc}/mhad.password"},
             "replication": {"user": "repl", "password_file": f"{etc}/repl.password"},
             "ssh": {"user": "root", "identity_file": f"{self.folder}/ssh_key",
@@ -110,7 +117,9 @@ class MhadMixin:
         if self.flavour.needs_tls:
             config["sql"]["tls"] = {"mode": "required"}
         if self.settings["address"]:
-            config["address"] = {"ip": f"{cluster.address}/24", "device": "eth0"}
+            config["address"] = {"ip": f"{cluster.address}/{self.prefix}", "device": "eth0"}
+        if self.settings["management"]:
+            config["ssh"]["port"] = self.client.ssh_port
         if self.settings["supervised"] is not None:
             config["fence"] = {"command": "/run/lab/stop-database"}
         if self.settings["ssh_user"] != "root":

@@ -28,7 +28,7 @@ SUPERVISE = """\
 # Keep a server running: supervise SECONDS COMMAND... starts it again SECONDS after its end.
 pause=$1
 shift
-echo $$ >/run/lab/supervisor.pid
+echo $$ >/run/lab/supervisor-{port}.pid
 while :; do
     rm -f {data}/mysqld.sock {data}/mysqld.sock.lock {data}/mysqld.pid
     "$@"
@@ -37,15 +37,17 @@ done
 """
 STOP_DATABASE = """\
 #!/bin/sh
-# What "systemctl stop" is elsewhere: the server ends and nothing starts it again.
-if [ -s /run/lab/supervisor.pid ]; then
-    kill -9 "$(cat /run/lab/supervisor.pid)" 2>/dev/null
-    rm -f /run/lab/supervisor.pid
+# What "systemctl stop" is elsewhere: the server of that port ends and nothing starts it again.
+port=${{MHAD_PORT:-3306}}
+data=$(cat /run/lab/data-$port) || exit 1
+if [ -s /run/lab/supervisor-$port.pid ]; then
+    kill -9 "$(cat /run/lab/supervisor-$port.pid)" 2>/dev/null
+    rm -f /run/lab/supervisor-$port.pid
 fi
 for signal in TERM KILL; do
-    pkill -$signal -x {name}
+    pkill -$signal -f "^[^ ]*{name} --defaults-file=$data/my.cnf"
     for i in $(seq 50); do
-        pgrep -x {name} >/dev/null || exit 0
+        pgrep -f "^[^ ]*{name} --defaults-file=$data/my.cnf" >/dev/null || exit 0
         sleep 0.1
     done
 done
@@ -56,15 +58,18 @@ exit 1
 class Server:
     def __init__(self, host, server_id, flavour, mode, cluster, supervised=None, options=None):
         self.host = host
-        self.name = host.name
+        self.name = f"db{server_id}"
         self.ip = host.ip
+        self.port = 3306 + len(host.servers)
         self.id = server_id
         self.flavour = flavour
         self.mode = mode
         self.cluster = cluster
         self.supervised = supervised
         self.extra_options = options or {}
-        self.data = f"{host.folder}/data"
+        alone = not host.servers  # the first, or the only one
+        self.data = f"{host.folder}/data" if alone else f"{host.folder}/data-{self.name}"
+        self.inside = DATA if alone else f"{DATA}-{self.name}"  # the same in the host
 
     def __repr__(self):
         return f"Server({self.name})"
@@ -80,7 +85,11 @@ class Server:
                 os.chown(f"{place}/{name}", -1, group)
 
     def write_config(self):
-        ours = {"server_id": self.id, "report_host": self.ip, "report_port": 3306}
+        ours = {"server_id": self.id, "report_host": self.ip, "report_port": self.port, "port": self.port,
+                "datadir": self.inside, "socket": f"{self.inside}/mysqld.sock", "pid_file": f"{self.inside}/mysqld.pid",
+                "log_error": f"{self.inside}/mysqld.err"}
+        if self.host.lab.settings["ipv6"]:
+            ours["bind_address"] = "::"
         options = {**self.flavour.options(self.mode), **ours, **self.extra_options}
         lines = "".join(f"{name}={value}\n" for name, value in options.items())
         folder.write(f"{self.data}/my.cnf", f"[mysqld]\n{lines}")
@@ -97,10 +106,10 @@ class Server:
         if self.host.system:
             self._start_unit(wait)
             return
-        command = [*self.flavour.command(), f"--defaults-file={DATA}/my.cnf"]
+        command = [*self.flavour.command(), f"--defaults-file={self.inside}/my.cnf"]
         if self.supervised is not None:
-            command = ["/run/lab/supervise", f"{self.supervised / 1000:.3f}", *command]
-        self.host.spawn(command, "server.out", self.flavour.environment())
+            command = [self._supervisor, f"{self.supervised / 1000:.3f}", *command]
+        self.host.spawn(command, f"{self.name}.out", self.flavour.environment())
         if wait:
             self.wait_ready()
 
@@ -118,8 +127,9 @@ class Server:
     def _write_scripts(self):
         inside = f"/proc/{self.host.holder.process().pid}/root/run/lab"
         os.makedirs(inside, exist_ok=True)
-        words = {"data": DATA, "name": self.flavour.process_name}
-        folder.write(f"{inside}/supervise", SUPERVISE.format(**words), stat.S_IRWXU)
+        words = {"data": self.inside, "name": self.flavour.process_name, "port": self.port}
+        folder.write(f"{inside}/data-{self.port}", f"{self.inside}\n")
+        folder.write(f"{inside}/{os.path.basename(self._supervisor)}", SUPERVISE.format(**words), stat.S_IRWXU)
         folder.write(f"{inside}/stop-database", STOP_DATABASE.format(**words), stat.S_IRWXU)
 
     def wait_ready(self, timeout=START_TIMEOUT):
@@ -144,14 +154,20 @@ class Server:
 
     def log_tail(self, lines=20):
         text = ""
-        for path in (f"{self.host.folder}/server.out", f"{self.data}/mysqld.err"):
+        for path in (f"{self.host.folder}/{self.name}.out", f"{self.data}/mysqld.err"):
             if os.path.exists(path):
                 with open(path, encoding="utf-8", errors="replace") as file:
                     text += "".join(file.readlines()[-lines:])
         return text
 
     def processes(self):
-        return self.host.processes(self.flavour.process_name)
+        """Its own, of all that the host may have."""
+        mine = f"--defaults-file={self.inside}/my.cnf"
+        return [process for process in self.host.processes(self.flavour.process_name) if mine in process.arguments()]
+
+    @property
+    def _supervisor(self):
+        return f"/run/lab/supervise-{self.port}"
 
     def running(self):
         return bool(self.processes())
@@ -170,16 +186,21 @@ class Server:
             process.signal(signal.SIGSTOP)
 
     def thaw(self):
-        self.host.send_signal(self.flavour.process_name, signal.SIGCONT)
+        for process in self.processes():
+            process.signal(signal.SIGCONT)
 
     def stop(self, timeout=60):
         """A clean shutdown."""
         self.host.lab.note_fault(f"{self.name} stopped")
         self.stop_supervisor()
-        self.host.end(self.flavour.process_name, signal.SIGTERM, timeout)
+        found = self.processes()
+        for process in found:
+            process.signal(signal.SIGTERM)
+        for process in found:
+            process.wait(timeout)
 
     def stop_supervisor(self):
-        self.host.end("supervise", signal.SIGKILL)
+        self.host.end(os.path.basename(self._supervisor), signal.SIGKILL)
 
     def restart(self):
         """Start the server again; if it still runs, end it cleanly first."""
@@ -226,7 +247,8 @@ class Server:
         """Replicate from another server: by GTID, or from coordinates (file, position), by default its first."""
         mode = mode or self.mode
         role = self.word("Source").upper()
-        words = [f"{role}_HOST='{source.ip}', {role}_PORT=3306, {role}_USER='repl', {role}_PASSWORD='repl-pw'",
+        words = [f"{role}_HOST='{source.ip}', {role}_PORT={source.port}, {role}_USER='repl', "
+                 f"{role}_PASSWORD='repl-pw'",
                  f"{role}_CONNECT_RETRY=1, {role}_HEARTBEAT_PERIOD=1, {role}_DELAY={delay}",
                  self.flavour.change_source(self, source, mode)]
         if mode == "position":
@@ -243,7 +265,7 @@ class Server:
             return None
         row, source, replica = rows[0], self.word("Source"), self.word("Replica")
         return {
-            "source": row[f"{source}_Host"], "io": row[f"{replica}_IO_Running"], "sql": row[f"{replica}_SQL_Running"],
+            "source": row[f"{source}_Host"], "port": int(row[f"{source}_Port"]), "io": row[f"{replica}_IO_Running"], "sql": row[f"{replica}_SQL_Running"],
             "read": (row[f"{source}_Log_File"], row[f"Read_{source}_Log_Pos"]),
             "executed": (row[f"Relay_{source}_Log_File"], row[f"Exec_{source}_Log_Pos"]),
             "lag": row[f"Seconds_Behind_{source}"], "delay": row.get("SQL_Delay", 0),

@@ -46,7 +46,8 @@ def tls_context():
 
 
 def connect(spec, place, tls):
-    connection = pymysql.connect(host=place, user="app", password="app-pw", database="app", autocommit=True,
+    host, port = place
+    connection = pymysql.connect(host=host, port=port, user="app", password="app-pw", database="app", autocommit=True,
                                  connect_timeout=spec["connect_timeout"], read_timeout=spec["read_timeout"],
                                  write_timeout=spec["read_timeout"], ssl=tls)
     with connection.cursor() as cursor:

@@ -79,7 +79,8 @@ class Writer:
         self.number = number or len(glob.glob(f"{lab.client.folder}/writer-*.json")) + 1
         self.path = f"{lab.client.folder}/writer-{self.number}"
         self.spec = {
-            "places": [self.cluster.address] if address else [server.ip for server in self.cluster.servers],
+            "places": list(dict.fromkeys((self.cluster.address if address else server.ip, server.port)
+                                         for server in self.cluster.servers)),
             "interval": interval_ms / 1000, "connect_timeout": connect_timeout, "read_timeout": read_timeout,
             "first": self.number * ROWS_PER_WRITER, "output": f"{self.path}.log", "size": size,
             "tls": lab.flavour.needs_tls, "cluster": self.cluster.name, "rich": rich,
