@@ -216,3 +216,8 @@ def test_failover(lab):
     assert manager.order("acknowledge", "app1").returncode == 0
     wait(manager, lambda now: now.cluster("failover_ready") == 1, "ready for the next")
     manager.well()
+    assert manager.order("switch", "app1", "--yes").returncode != 0, "db1 would be left behind"
+    metrics = wait(manager, lambda now: now.cluster("last_run_end_timestamp_seconds", procedure="switchover"), "the run")
+    assert metrics.chosen("cluster_last_run_outcome", "outcome", cluster="app1") == ["aborted"]
+    assert 'procedure="failover"' not in metrics.text and 'phase="verdict"' not in metrics.text, "of the run before"
+    assert "new_primary" not in manager.status()["last_run"]
