@@ -28,6 +28,7 @@ struct Attempt {
         char *host, *user, *password, *peer;
         uint16_t port;
         SqlTls tls;
+        bool many;
         usec_t started, deadline, user_timeout;
         atomic_int phase;
         bool timed_out;
@@ -107,6 +108,7 @@ Attempt *attempt_new(const SqlParams *params, usec_t deadline)
         attempt->peer = host_and_port(attempt->host, params->port);
         attempt->port = params->port;
         attempt->tls = params->tls;
+        attempt->many = params->many;
         attempt->started = usec_now_monotonic();
         attempt->deadline = deadline;
         attempt->user_timeout = params->user_timeout;
@@ -176,7 +178,8 @@ static int observe(Attempt *attempt, int wait)
 int attempt_start(Attempt *attempt)
 {
         int wait = mysql_real_connect_start(&attempt->connected, attempt->mysql, attempt->host, attempt->user,
-                                            attempt->password, NULL, attempt->port, NULL, 0);
+                                            attempt->password, NULL, attempt->port, NULL,
+                                            attempt->many ? CLIENT_MULTI_STATEMENTS : 0);
         int fd = attempt_fd(attempt);
         if (wait && fd >= 0)
                 (void) fcntl(fd, F_SETFD, FD_CLOEXEC);

@@ -161,20 +161,48 @@ static ComposeSecrets secrets_of(const ExecJob *job)
         };
 }
 
-static void on_reply(Sql *sql, Reply *reply, void *userdata)
+static void take_reply(ExecJob *job, Reply *reply)
 {
-        ExecJob *job = userdata;
-        job->asking = false;
         job->replies->items[job->i] = *reply;
         *reply = (Reply){ 0 };
         Failure *failure = &job->replies->items[job->i].failure;
         ComposeSecrets secrets = secrets_of(job);
         compose_conceal(job->items[job->i].text, &secrets, failure);
+}
+
+static void end_asking(ExecJob *job, Sql *sql)
+{
+        job->asking = false;
         if (!sql_is_usable(sql)) { /* the server may not know yet that we are gone */
                 job->sql = NULL;
                 pool_drop(job->pool, sql);
         }
         job_next(job);
+}
+
+static void on_reply(Sql *sql, Reply *reply, void *userdata)
+{
+        ExecJob *job = userdata;
+        take_reply(job, reply);
+        end_asking(job, sql);
+}
+
+/* Only the last that was run can have failed. */
+static void on_replies(Sql *sql, Replies *replies, void *userdata)
+{
+        ExecJob *job = userdata;
+        take_reply(job, &replies->items[0]);
+        for (size_t k = 1; k < replies->n_items && replies->items[k].run; k++) {
+                job->i++;
+                take_reply(job, &replies->items[k]);
+        }
+        end_asking(job, sql);
+}
+
+static bool is_question(const ScriptItem *item)
+{
+        return item->kind == SCRIPT_SQL && !strstr(item->text, "${") &&
+               (text_starts_with(item->text, "SELECT ") || text_starts_with(item->text, "SHOW "));
 }
 
 static void ask(ExecJob *job)
@@ -191,6 +219,25 @@ static void ask(ExecJob *job)
         text_wipe(statement);
 }
 
+/* What takes long is the way there and back: so questions in a row, which change nothing and hold no secret, go together. */
+static void ask_together(ExecJob *job)
+{
+        size_t n = 0;
+        while (job->i + n < job->n_items && is_question(&job->items[job->i + n]))
+                n++;
+        CLEANUP(mem_free) char *mark = compose_mark(job->tag);
+        if (n < 2 || !mark) {
+                ask(job);
+                return;
+        }
+        Text all = { 0 };
+        for (size_t k = 0; k < n; k++)
+                text_addf(&all, "%s%s %s", k ? "; " : "", mark, job->items[job->i + k].text);
+        job->asking = true;
+        sql_query_many(job->sql, all.data, n, job->deadline, on_replies, job);
+        text_done(&all);
+}
+
 static void on_sql(Sql *sql, SshLink *link, const Failure *failure, void *userdata)
 {
         ExecJob *job = userdata;
@@ -199,13 +246,13 @@ static void on_sql(Sql *sql, SshLink *link, const Failure *failure, void *userda
         if (failure)
                 job_fail_item(job, failure);
         else
-                ask(job);
+                ask_together(job);
 }
 
 static void step_sql(ExecJob *job)
 {
         if (job->sql)
-                ask(job);
+                ask_together(job);
         else
                 job->claim = pool_claim_sql(job->pool, job->deadline, on_sql, job);
 }
@@ -653,6 +700,7 @@ static void copy_settings(Exec *exec, const ExecConfig *config)
                 .key_file = alloc_string(config->key_file),
                 .init = SQL_INIT,
                 .role = "work",
+                .many = true,
                 .user_timeout = SILENCE_MAX,
         };
         exec->settings.ssh = (SshParams){

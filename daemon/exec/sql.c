@@ -29,7 +29,7 @@ typedef enum State {
         STATE_PING,
         STATE_QUERY,
         STATE_STORE, /* fetching the result set */
-        STATE_NEXT,  /* a further result of a CALL, which is thrown away */
+        STATE_NEXT,  /* the result of the next statement; or a further one of a CALL, which is thrown away */
         STATE_DEAD,
 } State;
 
@@ -54,12 +54,14 @@ struct Sql {
         char *statement;
         int error;
         MYSQL_RES *result;
-        Replies *answer; /* one item */
+        Replies *answer; /* an item a statement */
+        size_t i_answer; /* which is under way */
         Failure failure; /* of connecting, or of the connection while idle */
 
         sql_connected_fn connected;
         sql_lost_fn lost;
         sql_reply_fn done;
+        sql_replies_fn done_many;
         void *userdata, *done_userdata;
 };
 
@@ -111,13 +113,19 @@ static void report_reply(Sql *sql)
 {
         CLEANUP(replies_free) Replies *answer = TAKE(sql->answer);
         sql_reply_fn done = TAKE(sql->done);
-        done(sql, &answer->items[0], sql->done_userdata);
+        sql_replies_fn done_many = TAKE(sql->done_many);
+        for (size_t i = 0; i < answer->n_items; i++)
+                answer->items[i].took = usec_now_monotonic() - sql->began;
+        if (done)
+                done(sql, &answer->items[0], sql->done_userdata);
+        else
+                done_many(sql, answer, sql->done_userdata);
 }
 
 static void report(Sql *sql)
 {
         sql->ended = false;
-        if (sql->done) {
+        if (sql->answer) {
                 report_reply(sql);
                 return;
         }
@@ -140,7 +148,7 @@ static void end(Sql *sql)
 /* Where the failure of what is under way belongs. */
 static Failure *failure_place(Sql *sql)
 {
-        return sql->answer ? &sql->answer->items[0].failure : &sql->failure;
+        return sql->answer ? &sql->answer->items[sql->i_answer].failure : &sql->failure;
 }
 
 /* Idle: a connection that ends by itself is evidence at once, no need to wait for the next question. */
@@ -294,7 +302,7 @@ static void fill_reply(Reply *reply, MYSQL_RES *result)
 
 static void store_result(Sql *sql)
 {
-        Reply *reply = &sql->answer->items[0];
+        Reply *reply = &sql->answer->items[sql->i_answer];
         if (sql->result && reply->n_columns == 0)
                 fill_reply(reply, sql->result);
         else if (!sql->result)
@@ -363,6 +371,8 @@ static bool next(Sql *sql)
                         end_well(sql);
                         return false;
                 }
+                if (sql->i_answer + 1 < sql->answer->n_items)
+                        sql->answer->items[++sql->i_answer].run = true;
                 sql->state = STATE_NEXT;
                 return true;
         case STATE_HANDSHAKE:
@@ -442,12 +452,12 @@ Sql *sql_connect(Loop *loop, const SqlParams *params, usec_t deadline, sql_conne
         return sql;
 }
 
-static void ask(Sql *sql, State state, usec_t deadline, sql_reply_fn done, void *userdata)
+static void ask(Sql *sql, State state, size_t n, usec_t deadline, void *userdata)
 {
-        assert(!sql->done && !sql->connected);
-        sql->done = done;
+        assert(!sql->answer && !sql->connected);
         sql->done_userdata = userdata;
-        sql->answer = replies_new(1);
+        sql->answer = replies_new(n);
+        sql->i_answer = 0;
         sql->answer->items[0].run = true;
         if (sql->state == STATE_IDLE) {
                 begin(sql, state, SQL_PHASE_QUERY, deadline);
@@ -465,19 +475,28 @@ static void ask(Sql *sql, State state, usec_t deadline, sql_reply_fn done, void 
 void sql_query(Sql *sql, const char *statement, usec_t deadline, sql_reply_fn done, void *userdata)
 {
         sql->statement = alloc_string(statement);
-        ask(sql, STATE_QUERY, deadline, done, userdata);
+        sql->done = done;
+        ask(sql, STATE_QUERY, 1, deadline, userdata);
+}
+
+void sql_query_many(Sql *sql, const char *statements, size_t n, usec_t deadline, sql_replies_fn done, void *userdata)
+{
+        sql->statement = alloc_string(statements);
+        sql->done_many = done;
+        ask(sql, STATE_QUERY, n, deadline, userdata);
 }
 
 void sql_ping(Sql *sql, usec_t deadline, sql_reply_fn done, void *userdata)
 {
-        ask(sql, STATE_PING, deadline, done, userdata);
+        sql->done = done;
+        ask(sql, STATE_PING, 1, deadline, userdata);
 }
 
 /* What is known of it. */
 
 bool sql_is_usable(const Sql *sql)
 {
-        return sql->state == STATE_IDLE && !sql->done && !sql->connected;
+        return sql->state == STATE_IDLE && !sql->answer && !sql->connected;
 }
 
 SqlPhase sql_phase(const Sql *sql)

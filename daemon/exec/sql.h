@@ -48,6 +48,7 @@ typedef struct SqlParams {
          * connect to, so the helper thread resolves it again; SQL_PHASE_LOOKUP tells when that is where it hangs. */
         const char *tls_name;
         const char *init;    /* one statement that is run as part of connecting, or NULL; SQL_INIT is one */
+        bool many;           /* sql_query_many() may be used */
         const char *role;    /* connection attribute mhad_role ("watch", "work"), or NULL */
         usec_t user_timeout; /* TCP_USER_TIMEOUT; 0 leaves it off. Keepalive is always 1 s, 1 s, 3 times */
 } SqlParams;
@@ -75,6 +76,11 @@ DEFINE_CLEANUP(Sql *, sql_free)
 
 /* One at a time, on a connected one. When deadline passes the reply is FAILURE_TIMEOUT and the connection is dead. */
 void sql_query(Sql *sql, const char *statement, usec_t deadline, sql_reply_fn done, void *userdata);
+/* Several statements in one packet, n of them, separated by semicolons: the answers come together. After one that fails
+ * those behind it are not run. For questions only: the server goes on to the next statement whether or not the daemon still
+ * lives, so nothing could be told to be over. */
+typedef void (*sql_replies_fn)(Sql *sql, Replies *replies, void *userdata); /* lent, as above */
+void sql_query_many(Sql *sql, const char *statements, size_t n, usec_t deadline, sql_replies_fn done, void *userdata);
 /* COM_PING: answered by the connection's thread in the server, touches nothing else. */
 void sql_ping(Sql *sql, usec_t deadline, sql_reply_fn done, void *userdata);
 

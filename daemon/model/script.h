@@ -10,6 +10,7 @@
 #include "failure.h"
 #include "json.h"
 #include "text.h"
+#include "usec.h"
 
 typedef enum ScriptKind {
         SCRIPT_SQL,   /* one statement on the server's work connection */
@@ -69,6 +70,7 @@ int script_from_json(const Json *json, Script *ret, Failure *reterr);
 typedef struct Reply {
         bool run;        /* false: the script ended before it */
         Failure failure; /* FAILURE_NONE when it succeeded */
+        usec_t took;     /* SQL: from the asking to the answer, of all that was asked with it */
         /* SQL: a result set (n_columns 0 for statements without one), cells row by row; a NULL cell is SQL's NULL. */
         size_t n_columns, n_rows;
         char **columns;

@@ -11,6 +11,7 @@
 #include "virtual_address.h"
 
 #define WAIT_IN_SERVER USEC_SEC /* then it is asked again */
+#define NEAR (3 * USEC_MSEC)    /* the clients hardly notice what a candidate has to apply that is so far behind */
 
 /* The end of the old primary's log, as the candidate's server can wait for it. */
 
@@ -89,8 +90,18 @@ void judge_caught_up(const Facts *facts, const char *server, const Replies *repl
 {
         if (replies->n_items == 0)
                 judge_as(judgement, VERDICT_MET, "asked when it is time");
-        else if (wait_succeeded(replies, judgement))
-                judge_as(judgement, VERDICT_MET, "it has applied what the primary had a moment ago");
+        else if (wait_succeeded(replies, judgement)) {
+                usec_t took = replies_at(replies, 0)->took;
+                json_set_int(judge_learned(judgement), "behind_us", (int64_t) took);
+                judge_as(judgement, VERDICT_MET, "it has applied what the primary had %.1f ms ago",
+                         (double) took / (double) USEC_MSEC);
+        }
+}
+
+/* How far it is behind changes from one moment to the next: a good one is worth waiting for, for a while. */
+bool skip_nearer(const Facts *facts)
+{
+        return facts_server_int(facts, facts_string(facts, "candidate"), "behind_us", 0) <= (int64_t) NEAR;
 }
 
 /* The block */
@@ -171,6 +182,9 @@ void judge_blocked(const Facts *facts, const char *server, const Replies *replie
 void act_block(const Facts *facts, const char *server, const Replies *seen, Script *script)
 {
         CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
+        static const Replies nothing;
+        if (!seen)
+                seen = &nothing;
         const Reply *waited_for = replies_at(seen, BLOCK_WAITED_FOR);
         bool tried = text_equal(reply_get(replies_at(seen, BLOCK_LOCK), 0, "tried"), lock_name(facts));
         bool may_kill = !text_equal(facts_config_string(facts, "switchover.kill_sessions"), "none");

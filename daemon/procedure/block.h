@@ -9,6 +9,7 @@ void ask_sample(const Facts *facts, const char *server, Script *script);
 void judge_sample(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
 void ask_caught_up(const Facts *facts, const char *server, Script *script);
 void judge_caught_up(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
+bool skip_nearer(const Facts *facts); /* it took but a moment */
 
 /* By position: the candidate tells at once how far it has come. */
 bool skip_pace(const Facts *facts);

@@ -16,6 +16,18 @@
 
 #define SEC USEC_SEC
 
+/* Once more, when the candidate was more than a moment behind. */
+#define NEARER(n)                                                                                                      \
+        { "sample-nearer-" n,   "where the primary is now is on record",                                               \
+          ON_OLD_PRIMARY,       NEED_EVERY,                                                                            \
+          THEN_ABORT,           5 * SEC,                                                                               \
+          .skip = skip_nearer,  .ask = ask_sample,                                                                     \
+          .judge = judge_sample },                                                                                     \
+        {                                                                                                              \
+                "catch-up-nearer-" n, "the candidate is not more than a moment behind", ON_CANDIDATE, NEED_EVERY,      \
+                        THEN_ABORT, .skip = skip_nearer, .ask = ask_caught_up, .judge = judge_caught_up                \
+        }
+
 static const Step steps[] = {
         /* Checks: nothing is changed, and all that is wrong is told at once. */
         { "check-servers", "every server of the cluster answers", ON_DAEMON, NEED_EVERY, THEN_ABORT, .check = true,
@@ -78,11 +90,14 @@ static const Step steps[] = {
           .ask = ask_sample, .judge = judge_sample },
         { "catch-up-again", "the candidate is not more than a moment behind", ON_CANDIDATE, NEED_EVERY, THEN_ABORT,
           .ask = ask_caught_up, .judge = judge_caught_up },
+        NEARER("1"),
+        NEARER("2"),
+        NEARER("3"),
 
         /* The block. */
         { "block-writes", "nobody writes, whatever his privileges, and the end of the log is on record", ON_OLD_PRIMARY,
-          NEED_EVERY, THEN_ABORT, .burst = 1, .act_shows = true, .ask = ask_blocked, .judge = judge_blocked,
-          .act = act_block, .parallel_with_next = true },
+          NEED_EVERY, THEN_ABORT, .burst = 1, .act_first = true, .act_shows = true, .ask = ask_blocked,
+          .judge = judge_blocked, .act = act_block, .parallel_with_next = true },
         { "give-address", "the candidate's host has the address", ON_CANDIDATE, NEED_EVERY, THEN_ABORT, .burst = 1,
           .skip = skip_give_early, .act_first = true, .act_shows = true, .ask = ask_address,
           .judge = judge_address_present, .act = act_address_add },

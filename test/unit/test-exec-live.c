@@ -1180,6 +1180,51 @@ static void test_scripts(void **state)
         pass(300 * USEC_MSEC);
 }
 
+/* Questions in a row go together, and each has its answer; one that fails keeps those behind it from being asked, unless it
+ * may fail. */
+static void test_questions(void **state)
+{
+        CLEANUP(resolver_free) Resolver *resolver = resolver_new(loop, USEC_MINUTE);
+        CLEANUP(exec_free) Exec *exec = make_exec(resolver);
+        Job job = { 0 };
+        Script script = { 0 };
+        script_sql(&script, "SET @a = 1");
+        script_sql(&script, "SELECT @a AS a, info AS text FROM information_schema.processlist "
+                            "WHERE id = CONNECTION_ID()");
+        script_sql(&script, "SHOW VARIABLES LIKE 'nothing of this name'");
+        script_try_sql(&script, "SELECT nonsense");
+        script_sql(&script, "SELECT 2 AS b UNION SELECT 3");
+        script_sql(&script, "SELECT info AS text FROM information_schema.processlist WHERE id = CONNECTION_ID()");
+        script_sql(&script, "SET @a = 4");
+        script_sql(&script, "SELECT @a AS a");
+        job_run(exec, &job, "db1", &script, 10 * USEC_SEC);
+        assert_int_equal(job.replies->failure.kind, FAILURE_NONE);
+        assert_string_equal(reply_get(replies_at(job.replies, 1), 0, "a"), "1");
+        assert_int_equal(replies_at(job.replies, 2)->n_rows, 0);
+        assert_int_equal(replies_at(job.replies, 2)->n_columns, 2);
+        assert_int_equal(replies_at(job.replies, 3)->failure.code, 1054);
+        assert_int_equal(replies_at(job.replies, 4)->n_rows, 2);
+        assert_true(text_starts_with(reply_get(replies_at(job.replies, 5), 0, "text"), "/* mhad run-1 */ SELECT info"));
+        assert_string_equal(reply_get(replies_at(job.replies, 7), 0, "a"), "4");
+
+        script_sql(&script, "SELECT 1 AS a");
+        script_sql(&script, "SELECT nonsense");
+        script_sql(&script, "SELECT 2 AS a");
+        job_run(exec, &job, "db1", &script, 10 * USEC_SEC);
+        assert_int_equal(job.replies->failure.code, 1054);
+        assert_string_equal(reply_get(replies_at(job.replies, 0), 0, "a"), "1");
+        assert_false(replies_at(job.replies, 2)->run);
+
+        script_sql(&script, "SELECT 1 AS a");
+        script_sql(&script, "SELECT SLEEP(9)");
+        script_sql(&script, "SELECT 2 AS a");
+        job_run(exec, &job, "db1", &script, 300 * USEC_MSEC);
+        assert_int_equal(job.replies->failure.kind, FAILURE_TIMEOUT);
+        script_sql(&script, "SELECT 1"); /* the one that was left behind is ended first */
+        job_run(exec, &job, "db1", &script, 5 * USEC_SEC);
+        replies_free(job.replies);
+}
+
 /* What the file on the host says. */
 static void assert_noted(Exec *exec, const char *file, const char *wanted)
 {
@@ -1353,7 +1398,8 @@ int main(int argc, char **argv)
                 TEST(test_ssh_failures),   TEST(test_commands),       TEST(test_many_commands),
                 TEST(test_probes),         TEST(test_silent_host),    TEST(test_lost_session),
                 TEST(test_hooks),          TEST(test_names),          TEST(test_scripts),
-                TEST(test_on_word),        TEST(test_left_behind),    TEST(test_quiesce),
+                TEST(test_on_word),        TEST(test_questions),      TEST(test_left_behind),
+                TEST(test_quiesce),
         };
         if (argc > 1)
                 cmocka_set_test_filter(argv[1]);
