@@ -216,6 +216,18 @@ static bool is_utf8(const char *bytes, size_t length)
         return true;
 }
 
+void api_make_text(char *bytes)
+{
+        for (size_t left = strlen(bytes); left > 0;) {
+                size_t n = utf8_length((const unsigned char *) bytes, left);
+                if (n == 0)
+                        *bytes = '?';
+                n += n == 0;
+                bytes += n;
+                left -= n;
+        }
+}
+
 static bool is_optional_bool(const Json *object, const char *name)
 {
         const Json *value = json_get(object, name);

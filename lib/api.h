@@ -108,6 +108,10 @@ static inline void api_call_done_cleanup(ApiCall *call)
  * with free(). */
 char *api_find_invalid(const ApiMethod *method, const Json *parameters);
 
+/* Replaces what is no UTF-8, in place: a message with other bytes in it, from a server that says such, is none to its
+ * reader. */
+void api_make_text(char *bytes);
+
 /* Messages without their NUL; parameters are taken over and may be NULL. */
 Json *api_make_call(ApiId id, Json *parameters, bool more);
 Json *api_make_reply(Json *parameters, bool continues);

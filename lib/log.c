@@ -157,6 +157,14 @@ static void to_stderr(EventId id, const LogFields *fields, const char *message)
         text_done(&line);
 }
 
+/* A record is one line, whatever a server or a client says that stands in it. */
+static void flatten(char *message)
+{
+        for (char *c = message; *c; c++)
+                if ((unsigned char) *c < ' ' || *c == 0x7f)
+                        *c = ' ';
+}
+
 void log_event(EventId id, const LogFields *fields, const char *format, ...)
 {
         static int journal = -1;
@@ -171,6 +179,7 @@ void log_event(EventId id, const LogFields *fields, const char *format, ...)
         va_start(arguments, format);
         CLEANUP(mem_free) char *message = text_vformat(format, arguments);
         va_end(arguments);
+        flatten(message);
         if (journal)
                 to_journal(id, fields, message);
         else

@@ -172,6 +172,7 @@ static void drop_sent(Session *session)
 static void send_message(Session *session, const Json *message)
 {
         CLEANUP(mem_free) char *text = json_print(message);
+        api_make_text(text);
         size_t length = strlen(text) + 1, left = out_left(session);
         if (left > 0 && left + length > SESSION_OUTPUT_MAX) {
                 end(session, "it does not read its answers");

@@ -412,7 +412,8 @@ def test_journal(served):
 
 
 def test_silent_while_healthy(calm):
-    """What is in order is not told."""
+    """What is in order is not told: 600 rounds of each server, as many as in ten minutes by default, and nothing that the
+    daemon does again and again has a longer period, but for the looking through saved logs, which is done once."""
     calm.configure(detection={"ping_interval": "100ms", "status_interval": "100ms"})
     calm.ctl("start", "mhad")
     manager = Served(calm)

@@ -68,12 +68,28 @@ static void test_ids_differ(void **state)
         }
 }
 
+static void on_log(EventId id, const LogFields *fields, const char *message, void *userdata)
+{
+        snprintf(userdata, 100, "%s", message);
+}
+
+/* Nobody forges a record, or speaks to the terminal of who reads it. */
+static void test_one_line(void **state)
+{
+        char message[100] = "";
+        log_set_tap(on_log, message);
+        log_event(EVENT_WARNING, NULL, "db1 says: %s", "no\n2026-11-22 run-completed: all is well\x1b[2J\x7f\r.");
+        log_set_tap(NULL, NULL);
+        assert_string_equal(message, "db1 says: no 2026-11-22 run-completed: all is well [2J  .");
+}
+
 int main(int argc, char *argv[])
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_each_event),
                 cmocka_unit_test(test_no_other),
                 cmocka_unit_test(test_ids_differ),
+                cmocka_unit_test(test_one_line),
         };
         path = argv[1];
         return cmocka_run_group_tests(tests, NULL, NULL);

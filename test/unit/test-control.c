@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -65,7 +66,7 @@ int registry_status(Registry *registry, const char *cluster, Json **ret, Failure
 {
         if (text_equal(cluster, "stranger"))
                 return failure_set(reterr, FAILURE_INVALID, ENOENT, "no cluster stranger; there are: shop");
-        *ret = say("asker", registry->last_asker);
+        *ret = say("asker", text_equal(cluster, "foreign") ? "\xff\xc3\xa4\xc3\"\xed\xa0\x80" : registry->last_asker);
         json_ensure_array(*ret, "clusters");
         return 0;
 }
@@ -565,6 +566,16 @@ static void test_follow(void **state)
         leave(&once);
 }
 
+/* What a server says may be no text, and an answer is one all the same. */
+static void test_answers_are_text(void **state)
+{
+        Client client = join();
+        put_call(&client, "{\"method\":\"org.mhad.Status\",\"parameters\":{\"cluster\":\"foreign\"}}");
+        CLEANUP(json_free) Json *json = get(&client);
+        assert_string_equal(json_get_string(json_get(json, "parameters"), "asker"), "?\xc3\xa4?\"???");
+        leave(&client);
+}
+
 static void test_asker_is_recorded(void **state)
 {
         pause_shop("x");
@@ -819,8 +830,8 @@ static void test_permission(void **state)
         as(NOBODY, group->gr_gid, member_asks);
 }
 
-/* One user holds all places that he can have, and waits. */
-static void crowd(void)
+/* One user holds all places that he can have, says so, and waits. */
+static void crowd(int told)
 {
         enum { N = CONTROL_CLIENTS_OF_ONE };
         Client clients[N + 5];
@@ -828,7 +839,28 @@ static void crowd(void)
                 clients[i] = join();
         for (int i = 0; i < N + 5; i++)
                 MUST(is_served(&clients[i]) == (i < N));
+        MUST(write(told, "", 1) == 1);
         pause();
+}
+
+static pid_t start_crowd(uid_t uid)
+{
+        int ends[2];
+        char byte;
+        assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+        pid_t pid = fork();
+        if (pid == 0) {
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                close(ends[0]);
+                if (setgroups(0, NULL) < 0 || setgid(NOBODY) < 0 || setuid(uid) < 0)
+                        _exit(2);
+                prctl(PR_SET_PDEATHSIG, SIGKILL); /* another user is asked again */
+                crowd(ends[1]);
+        }
+        close(ends[1]);
+        assert_int_equal(read(ends[0], &byte, 1), 1);
+        close(ends[0]);
+        return pid;
 }
 
 static void is_asked(void)
@@ -854,13 +886,7 @@ static void test_reserved(void **state)
                 skip();
         for (uid_t i = 0; i < CROWDS; i++) {
                 as(NOBODY - CROWDS, (gid_t) -1, is_asked);
-                crowds[i] = fork();
-                if (crowds[i] == 0) {
-                        if (setgroups(0, NULL) < 0 || setgid(NOBODY) < 0 || setuid(NOBODY - i) < 0)
-                                _exit(2);
-                        crowd();
-                }
-                usleep(300000);
+                crowds[i] = start_crowd(NOBODY - i);
                 as(NOBODY - i, (gid_t) -1, is_turned_away);
         }
         as(NOBODY - CROWDS, (gid_t) -1, is_turned_away);
@@ -942,6 +968,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_oneway, start, stop),
                 cmocka_unit_test_setup_teardown(test_later, start, stop),
                 cmocka_unit_test_setup_teardown(test_follow, start, stop),
+                cmocka_unit_test_setup_teardown(test_answers_are_text, start, stop),
                 cmocka_unit_test_setup_teardown(test_asker_is_recorded, start, stop),
                 cmocka_unit_test_setup_teardown(test_slow_reader, start, stop),
                 cmocka_unit_test_setup_teardown(test_never_reads, start, stop),
