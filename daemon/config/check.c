@@ -135,6 +135,42 @@ static void check_address(const Draft *draft, Reading *reading)
                 draft_error(draft, reading, "address", "address: it is moved over SSH, but ssh.enabled is false");
 }
 
+static void check_ports(const Draft *draft, Reading *reading)
+{
+        const ClusterConfig *config = draft->config;
+        for (size_t i = 1; config->address.ip && i < config->n_servers; i++)
+                if (config->servers[i].port != config->servers[0].port) {
+                        draft_warn(draft, reading, "address",
+                                   "address: \"%s\" and \"%s\" have different ports: with the role the port changes, "
+                                   "too, at which clients of the address find the primary",
+                                   config->servers[0].name, config->servers[i].name);
+                        return;
+                }
+}
+
+static void check_shared_hosts(const Draft *draft, Reading *reading)
+{
+        const ClusterConfig *config = draft->config;
+        const HooksConfig *hooks = &config->hooks;
+        const char *key = hooks->shutdown ? "hooks.shutdown" : "hooks.mha.shutdown_script";
+        if (!hooks->shutdown && !hooks->mha.shutdown_script)
+                return;
+        for (size_t i = 0; i < config->n_servers; i++)
+                for (size_t j = 0; j < i; j++) {
+                        const Server *a = &config->servers[j], *b = &config->servers[i];
+                        CLEANUP(mem_free) char *one = a->ssh_host ? server_place(a, NULL) : NULL;
+                        CLEANUP(mem_free) char *other = b->ssh_host ? server_place(b, NULL) : NULL;
+                        if (!one || !text_equal(one, other))
+                                continue;
+                        draft_warn(
+                                draft, reading, key,
+                                "%s: \"%s\" and \"%s\" are on one host: when it is powered off for one, the other goes "
+                                "down, too",
+                                key, a->name, b->name);
+                        return;
+                }
+}
+
 static bool has_stop_or_start(const HooksConfig *hooks)
 {
         return hooks->stop || hooks->start;
@@ -227,6 +263,8 @@ void draft_check(const Draft *draft, Reading *reading)
         check_replication(draft, reading);
         check_ssh(draft, reading);
         check_address(draft, reading);
+        check_ports(draft, reading);
+        check_shared_hosts(draft, reading);
         check_fence(draft, reading);
         check_scripts(draft, reading);
         check_mail(draft, reading);

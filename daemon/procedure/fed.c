@@ -5,8 +5,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "relaylog.h"
 #include "host.h"
+#include "relaylog.h"
 #include "source.h"
 #include "status.h"
 #include "tail.h"

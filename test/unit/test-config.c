@@ -581,6 +581,38 @@ static void test_between_clusters(void **state)
                       "clusters.d/b.yaml:6:11: 10.0.1.2:3306 is a server of cluster \"app1\" already\n");
 }
 
+/* Two clusters may share hosts, but no port of one; an address is the same in every spelling. */
+static void test_shared_hosts(void **state)
+{
+        static const char text[] =
+                "cluster: %s\nservers: [{name: db1, host: \"%s\", port: %d}, {name: db2, host: \"fd00::2\", port: "
+                "%d}]\n"
+                "sql: {user: m, password_file: @/secret}\nreplication: {user: r, password_file: @/secret}\nssh: "
+                "{enabled: false}\n";
+        CLEANUP(mem_free) char *a = text_format(text, "a", "fd00::1", 3306, 3306);
+        CLEANUP(mem_free) char *b = text_format(text, "b", "fd00:0::1", 3307, 3307);
+        CLEANUP(mem_free) char *c = text_format(text, "b", "fd00:0::1", 3306, 3307);
+        put("clusters.d/a.yaml", a);
+        put("clusters.d/b.yaml", b);
+        assert_warnings("");
+        put("clusters.d/b.yaml", c);
+        assert_errors("clusters.d/b.yaml:2:29: [fd00:0::1]:3306 is a server of cluster \"a\" already\n");
+        CLEANUP(mem_free) char *d = text_format(text, "b", "fd00:0::2", 3307, 3307);
+        put("clusters.d/b.yaml", d);
+        assert_errors("clusters.d/b.yaml:2:73: [fd00::2]:3307 is the server \"db1\" already\n");
+        put_after_good("");
+        put("clusters.d/b.yaml",
+            "cluster: b\nservers: [{name: db1, host: h, ssh_host: m}, {name: db2, host: i, ssh_host: M, port: 3307}]\n"
+            "sql: {user: m, password_file: @/secret}\nreplication: {user: r, password_file: @/secret}\nssh: "
+            "{known_hosts_file: @/known_hosts}\n"
+            "address: {ip: 'fd00::9/64', device: eth0}\nhooks: {shutdown: [/bin/true]}\n");
+        assert_warnings(
+                "clusters.d/b.yaml:6:1: address: \"db1\" and \"db2\" have different ports: with the role the port "
+                "changes, too, at which clients of the address find the primary\n"
+                "clusters.d/b.yaml:7:19: hooks.shutdown: \"db1\" and \"db2\" are on one host: when it is powered off "
+                "for one, the other goes down, too\n");
+}
+
 static void test_many_errors(void **state)
 {
         Text text = { 0 };
@@ -946,6 +978,7 @@ int main(void)
                 CASE(test_main_faults),
                 CASE(test_inherited_faults),
                 CASE(test_between_clusters),
+                CASE(test_shared_hosts),
                 CASE(test_many_errors),
                 CASE(test_warnings),
                 CASE(test_secrets),
