@@ -20,7 +20,6 @@
 #include "schema.h"
 #include "text.h"
 
-#define DAEMON_USER "mhad"
 #define CNF_MAX_BYTES ((size_t) 1024 * 1024)
 
 static void print_all(const Json *messages, const char *after)
@@ -106,9 +105,9 @@ static void print_outcomes(const Json *outcomes)
 static int write_file(const ImportFile *file, Failure *reterr)
 {
         int r = file_replace(file->path, file->text, strlen(file->text), file->secret ? 0600 : 0644, reterr);
-        const struct passwd *user = file->secret && geteuid() == 0 ? getpwnam(DAEMON_USER) : NULL;
+        const struct passwd *user = file->secret && geteuid() == 0 ? getpwnam(FILE_DAEMON_USER) : NULL;
         if (r >= 0 && user && chown(file->path, user->pw_uid, user->pw_gid) < 0)
-                r = failure_errno(reterr, errno, "cannot give %s to %s", file->path, DAEMON_USER);
+                r = failure_errno(reterr, errno, "cannot give %s to %s", file->path, FILE_DAEMON_USER);
         if (r >= 0)
                 printf("written: %s%s\n", file->path,
                        !file->secret ? ""

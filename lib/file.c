@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -129,6 +130,15 @@ int file_make_directory(const char *path, mode_t mode, Failure *reterr)
         }
 }
 
+/* Whoever starts the daemon by hand, or has it check its files, may be root: then they are the daemon's. */
+static bool is_daemon(uid_t user)
+{
+        if (user == geteuid() || geteuid() != 0)
+                return user == geteuid();
+        const struct passwd *daemon = getpwnam(FILE_DAEMON_USER);
+        return daemon && user == daemon->pw_uid;
+}
+
 int file_check_private(const char *path, Failure *reterr)
 {
         struct stat status;
@@ -138,7 +148,7 @@ int file_check_private(const char *path, Failure *reterr)
                 return failure_set(reterr, FAILURE_INVALID, 0,
                                    "%s holds a secret but others can read it (mode %04o): chmod 600 it", path,
                                    (unsigned) status.st_mode & 07777);
-        if (status.st_uid != 0 && status.st_uid != geteuid())
+        if (status.st_uid != 0 && !is_daemon(status.st_uid))
                 return failure_set(reterr, FAILURE_INVALID, 0, "%s holds a secret but belongs to another user (uid %u)",
                                    path, status.st_uid);
         return 0;

@@ -16,7 +16,9 @@ int file_rewrite(const char *path, const void *bytes, size_t length, Failure *re
 int file_read(const char *path, size_t limit, char **ret, size_t *ret_length, Failure *reterr);
 /* Makes a directory and its parents, with mode for those that it makes. */
 int file_make_directory(const char *path, mode_t mode, Failure *reterr);
-/* Refuses a file that group or others can read, or that neither root nor we own: for secrets. */
+#define FILE_DAEMON_USER "mhad" /* whom the service runs as */
+/* Refuses a file that group or others can read, or that neither root nor we own (nor, when we are root, the daemon): for
+ * secrets. */
 int file_check_private(const char *path, Failure *reterr);
 /* fsyncs the directory that holds path. */
 int file_sync_parent(const char *path, Failure *reterr);

@@ -182,12 +182,22 @@ static void check_privileges(const Look *look, size_t i)
         }
         if (has_privilege(list, "ALL PRIVILEGES"))
                 return;
-        for (const Privilege *need = NULL; (need = dialect_next_privilege(&look->views[i]->version, need));)
-                if (!need->on && !has_privilege(list, need->name) && !has_privilege(list, need->or_name))
-                        check_add_as(look->results, CHECK_ACCOUNT_PRIVILEGES,
-                                     need->optional ? CHECK_LEVEL_WARNING : CHECK_LEVEL_ERROR, name_of(look, i),
-                                     "the account of sql lacks %s%s%s, which is needed %s", need->name,
-                                     need->or_name ? " or " : "", need->or_name ? need->or_name : "", need->needed_for);
+        CLEANUP(text_done) Text of_events = { 0 };
+        for (const Privilege *need = NULL; (need = dialect_next_privilege(&look->views[i]->version, need));) {
+                if (need->on || has_privilege(list, need->name) || has_privilege(list, need->or_name))
+                        continue;
+                if (need->optional) {
+                        text_separate(&of_events, ", ");
+                        text_add(&of_events, need->name);
+                } else
+                        check_add(look->results, CHECK_ACCOUNT_PRIVILEGES, name_of(look, i),
+                                  "the account of sql lacks %s%s%s, which is needed %s", need->name,
+                                  need->or_name ? " or " : "", need->or_name ? need->or_name : "", need->needed_for);
+        }
+        if (of_events.data)
+                check_add_as(look->results, CHECK_ACCOUNT_PRIVILEGES, CHECK_LEVEL_WARNING, name_of(look, i),
+                             "scheduled events, if there are any, would not follow the role: the account of sql lacks %s",
+                             of_events.data);
         if (server_view_dialect(look->views[i])->show_heartbeat &&
             replies_at(look->replies[i], ASK_HEARTBEAT)->failure.kind != FAILURE_NONE)
                 check_add_as(look->results, CHECK_ACCOUNT_PRIVILEGES, CHECK_LEVEL_WARNING, name_of(look, i),
