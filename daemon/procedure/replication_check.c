@@ -195,9 +195,10 @@ static void check_privileges(const Look *look, size_t i)
                                   need->or_name ? " or " : "", need->or_name ? need->or_name : "", need->needed_for);
         }
         if (of_events.data)
-                check_add_as(look->results, CHECK_ACCOUNT_PRIVILEGES, CHECK_LEVEL_WARNING, name_of(look, i),
-                             "scheduled events, if there are any, would not follow the role: the account of sql lacks %s",
-                             of_events.data);
+                check_add_as(
+                        look->results, CHECK_ACCOUNT_PRIVILEGES, CHECK_LEVEL_WARNING, name_of(look, i),
+                        "scheduled events, if there are any, would not follow the role: the account of sql lacks %s",
+                        of_events.data);
         if (server_view_dialect(look->views[i])->show_heartbeat &&
             replies_at(look->replies[i], ASK_HEARTBEAT)->failure.kind != FAILURE_NONE)
                 check_add_as(look->results, CHECK_ACCOUNT_PRIVILEGES, CHECK_LEVEL_WARNING, name_of(look, i),
