@@ -162,7 +162,7 @@ static CnfEntry *given(Source *source, CnfSection *server, const char *name)
 
 static bool is_own(const CnfSection *server, const CnfEntry *entry)
 {
-        return entry >= server->entries && entry < server->entries + server->n_entries;
+        return server->n_entries > 0 && entry >= server->entries && entry < server->entries + server->n_entries;
 }
 
 /* For what is a matter of the whole cluster here: the first server's; others that differ are told. */
