@@ -25,6 +25,7 @@ struct Place {
         const Server *server;
         bool observer, settled;
         ResolverQuery *query;
+        size_t n_addresses, n_tried;
         SshLink *link;
         SshTask *task;
         SshListener *listener;
@@ -202,10 +203,17 @@ static CheckId check_of(SshStage stage)
                                            : CHECK_SSH_UNREACHABLE;
 }
 
+static void look_up(Place *place);
+
 static void on_ready(SshLink *link, const Failure *failure, void *userdata)
 {
         Place *place = userdata;
-        if (failure)
+        bool answered = ssh_link_stage(link) != SSH_STAGE_CONNECT;
+        resolver_note(place->checks->resolver, place->server->ssh_host, place->server->ssh_port, answered);
+        if (failure && !answered && ++place->n_tried < place->n_addresses) {
+                place->link = ssh_link_free(place->link);
+                look_up(place);
+        } else if (failure)
                 refuse(place, check_of(ssh_link_stage(link)), failure->text);
         else
                 ask(place);
@@ -224,6 +232,7 @@ static void on_resolved(const char *const *addresses, size_t n, const Failure *f
         const SshChecksPlan *plan = &place->checks->plan;
         const Server *server = place->server;
         place->query = NULL;
+        place->n_addresses = n;
         if (n == 0) {
                 refuse(place, CHECK_SSH_UNREACHABLE, failure->text);
                 return;
@@ -240,6 +249,12 @@ static void on_resolved(const char *const *addresses, size_t n, const Failure *f
         usec_t patience = usec_add(loop_now(place->checks->loop), plan->config->ssh.connect_timeout);
         place->link = ssh_link_new(place->checks->loop, &params, patience < plan->deadline ? patience : plan->deadline,
                                    on_ready, on_lost, place);
+}
+
+static void look_up(Place *place)
+{
+        place->query = resolver_query(place->checks->resolver, place->server->ssh_host, place->server->ssh_port,
+                                      place->checks->plan.deadline, on_resolved, place);
 }
 
 static void make_ways(Place *place)
@@ -275,8 +290,7 @@ SshChecks *ssh_checks_new(Loop *loop, Resolver *resolver, const SshChecksPlan *p
                 if (place->settled)
                         continue;
                 make_ways(place);
-                place->query = resolver_query(resolver, place->server->ssh_host, place->server->ssh_port,
-                                              plan->deadline, on_resolved, place);
+                look_up(place);
         }
         return checks;
 }
