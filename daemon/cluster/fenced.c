@@ -1,9 +1,12 @@
-/* Old primaries that may come back: made read-only and stripped of the address as soon as they answer, whoever started
+/* Old primaries, and candidates that may have been opened, that may come back: made read-only and stripped of the address as soon as they answer, whoever started
  * them, until they replicate from the present primary. Owns the jobs that do it. */
 #include "inside.h"
 
 #include "virtual_address.h"
 #include "text.h"
+
+/* Between two attempts to take the address off the host of one that is read-only already. */
+#define ADDRESS_PAUSE (10 * USEC_SEC)
 
 void fenced_add(Cluster *cluster, const char *server)
 {
@@ -25,6 +28,14 @@ void fenced_remove(Cluster *cluster, const char *server)
         cluster_save(cluster);
 }
 
+/* Not from a host that has it because the primary is there, too. */
+static bool takes_address(const Cluster *cluster, size_t i)
+{
+        ssize_t primary = cluster->topology.primary;
+        return cluster->config->address.ip && cluster->config->ssh.enabled &&
+               !(primary >= 0 && cluster_same_host(cluster, i, (size_t) primary));
+}
+
 static void on_done(Replies *replies, void *userdata)
 {
         FenceSlot *slot = userdata;
@@ -33,20 +44,32 @@ static void on_done(Replies *replies, void *userdata)
         const Server *server = &cluster->config->servers[i];
         LogFields fields = cluster_fields(cluster, server->name);
         slot->job = NULL;
-        if (replies->failure.kind == FAILURE_NONE) {
+        slot->bare = takes_address(cluster, i) && replies->failure.kind == FAILURE_NONE &&
+                     reply_succeeded(replies_at(replies, replies->n_items - 1));
+        if (!slot->closes) {
+                cluster_evaluate_soon(cluster);
+        } else if (replies->failure.kind == FAILURE_NONE) {
                 log_event(EVENT_FENCED, &fields,
-                          "%s: %s, which was primary before, answers again and was made read-only; mhactl rejoin %s %s "
+                          "%s: %s, which was primary before or was to be, answers again and was made read-only; mhactl "
+                          "rejoin %s %s "
                           "attaches it, if it has nothing that the others lack",
                           cluster->config->name, server->name, cluster->config->name, server->name);
                 watch_hurry(cluster->watches[i]);
                 watch_relax(cluster->watches[i]);
         } else {
                 log_event(EVENT_ERROR, &fields,
-                          "%s: %s, which was primary before, answers again and could not be made read-only: %s; tried "
+                          "%s: %s, which was primary before or was to be, answers again and could not be made "
+                          "read-only: %s; tried "
                           "again in a second",
                           cluster->config->name, server->name, replies->failure.text);
         }
         replies_free(replies);
+}
+
+/* Also to privileged accounts, where that can be had. */
+static bool is_closed(const ServerView *view)
+{
+        return view->read_only && (view->super_read_only || !server_view_dialect(view)->super_read_only);
 }
 
 static void fence(Cluster *cluster, size_t i)
@@ -56,12 +79,14 @@ static void fence(Cluster *cluster, size_t i)
         CLEANUP(script_done) Script script = { 0 };
         FenceSlot *slot = &cluster->fence_slots[i];
         usec_t now = loop_now(cluster->context.loop);
-        *slot = (FenceSlot){ .cluster = cluster, .at = now };
-        dialect_read_only(server_view_dialect(view), &script, true);
-        dialect_stop_events(&script); /* read_only does not hold those of privileged accounts up */
-        bool primary_is_there =
-                cluster->topology.primary >= 0 && cluster_same_host(cluster, i, (size_t) cluster->topology.primary);
-        if (cluster->config->address.ip && cluster->config->ssh.enabled && !primary_is_there) {
+        bool tried = slot->tried;
+        *slot = (FenceSlot){ .cluster = cluster, .at = now, .closes = !is_closed(view) };
+        slot->tried = tried && !slot->closes;
+        if (slot->closes) {
+                dialect_read_only(server_view_dialect(view), &script, true);
+                dialect_stop_events(&script); /* read_only does not hold those of privileged accounts up */
+        }
+        if (takes_address(cluster, i)) {
                 CLEANUP(mem_free) char *removal = address_removal(cluster->config->address.ip);
                 script_try_ssh(&script, "%s", removal);
         }
@@ -86,6 +111,13 @@ static void rejoin_if_allowed(Cluster *cluster, size_t i)
                           cluster->config->name, server->name);
 }
 
+/* Whom a run is about to open it opens. */
+static bool is_candidate(const Cluster *cluster, const char *server)
+{
+        const Facts *facts = cluster->now == CLUSTER_RUNNING ? runbook_facts(cluster->runbook) : NULL;
+        return facts && facts->root && text_equal(facts_string(facts, "candidate"), server);
+}
+
 void fenced_watch(Cluster *cluster)
 {
         CLEANUP(json_free) Json *list = json_copy(json_get(cluster->state.root, "fenced"));
@@ -93,25 +125,28 @@ void fenced_watch(Cluster *cluster)
         {
                 const char *name = json_string(entry);
                 ssize_t i = cluster_find(cluster, name);
-                if (i < 0 || i == cluster->topology.primary)
+                if (i < 0 || i == cluster->topology.primary || is_candidate(cluster, name))
                         continue;
                 const ServerView *view = watch_view(cluster->watches[i]);
+                FenceSlot *slot = &cluster->fence_slots[i];
                 if (view->evidence != EVIDENCE_ALIVE)
-                        cluster->fence_slots[i].tried = false;
-                if (view->evidence != EVIDENCE_ALIVE || !view->ticked)
+                        slot->tried = slot->bare = false;
+                if (view->evidence != EVIDENCE_ALIVE || !view->ticked ||
+                    watch_asked_at(cluster->watches[i]) < cluster->fresh_after)
                         continue;
                 const ReplicaChannel *channel = server_view_channel(view);
                 bool follows = cluster->topology.entries && cluster->topology.entries[i].role == ROLE_REPLICA &&
                                channel && channel->receiver != RECEIVER_STOPPED && cluster->now == CLUSTER_STEADY;
-                if (follows && view->read_only) {
+                bool bare = slot->bare || !takes_address(cluster, (size_t) i);
+                if (follows && is_closed(view) && bare) {
                         fenced_remove(cluster, name);
                         continue;
                 }
                 if (view->read_only)
                         rejoin_if_allowed(cluster, (size_t) i);
-                const FenceSlot *slot = &cluster->fence_slots[i];
-                bool due = !slot->at || loop_now(cluster->context.loop) >= slot->at + USEC_SEC;
-                if (!view->read_only && !slot->job && due)
+                usec_t pause = is_closed(view) ? ADDRESS_PAUSE : USEC_SEC;
+                bool due = !slot->at || loop_now(cluster->context.loop) >= slot->at + pause;
+                if ((!is_closed(view) || !bare) && !slot->job && due)
                         fence(cluster, (size_t) i);
         }
 }

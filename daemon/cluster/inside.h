@@ -20,8 +20,10 @@ typedef struct Saved Saved;
 typedef struct FenceSlot {
         Cluster *cluster;
         ExecJob *job;
-        usec_t at;  /* when it was begun; 0: never */
-        bool tried; /* to attach it, since it is back */
+        usec_t at;   /* when it was begun; 0: never */
+        bool tried;  /* to attach it, since it is back */
+        bool closes; /* the job is about more than the address */
+        bool bare;   /* its host has lost the address, since it is back */
 } FenceSlot;
 
 struct Cluster {

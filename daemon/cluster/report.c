@@ -75,6 +75,34 @@ static void set_handed_over(const Json *run, const char *name, Json *result)
                         target ? json_get_string(target, "why") : "is read-only and follows nobody, as ordered");
 }
 
+/* The candidate after an opening that was not confirmed, and taken back. */
+static void set_taken_back(const Json *run, const Facts *facts, const char *name, Json *result)
+{
+        const Json *server = facts_server(facts, name);
+        const char *taken = json_get_string(server, "taken"), *from = json_get_string(server, "open_position");
+        bool gone = json_has(json_get(server, "fence"), "process");
+        bool sure = text_equal(target_verdict(run, "candidate-closed", name), "met");
+        Text text = { 0 };
+        text_addf(&text, "was told to take writes, which was not confirmed; %s",
+                  !sure  ? "it is not known whether it takes them"
+                  : gone ? "no database process is left"
+                         : "it is read-only again");
+        if (!taken)
+                text_addf(&text,
+                          "; whether it has taken any in between is not known: they would stand in its binary log from "
+                          "%s "
+                          "on, and perhaps on replicas that followed it already",
+                          from ? from : "its end");
+        else if (*taken)
+                text_addf(&text, "; what it has taken in between is not on %s: %s", facts_string(facts, "old_primary"),
+                          taken);
+        else
+                text_add(&text, "; it has taken none");
+        json_set_string(result, "state", sure ? "fenced" : "not known");
+        CLEANUP(mem_free) char *sentence = text_take(&text);
+        json_set_string(result, "text", sentence);
+}
+
 static bool is_rejoin(const Facts *facts)
 {
         return text_equal(facts_string(facts, "procedure"), "rejoin");
@@ -132,8 +160,14 @@ static Json *server_result(const Json *run, const Facts *facts, const char *name
         }
         const char *old = facts_string(facts, "old_primary"), *candidate = facts_string(facts, "candidate");
         if (text_equal(name, candidate) && step_time(run, "open-candidate", "ended")) {
+                const char *lost = facts_string(facts, "lost");
                 json_set_string(result, "state", "primary");
-                json_set_string(result, "text", "takes writes");
+                json_set_string(result, "text",
+                                lost ? "was opened, and does not answer any more: a failover follows" : "takes writes");
+                return result;
+        }
+        if (text_equal(name, candidate) && json_get_bool(facts->root, "opening", false)) {
+                set_taken_back(run, facts, name, result);
                 return result;
         }
         if (text_equal(name, old) && handed_over) {

@@ -13,7 +13,7 @@
 #include "file.h"
 #include "handover.h"
 #include "mha_scripts.h"
-#include "report.h"
+#include "report-inside.h"
 #include "run.h"
 #include "switchover.h"
 #include "text.h"
@@ -88,6 +88,7 @@ static Json *frozen_config(const Cluster *cluster, ssize_t old, const Json *opti
         usec_t fence = fence_time(cluster, old, options);
         set_ms(timeouts, "fence-address", fence);
         set_ms(timeouts, "fence-process", fence);
+        set_ms(timeouts, "end-candidate", config->fence.timeout);
         set_ms(timeouts, "stop-receivers", 3 * USEC_SEC);
         set_ms(timeouts, "find-tail", LISTING);
         set_ms(timeouts, "collect-tail", rules->apply_timeout);
@@ -276,8 +277,11 @@ static void on_event(const RunEvent *event, void *userdata)
                 if (text_equal(event->step->name, "open-candidate") && event->verdict == VERDICT_MET) {
                         const char *opened = facts_string(runbook_facts(cluster->runbook), "candidate");
                         cluster->run_opened = true;
-                        if (is_failover(cluster)) {
+                        /* It may be started again in the middle of it. */
+                        if (is_failover(cluster) || !skip_demote(runbook_facts(cluster->runbook)))
                                 fenced_add(cluster, cluster->run_old);
+                        cluster->fresh_after = loop_now(cluster->context.loop);
+                        if (is_failover(cluster)) {
                                 note_failover(cluster, runbook_facts(cluster->runbook), "running");
                         }
                         json_set_string(cluster->state.root, "known_primary", opened);
@@ -333,6 +337,17 @@ void runs_report(Cluster *cluster, const Json *run, const Facts *facts, RunOutco
         cluster_save(cluster);
 }
 
+/* A candidate that may have been opened, or whose host may still have the address, may come back as what it must not be. */
+static void note_candidate(Cluster *cluster, const Json *run, RunOutcome outcome)
+{
+        const Facts *facts = runbook_facts(cluster->runbook);
+        const char *candidate = facts->root ? facts_string(facts, "candidate") : NULL;
+        const char *withdrawn = json_get_string(report_step(run, "withdraw-address"), "state");
+        if (!is_failover(cluster) && outcome != RUN_COMPLETED && candidate &&
+            (text_equal(withdrawn, "failed") || json_get_bool(facts->root, "opening", false)))
+                fenced_add(cluster, candidate);
+}
+
 static void remember(Cluster *cluster, RunOutcome outcome)
 {
         if (is_failover(cluster) && (outcome != RUN_ABORTED || cluster->run_opened))
@@ -369,15 +384,35 @@ static void leave_behind(Cluster *cluster, const Json *run)
 
 /* What a rejoin will want to know, unless it follows the new primary already. An operator who wanted it detached may do with
  * it what he likes. */
-static void note_old_primary(Cluster *cluster)
+static void note_old_primary(Cluster *cluster, RunOutcome outcome)
 {
         const Facts *facts = runbook_facts(cluster->runbook);
         bool switched = !is_failover(cluster);
-        if (!cluster->run_opened || (switched && facts_server_bool(facts, cluster->run_old, "attached", false)))
+        if (!cluster->run_opened || (switched && outcome != RUN_COMPLETED))
                 return;
-        background_note_returning(cluster, facts);
-        if (switched && !skip_demote(facts))
+        ssize_t old = cluster_find(cluster, cluster->run_old);
+        bool alive = old >= 0 && watch_view(cluster->watches[old])->evidence == EVIDENCE_ALIVE;
+        bool attached = facts_server_bool(facts, cluster->run_old, "attached", false) || facts_string(facts, "lost");
+        if (!switched || !attached)
+                background_note_returning(cluster, facts);
+        if (switched && attached && alive)
+                fenced_remove(cluster, cluster->run_old);
+        else if (switched && !skip_demote(facts))
                 fenced_add(cluster, cluster->run_old);
+}
+
+/* What an operator can do. */
+static char *advice(const Cluster *cluster, const Json *run)
+{
+        const char *name = cluster->config->name;
+        if (!text_equal(json_get_string(run, "step"), "candidate-closed"))
+                return text_format("Mend it and type: mhactl run retry %s; or: mhactl run abandon %s", name, name);
+        const char *candidate = facts_string(runbook_facts(cluster->runbook), "candidate");
+        return text_format(
+                "%s was told to take writes and may do so: until it is certain that it does not, %s stays "
+                "read-only. When %s answers again, type: mhactl run retry %s; when its database, or its host, "
+                "is certainly off: mhactl run override %s --server %s --verdict met --reason TEXT",
+                candidate, cluster->run_old, candidate, name, name, candidate);
 }
 
 static void on_done(Runbook *runbook, RunOutcome outcome, const char *why, void *userdata)
@@ -387,7 +422,8 @@ static void on_done(Runbook *runbook, RunOutcome outcome, const char *why, void 
         const char *name = cluster->config->name;
         CLEANUP(json_free) Json *run = runbook_describe(cluster->runbook);
         write_report(cluster, run, runbook_facts(cluster->runbook), outcome);
-        note_old_primary(cluster);
+        note_old_primary(cluster, outcome);
+        note_candidate(cluster, run, outcome);
         remember(cluster, outcome);
         switch (outcome) {
         case RUN_COMPLETED:
@@ -407,14 +443,12 @@ static void on_done(Runbook *runbook, RunOutcome outcome, const char *why, void 
                 forget_run(cluster);
                 cluster_transition(cluster, CLUSTER_RUN_ABORTED, why);
                 break;
-        case RUN_HALTED:
-                log_event(
-                        EVENT_RUN_HALTED, &fields,
-                        "%s: the run cannot go on by itself: %s. Mend it and type: mhactl run retry %s; or: mhactl run "
-                        "abandon %s",
-                        name, why, name, name);
+        case RUN_HALTED: {
+                CLEANUP(mem_free) char *what = advice(cluster, run);
+                log_event(EVENT_RUN_HALTED, &fields, "%s: the run cannot go on by itself: %s. %s", name, why, what);
                 cluster_transition(cluster, CLUSTER_RUN_HALTED, why);
                 break;
+        }
         case _RUN_OUTCOME_MAX:
         case _RUN_OUTCOME_INVALID:
                 break;
@@ -586,6 +620,7 @@ static bool is_lost(Cluster *cluster, const char *server)
 static void watch_switchover(Cluster *cluster)
 {
         const Facts *facts = runbook_facts(cluster->runbook);
+        LogFields fields = cluster_fields(cluster, NULL);
         const char *candidate = facts->root ? facts_string(facts, "candidate") : NULL;
         bool old_lost = is_lost(cluster, cluster->run_old);
         const char *lost = candidate && is_lost(cluster, candidate) ? candidate
@@ -596,10 +631,8 @@ static void watch_switchover(Cluster *cluster)
         if (!lost)
                 return;
         CLEANUP(mem_free) char *why = text_format("%s does not answer any more", lost);
-        if (cluster->run_opened)
-                (void) runbook_leave(cluster->runbook, "mhad", why, NULL);
-        else
-                (void) runbook_cancel(cluster->runbook, "mhad", why, NULL);
+        if (runbook_lose(cluster->runbook, lost, why, NULL) >= 0)
+                log_event(EVENT_WARNING, &fields, "%s: %s", cluster->config->name, why);
 }
 
 /* Nothing is changed for good before the opening: when a dead primary answers after all, it stays the primary. */

@@ -343,14 +343,17 @@ void dialect_read_only(const Dialect *dialect, Script *script, bool on)
                 script_sql(script, "SET GLOBAL read_only = %s", on ? "ON" : "OFF");
 }
 
-/* execute_at is told in the event's own time zone. */
+/* Who may read the accounts sees the privileges of all: only our own count. execute_at is told in the event's own time
+ * zone. */
 static const char events[] =
         "SELECT @@GLOBAL.event_scheduler AS scheduler, one.may_see, e.event_schema AS `schema`, e.event_name AS name, "
         "e.definer AS definer, e.character_set_client AS client, e.collation_connection AS collation, "
         "e.status AS status, e.event_type = 'ONE TIME' AS once, "
         "e.execute_at <= CONVERT_TZ(UTC_TIMESTAMP(), '+00:00', e.time_zone) AS due "
-        "FROM (SELECT COUNT(*) AS may_see FROM information_schema.user_privileges WHERE privilege_type = 'EVENT') AS "
-        "one LEFT JOIN information_schema.events AS e ON TRUE";
+        "FROM (SELECT COUNT(*) AS may_see FROM information_schema.user_privileges WHERE privilege_type = 'EVENT' AND "
+        "grantee = CONCAT(QUOTE(LEFT(CURRENT_USER(), CHAR_LENGTH(CURRENT_USER()) - CHAR_LENGTH(SUBSTRING_INDEX("
+        "CURRENT_USER(), '@', -1)) - 1)), '@', QUOTE(SUBSTRING_INDEX(CURRENT_USER(), '@', -1)))) AS one "
+        "LEFT JOIN information_schema.events AS e ON TRUE";
 
 const char *dialect_events(void)
 {

@@ -369,7 +369,8 @@ bool skip_end_sessions(const Facts *facts)
 
 bool skip_end_late_sessions(const Facts *facts)
 {
-        return !text_equal(facts_config_string(facts, "switchover.kill_sessions"), "after-grace");
+        return facts_string(facts, "lost") ||
+               !text_equal(facts_config_string(facts, "switchover.kill_sessions"), "after-grace");
 }
 
 void ask_sessions(const Facts *facts, const char *server, Script *script)

@@ -25,7 +25,7 @@ static usec_t config_usec(const Facts *facts, const char *path, usec_t otherwise
 
 /* Loss */
 
-/* Commits wait until a replica has them, and are seen by nobody before. */
+/* Who commits is answered when a replica has it: at either wait point of semi-sync. */
 static bool is_lossless(const ServerView *primary)
 {
         return primary->semi_sync_active && primary->semi_sync_wait_count > 0 &&

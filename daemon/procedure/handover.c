@@ -24,6 +24,9 @@ void handover_judge_attached(const Facts *facts, const ReplicaChannel *channel, 
                          channel->applier_error ? channel->applier_error : "");
         else if (channel->receiver == RECEIVER_CONNECTED && channel->applier_running)
                 judge_as(judgement, VERDICT_MET, "it follows %s", candidate);
+        else if (facts_string(facts, "lost"))
+                judge_as(judgement, VERDICT_HOPELESS, "it is set to follow %s, which does not answer any more",
+                         candidate);
         else
                 judge_as(judgement, VERDICT_UNMET, "its receiver is %s and its applier %s%s%s",
                          receiver_state_to_string(channel->receiver), channel->applier_running ? "runs" : "is stopped",

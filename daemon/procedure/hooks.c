@@ -74,7 +74,7 @@ static void ask_runner(const Facts *facts, const char *hook, Script *script)
 #define HOOK(hook)                                                                                                     \
         bool skip_##hook##_hook(const Facts *facts)                                                                    \
         {                                                                                                              \
-                return !runner_of(facts, #hook);                                                                       \
+                return !runner_of(facts, #hook) || facts_string(facts, "lost");                                        \
         }                                                                                                              \
         void ask_##hook##_hook(const Facts *facts, const char *server, Script *script)                                 \
         {                                                                                                              \

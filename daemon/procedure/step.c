@@ -108,8 +108,7 @@ static int check_flags(const Procedure *procedure, const Step *step, Failure *re
                 return failure_set(reterr, FAILURE_INVALID, 0, "%s: the check %s must not act, and abort when it fails",
                                    procedure->name, step->name);
         if ((step->act_first || step->act_shows) && !step->act)
-                return failure_set(reterr, FAILURE_INVALID, 0, "%s: step %s has no act", procedure->name,
-                                   step->name);
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: step %s has no act", procedure->name, step->name);
         if (step->burst && step->decide)
                 return failure_set(reterr, FAILURE_INVALID, 0, "%s: a decision (%s) does not belong into a burst",
                                    procedure->name, step->name);
@@ -141,15 +140,18 @@ static int check_steps(const Procedure *procedure, const Step *steps, size_t n, 
 
 int procedure_check(const Procedure *procedure, Failure *reterr)
 {
-        bool open = false, found = !procedure->no_return;
+        bool open = false, found = !procedure->no_return, makes_sure = false;
         int r = check_steps(procedure, procedure->steps, procedure->n_steps, reterr);
         if (r >= 0)
                 r = check_steps(procedure, procedure->undo, procedure->n_undo, reterr);
+        for (size_t i = 0; r >= 0 && i < procedure->n_undo; i++)
+                makes_sure = makes_sure || procedure->undo[i].on_failure == THEN_HALT;
         for (size_t i = 0; r >= 0 && i < procedure->n_steps; i++) {
                 const Step *step = &procedure->steps[i];
-                if (text_equal(step->name, procedure->no_return))
+                bool opens = text_equal(step->name, procedure->no_return);
+                if (opens)
                         open = found = true;
-                if (open && step->on_failure == THEN_ABORT)
+                if (open && step->on_failure == THEN_ABORT && !(opens && makes_sure))
                         r = failure_set(reterr, FAILURE_INVALID, 0,
                                         "%s: step %s would abort after the point of no return", procedure->name,
                                         step->name);

@@ -99,8 +99,10 @@ typedef struct Procedure {
         unsigned version; /* changes when a step changes its meaning: a resume refuses another version */
         const Step *steps;
         size_t n_steps;
-        const char *no_return; /* before this step a failure undoes; from it on only forward or halt */
-        const Step *undo;      /* goals that restore, in order; each as best it can */
+        /* Before this step a failure undoes; after it only forward or halt. When it aborts itself, a failure of it undoes,
+         * too: facts say "opening" then when it may have acted, and an undo step that halts has to make sure of it. */
+        const char *no_return;
+        const Step *undo; /* goals that restore, in order; each as best it can, unless it halts */
         size_t n_undo;
         bool back_on_resume; /* a daemon that takes the run over undoes it, unless the point of no return is passed: when
                               * that is not known, the step is asked, and not acted */

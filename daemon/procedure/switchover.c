@@ -4,7 +4,9 @@
 
 #include "block.h"
 #include "check.h"
+#include "closing.h"
 #include "events.h"
+#include "fence.h"
 #include "gather.h"
 #include "handover.h"
 #include "hooks.h"
@@ -112,8 +114,8 @@ static const Step steps[] = {
         { "still-blocked", "nobody has written since the end", ON_OLD_PRIMARY, NEED_EVERY, THEN_ABORT, .burst = 1,
           .ask = ask_blocked, .judge = judge_still_blocked },
 
-        /* Open: from here there is no way back. */
-        { "open-candidate", "the new primary takes writes", ON_CANDIDATE, NEED_EVERY, THEN_HALT, 10 * SEC,
+        /* Open: when that is confirmed there is no way back; as long as it is not, only by way of making sure. */
+        { "open-candidate", "the new primary takes writes", ON_CANDIDATE, NEED_EVERY, THEN_ABORT, 10 * SEC,
           .act_first = true, .ask = ask_read_only, .judge = judge_writable, .act = act_open },
 
         /* What nobody waits for. The lock is held until the old primary's host has lost the address. */
@@ -164,6 +166,13 @@ static const Step steps[] = {
 };
 
 static const Step undo[] = {
+        { "close-candidate", "the candidate takes no writes", ON_CANDIDATE, NEED_EVERY, THEN_CONTINUE, 2 * SEC,
+          .skip = skip_close, .ask = ask_closed, .judge = judge_closed, .act = act_close },
+        { "end-candidate", "no database process is left on the candidate's host", ON_CANDIDATE, NEED_EVERY,
+          THEN_CONTINUE, .skip = skip_end_candidate, .ask = ask_process, .judge = judge_process_gone,
+          .act = act_process_stop },
+        { "candidate-closed", "it is certain that the candidate takes no writes", ON_CANDIDATE, NEED_EVERY, THEN_HALT,
+          3 * SEC, .skip = skip_close, .ask = ask_closed, .judge = judge_closed, .act = act_close },
         { "unblock-writes", "the old primary takes writes again", ON_OLD_PRIMARY, NEED_EVERY, THEN_CONTINUE, 10 * SEC,
           .skip = skip_undo, .ask = ask_blocked, .judge = judge_unblocked, .act = act_unblock,
           .parallel_with_next = true },
@@ -173,6 +182,9 @@ static const Step undo[] = {
         { "keep-address", "the old primary's host has the address, and the network knows it", ON_OLD_PRIMARY,
           NEED_EVERY, THEN_CONTINUE, 10 * SEC, .skip = skip_undo_address, .act_first = true, .act_shows = true,
           .ask = ask_address, .judge = judge_address_present, .act = act_address_keep },
+        { "weigh-candidate", "what the candidate has taken since it was told to open is known", ON_CANDIDATE,
+          NEED_EVERY, THEN_CONTINUE, 5 * SEC, .skip = skip_weigh_candidate, .ask = ask_weigh_candidate,
+          .judge = judge_candidate_weighed },
         { "abort-stop-hook", "what the stop hook did is taken back", ON_DAEMON, NEED_EVERY, THEN_CONTINUE,
           .skip = skip_abort_stop_hook, .ask = ask_abort_stop_hook, .judge = judge_stop_hook },
         { "close-circle", "the old primary receives from the candidate as before", ON_OLD_PRIMARY, NEED_EVERY,
@@ -192,7 +204,7 @@ static const Step undo[] = {
 
 const Procedure switchover = {
         .name = "switchover",
-        .version = 1,
+        .version = 2,
         .steps = steps,
         .n_steps = sizeof steps / sizeof *steps,
         .no_return = "open-candidate",

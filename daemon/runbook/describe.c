@@ -48,7 +48,7 @@ static void describe_position(const Run *run, Json *json)
         json_set_int(json, "total", (int64_t) (run->undoing ? run->n_undo : run->n_steps));
         if (run->ended || !run_current_group(run, &first, &end))
                 return;
-        const RunStep *failed = run->undoing ? NULL : run_blocking_step(run);
+        const RunStep *failed = run_blocking_step(run);
         size_t i = failed ? (size_t) (failed - run->steps) : first;
         while (!failed && i + 1 < end && run->steps[i].ended)
                 i++;

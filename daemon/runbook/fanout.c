@@ -360,14 +360,24 @@ static void on_quiesced(Replies *replies, void *userdata)
         target_ask(target);
 }
 
+static void target_give_up(Target *target, const char *why)
+{
+        Judgement judgement = { 0 };
+        judge_as(&judgement, VERDICT_UNREACHABLE, "%s", why);
+        target_remember(target, &judgement);
+        target_settle(target, VERDICT_UNREACHABLE);
+}
+
 static void target_advance(void *userdata)
 {
         Target *target = userdata;
         const Fanout *fanout = target->fanout;
         usec_t now = loop_now(fanout->loop);
         target->noisy = false;
-        if (target->begun && target->seen == VERDICT_UNREACHABLE && target_is_lost(target) &&
-            now >= usec_add(fanout->begun, LOST_PATIENCE))
+        if (run_is_lost(fanout->run, target->target->server))
+                target_give_up(target, "it does not answer any more");
+        else if (target->begun && target->seen == VERDICT_UNREACHABLE && target_is_lost(target) &&
+                 now >= usec_add(fanout->begun, LOST_PATIENCE))
                 target_settle(target, VERDICT_UNREACHABLE);
         else if (now >= fanout->deadline)
                 target_settle(target, target->seen == VERDICT_UNMET ? VERDICT_TIMEOUT : VERDICT_UNREACHABLE);
@@ -407,17 +417,31 @@ void fanout_start(Fanout *fanout)
                 target_advance(&fanout->targets[i]);
 }
 
+static void target_stop(Target *target, bool leave_commands)
+{
+        timer_stop(target->timer);
+        if (!target->job || (leave_commands && target->acting && target->on_host))
+                return;
+        if (target->acting && target->sql)
+                target_set_unsure(target, true);
+        exec_abandon(TAKE(target->job));
+}
+
 static void stop(Fanout *fanout, bool leave_commands)
 {
         fanout->stopped = true;
-        for (size_t i = 0; i < fanout->n_targets; i++) {
+        for (size_t i = 0; i < fanout->n_targets; i++)
+                target_stop(&fanout->targets[i], leave_commands);
+}
+
+void fanout_give_up(Fanout *fanout, const char *server, const char *why)
+{
+        for (size_t i = 0; i < fanout->n_targets && !fanout->stopped; i++) {
                 Target *target = &fanout->targets[i];
-                timer_stop(target->timer);
-                if (target->job && !(leave_commands && target->acting && target->on_host)) {
-                        if (target->acting && target->sql)
-                                target_set_unsure(target, true);
-                        exec_abandon(TAKE(target->job));
-                }
+                if (target->target->settled || !text_equal(target->target->server, server))
+                        continue;
+                target_stop(target, false);
+                target_give_up(target, why);
         }
 }
 

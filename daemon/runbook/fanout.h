@@ -38,5 +38,7 @@ void fanout_start(Fanout *fanout);
 void fanout_stop(Fanout *fanout);
 /* The same, but that commands on hosts are left to their end, for nobody can call them back; calls->acted tells of it. */
 void fanout_wind_down(Fanout *fanout);
+/* What is not settled yet on that server ("": the daemon) is settled as unreachable. */
+void fanout_give_up(Fanout *fanout, const char *server, const char *why);
 bool fanout_is_idle(const Fanout *fanout); /* stopped, and nothing of it is under way */
 Fanout *fanout_free(Fanout *fanout);       /* stops it */

@@ -10,12 +10,11 @@
 #include "text.h"
 
 static const char *const kind_names[_RECORD_MAX] = {
-        [RECORD_RUN_STARTED] = "run-started", [RECORD_RESUMED] = "resumed",
-        [RECORD_STARTED] = "started",         [RECORD_FORESEEN] = "foreseen",
-        [RECORD_SKIPPED] = "skipped",         [RECORD_DECIDED] = "decided",
-        [RECORD_INTENT] = "intent",           [RECORD_SETTLED] = "settled",
-        [RECORD_HALTED] = "halted",           [RECORD_RETRY] = "retry",
-        [RECORD_UNDOING] = "undoing",         [RECORD_RUN_ENDED] = "run-ended",
+        [RECORD_RUN_STARTED] = "run-started", [RECORD_RESUMED] = "resumed", [RECORD_STARTED] = "started",
+        [RECORD_FORESEEN] = "foreseen",       [RECORD_SKIPPED] = "skipped", [RECORD_DECIDED] = "decided",
+        [RECORD_INTENT] = "intent",           [RECORD_SETTLED] = "settled", [RECORD_LOST] = "lost",
+        [RECORD_HALTED] = "halted",           [RECORD_RETRY] = "retry",     [RECORD_UNDOING] = "undoing",
+        [RECORD_RUN_ENDED] = "run-ended",
 };
 ENUM_STRINGS(record_kind, RecordKind, kind_names)
 
@@ -107,7 +106,8 @@ static bool checks_are_left(const Run *run, const RunStep *step)
 static bool step_blocks(const Run *run, const RunStep *step)
 {
         bool is_undo = step >= run->steps + run->n_steps; /* each as best it can */
-        return step->state == STEP_FAILED && step->step->on_failure != THEN_CONTINUE && !is_undo &&
+        return step->state == STEP_FAILED &&
+               (is_undo ? step->step->on_failure == THEN_HALT : step->step->on_failure != THEN_CONTINUE) &&
                !checks_are_left(run, step);
 }
 
@@ -159,7 +159,8 @@ bool run_step_is_alone(const Run *run, const RunStep *step)
 
 RunStep *run_blocking_step(const Run *run)
 {
-        for (size_t i = 0; i < run->n_steps; i++)
+        size_t first = run->undoing ? run->n_steps : 0, end = run->n_steps + (run->undoing ? run->n_undo : 0);
+        for (size_t i = first; i < end; i++)
                 if (step_blocks(run, &run->steps[i]))
                         return &run->steps[i];
         return NULL;
@@ -179,6 +180,11 @@ bool run_no_return_passed(const Run *run)
                 if (run->steps[i].state != STEP_PENDING || run->steps[i].foreseen)
                         return true;
         return false;
+}
+
+bool run_is_lost(const Run *run, const char *server)
+{
+        return !run->undoing && !text_is_empty(server) && text_equal(facts_string(&run->facts, "lost"), server);
 }
 
 Verdict run_step_verdict(const RunStep *step, const RunTarget **ret_target)
@@ -377,6 +383,25 @@ static void run_set_why(Run *run, const Json *data)
         run->why = alloc_string(json_get_string(data, "why"));
 }
 
+static int apply_lost(Run *run, const char *server, Failure *reterr)
+{
+        if (!json_array_contains(json_get(run->facts.root, "order"), server))
+                return bad(reterr, "the server", server);
+        json_set_string(run->facts.root, "lost", server);
+        return 0;
+}
+
+static void apply_undoing(Run *run, const Json *data)
+{
+        const RunStep *no_return = run_no_return_step(run);
+        for (size_t i = 0; no_return && i < no_return->n_targets; i++)
+                if (no_return->targets[i].intent)
+                        json_set_bool(run->facts.root, "opening", true);
+        run->undoing = true;
+        run->halted = false;
+        run_set_why(run, data);
+}
+
 static int apply_run_ended(Run *run, const Json *data, Failure *reterr)
 {
         RunOutcome outcome = run_outcome_from_string(json_get_string(data, "outcome"));
@@ -422,10 +447,10 @@ int run_apply(Run *run, usec_t real_time, const char *kind_name, const char *ste
         case RECORD_RETRY:
                 apply_retry(run);
                 return 0;
+        case RECORD_LOST:
+                return apply_lost(run, server, reterr);
         case RECORD_UNDOING:
-                run->undoing = true;
-                run->halted = false;
-                run_set_why(run, data);
+                apply_undoing(run, data);
                 return 0;
         case RECORD_RUN_ENDED:
                 return apply_run_ended(run, data, reterr);

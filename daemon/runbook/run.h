@@ -11,6 +11,7 @@
  * decided      x            verdict, why, learned
  * intent       x    x       script, targets                   before the effect; repeated when the script is another
  * settled      x    x       verdict, why, learned, targets    and by, when it was overridden
+ * lost                x     why                               after the point of no return: nothing is done there any more
  * halted       x            why
  * retry                     by                                what failed is unsettled again
  * undoing                   why                               from here on the undo steps
@@ -31,6 +32,7 @@ typedef enum RecordKind {
         RECORD_DECIDED,
         RECORD_INTENT,
         RECORD_SETTLED,
+        RECORD_LOST,
         RECORD_HALTED,
         RECORD_RETRY,
         RECORD_UNDOING,
@@ -108,6 +110,7 @@ bool run_step_is_alone(const Run *run, const RunStep *step); /* in its group */
  * ended. */
 RunStep *run_blocking_step(const Run *run);
 bool run_no_return_passed(const Run *run);
+bool run_is_lost(const Run *run, const char *server);
 /* The step of no return; NULL when the procedure has none. */
 RunStep *run_no_return_step(const Run *run);
 /* What became of a step: MET, or the first target's verdict that made it fail, whose server and why are lent. */

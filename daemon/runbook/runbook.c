@@ -402,6 +402,7 @@ static int begin_undo(Runbook *runbook, const char *by, const char *why, Failure
         int r = record(runbook, RECORD_UNDOING, NULL, NULL, by ? data_by(by, why) : data_why(why), reterr);
         if (r < 0)
                 return r;
+        runbook->doubt = false;
         for (size_t i = 0; i < total_steps(runbook); i++)
                 if (runbook->fanouts[i])
                         fanout_wind_down(runbook->fanouts[i]);
@@ -414,6 +415,8 @@ static void end_run(Runbook *runbook)
         const Run *run = runbook->run;
         Text why = { 0 };
         text_add(&why, run->undoing && run->why ? run->why : "");
+        if (facts_string(&run->facts, "lost"))
+                text_addf(&why, "%s does not answer any more", facts_string(&run->facts, "lost"));
         for (size_t i = run->n_steps; run->undoing && i < total_steps(runbook); i++)
                 if (run->steps[i].state == STEP_FAILED) {
                         CLEANUP(mem_free) char *failed = describe_failure(&run->steps[i]);
@@ -429,7 +432,8 @@ static void end_run(Runbook *runbook)
 static bool handle_failure(Runbook *runbook, const RunStep *failed)
 {
         CLEANUP(mem_free) char *why = failed->step->check ? describe_checks(runbook->run) : describe_failure(failed);
-        if (failed->step->on_failure == THEN_ABORT && !run_no_return_passed(runbook->run))
+        bool opening = failed == run_no_return_step(runbook->run);
+        if (failed->step->on_failure == THEN_ABORT && (opening || !run_no_return_passed(runbook->run)))
                 return begin_undo(runbook, NULL, why, NULL) >= 0;
         if (any_fanout(runbook))
                 return false;
@@ -442,7 +446,6 @@ static bool resolve_doubt(Runbook *runbook)
         RunStep *step = run_no_return_step(runbook->run);
         if (runbook->go_back) {
                 CLEANUP(mem_free) char *why = TAKE(runbook->go_back);
-                runbook->doubt = false;
                 return begin_undo(runbook, NULL, why, NULL) >= 0;
         }
         if (step->state == STEP_FAILED)
@@ -465,7 +468,7 @@ static bool move(Runbook *runbook)
         if (runbook->doubt)
                 return resolve_doubt(runbook);
         const Run *run = runbook->run;
-        const RunStep *failed = run->undoing ? NULL : run_blocking_step(run);
+        const RunStep *failed = run_blocking_step(run);
         if (run->undoing && !is_wound_down(runbook))
                 return false;
         if (failed)
@@ -662,18 +665,23 @@ void runbook_set_lost(Runbook *runbook, const char *server)
         runbook->lost = alloc_string(server);
 }
 
-int runbook_leave(Runbook *runbook, const char *by, const char *reason, Failure *reterr)
+int runbook_lose(Runbook *runbook, const char *server, const char *why, Failure *reterr)
 {
         const Run *run = runbook->run;
         const RunStep *opening = run ? run_no_return_step(run) : NULL;
-        if (!opening || run->ended || run->halted || run->undoing || opening->state != STEP_DONE ||
-            runbook->broken.kind != FAILURE_NONE)
-                return failure_set(reterr, FAILURE_INVALID, 0,
-                                   "the run has not passed its point of no return, or ended");
-        Json *data = data_by(by, reason);
-        json_set_string(data, "outcome", run_outcome_to_string(RUN_COMPLETED));
-        stop_all(runbook);
-        int r = record(runbook, RECORD_RUN_ENDED, NULL, NULL, data, reterr);
+        if (!opening || run->ended || run->halted || run->undoing || runbook->broken.kind != FAILURE_NONE ||
+            opening->state == STEP_FAILED || run_is_lost(run, server))
+                return failure_set(reterr, FAILURE_INVALID, 0, "nothing is done on %s", server);
+        bool before = opening->state == STEP_PENDING && !runbook->doubt, after = opening->state == STEP_DONE;
+        int r = before  ? begin_undo(runbook, "mhad", why, reterr)
+                : after ? record(runbook, RECORD_LOST, NULL, server, data_why(why), reterr)
+                        : 0;
+        for (size_t i = 0; r >= 0 && !before && i < run->n_steps; i++)
+                if (runbook->fanouts[i]) {
+                        fanout_give_up(runbook->fanouts[i], server, why);
+                        if (after)
+                                fanout_give_up(runbook->fanouts[i], "", why);
+                }
         schedule(runbook);
         return r;
 }

@@ -66,9 +66,10 @@ int runbook_override(Runbook *runbook, const char *server, Verdict verdict, cons
                      Failure *reterr);
 int runbook_abandon(Runbook *runbook, const char *by, const char *reason, Failure *reterr);
 
-/* After the point of no return was reached: what is left is not done, and the run has ended as COMPLETED, why being told.
- * FAILURE_INVALID before it, and when it is halted. */
-int runbook_leave(Runbook *runbook, const char *by, const char *reason, Failure *reterr);
+/* A server without which the run is about nothing has died. Before the point of no return: undo. While that is being
+ * passed: the server is not waited for. After it: the run goes on without it and without hooks, so that all else is left as
+ * it would be had the server died later. FAILURE_INVALID when it is halted or undone, or knows already. */
+int runbook_lose(Runbook *runbook, const char *server, const char *why, Failure *reterr);
 
 const Facts *runbook_facts(const Runbook *runbook);
 const char *runbook_id(const Runbook *runbook);

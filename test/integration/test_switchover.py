@@ -329,9 +329,10 @@ def switching(manager, to="db2"):
 
 @pytest.mark.flavours("mariadb", "mysql9")
 @pytest.mark.modes("gtid")
-@pytest.mark.parametrize("point", ["premove-replicas", "catch-up-again", "block-writes"])
+@pytest.mark.parametrize("point", ["premove-replicas settled", "catch-up-again settled", "block-writes settled",
+                                   "open-candidate intent"])
 def test_candidate_dies_there(lab, point):
-    manager = start(lab, environment=stop_at(point), switchover={"max_write_block": "3s"})
+    manager = start(lab, environment=stop_at(*point.split()), switchover={"max_write_block": "3s"})
     with Writer(lab, read_timeout=20) as writer:
         with switching(manager):
             lab["db2"].kill()
@@ -341,22 +342,63 @@ def test_candidate_dies_there(lab, point):
         writer.wait_acknowledged(10, PATIENCE)
         writer.stop()
         assert not writer.missing_on(lab["db1"])
-    assert states(report)["db1"] == "primary" and lab.address in lab["db1"].host.addresses()
+    assert states(report)["db1"] == "primary" and with_address(lab) == ["db1"]
+
+
+def with_address(lab):
+    return [one.name for one in lab.servers if lab.address in one.host.addresses()]
 
 
 @pytest.mark.flavours("mariadb", "mysql9")
-@pytest.mark.modes("gtid")
+@pytest.mark.modes("position")
+@pytest.mark.parametrize("how", ["kill", "freeze"])
+def test_candidate_told_to_open(lab, how):
+    """It is not known whether it did: it is made certain that it takes no writes, and what it has taken, and db1 goes on. When
+    it is started again it is a replica."""
+    manager = start(lab, environment=stop_at("open-candidate", "intent"))
+    with Writer(lab, read_timeout=20) as writer:
+        with switching(manager):
+            getattr(lab["db2"], how)()
+        report = manager.wait_run("aborted")
+        assert states(report) == {"db1": "primary", "db2": "fenced", "db3": "left out"}, report["text"]
+        assert "no database process is left; it has taken none" in report["text"], report["text"]
+        assert not lab["db2"].running() and only_writable(lab) == ["db1"] and with_address(lab) == ["db1"]
+        lab["db2"].start()
+        well(manager, "db1", [writer])
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("position")
+def test_candidate_cut_off_when_told_to_open(lab):
+    """Nobody can say whether it takes writes: nothing else is opened, and it is said what to do."""
+    manager = start(lab, environment=stop_at("open-candidate", "intent"), fence={"timeout": "2s"})
+    with Writer(lab, read_timeout=20) as writer:
+        with switching(manager):
+            lab["db2"].host.cut()
+        manager.wait_state("halted")
+        told, = manager.events("run-halted")
+        assert "mhactl run retry app1" in told["text"] and "override app1 --server db2" in told["text"], told
+        assert not lab["db1"].writable() and not lab["db3"].writable()
+        lab["db2"].host.heal()
+        until(lambda: manager.server("db2")["up"], PATIENCE, "db2 is back")
+        assert manager.order("run", "retry", "app1").returncode == 0
+        manager.wait_run("aborted")
+        well(manager, "db1", [writer])
+
+
+@pytest.mark.flavours("mariadb", "mysql9")
 def test_new_primary_dies(lab):
-    """Just opened: the role is its own, so what follows is a failover."""
+    """Just opened: the role is its own, so what follows is a failover, for which the old primary is one of its replicas."""
     manager = start(lab, environment=stop_at("open-candidate"))
     with Writer(lab, read_timeout=5) as writer:
         with switching(manager):
             lab["db2"].kill()
         manager.wait(lambda status: status.get("last_run", {}).get("procedure") == "failover"
                      and status["state"] == "steady", "a failover")
-        assert sorted(run["procedure"] for run in manager.history()) == ["failover", "switchover"]
-        assert only_writable(lab) == [manager.status()["primary"]] and only_writable(lab) != ["db2"]
-        writer.wait_acknowledged(10, PATIENCE)
+        assert {run["procedure"]: run["outcome"] for run in manager.history()} == {
+            "failover": "completed", "switchover": "completed"}
+        primary = manager.well([writer], dead=["db2"]).name
+        assert [name for name in with_address(lab) if name != "db2"] == [primary]
 
 
 @pytest.mark.flavours("mariadb", "mysql9", "mysql56")

@@ -27,8 +27,9 @@ typedef struct World {
         unsigned n_progress; /* of the drain */
         Json *plan;
         Procedure procedure; /* a copy, to be changed */
-        Timer *leaving;
-        bool no_event_now; /* a call is under way that must not call back */
+        Timer *timer;
+        const char *losing, *lost; /* in which step which server dies */
+        bool no_event_now;         /* a call is under way that must not call back */
 } World;
 
 static void on_done(Runbook *runbook, RunOutcome outcome, const char *why, void *userdata)
@@ -332,33 +333,108 @@ static void test_cancel(void **state)
         assert_int_equal(json_get_int(sim_find(world->sim, "db1")->state, "writable", -1), 1);
 }
 
-static void leave(void *userdata)
+static void lose(void *userdata)
 {
         World *world = userdata;
         CLEANUP(json_free) Json *status = runbook_describe(world->runbook);
-        bool open = text_equal(json_get_string(step_of(status, "open"), "state"), "done");
-        bool left = runbook_leave(world->runbook, "me", "it is dead", NULL) >= 0;
-        assert_int_equal(left, open);
-        if (!left)
-                timer_set_in(world->leaving, USEC_MSEC);
+        bool opens = text_equal(world->losing, "open");
+        if (!text_equal(json_get_string(step_of(status, world->losing), "state"), "running") ||
+            (opens && records_of(world, "intent") < 5)) {
+                timer_set_in(world->timer, USEC_MSEC / 4);
+                return;
+        }
+        sim_find(world->sim, world->lost)->dead = true;
+        assert_int_equal(runbook_lose(world->runbook, world->lost, "it is dead", NULL), 0);
+        bool undone = text_equal(world->losing, "drain");
+        assert_true(runbook_lose(world->runbook, world->lost, "it is dead", NULL) < 0);
+        assert_int_equal(records_of(world, "undoing"), undone);
+        assert_int_equal(records_of(world, "lost"), !undone && !opens);
 }
 
-/* Not before the point of no return; after it what is left stays undone, and is told as that. */
-static void test_leave(void **state)
+static void run_and_lose(World *world, const char *step, const char *server, RunOutcome outcome)
+{
+        world->losing = step;
+        world->lost = server;
+        world->timer = timer_new(world->sim->loop, 0, lose, world);
+        timer_set_in(world->timer, 0);
+        begin(world);
+        run(world, outcome);
+        world->timer = timer_free(world->timer);
+}
+
+static void test_lose_before(void **state)
+{
+        run_and_lose(*state, "drain", "db3", RUN_ABORTED);
+        assert_string_equal(((World *) *state)->why, "it is dead");
+}
+
+/* It goes on without it, and nothing waits for it. */
+static void test_lose_after(void **state)
 {
         World *world = *state;
-        world->leaving = timer_new(world->sim->loop, 0, leave, world);
-        timer_set_in(world->leaving, USEC_MSEC);
-        begin(world);
-        run(world, RUN_COMPLETED);
-        timer_free(world->leaving);
-        assert_string_equal(world->why, "it is dead");
-        assert_null(journal_open_run(world->journal));
+        run_and_lose(world, "follow", "db2", RUN_COMPLETED);
+        assert_string_equal(world->why, "db2 does not answer any more");
         CLEANUP(json_free) Json *status = runbook_describe(world->runbook);
-        assert_step(status, "open", "done");
-        unsigned n_scripts = world->n_scripts;
-        sim_pass(world->sim, 10 * USEC_SEC);
-        assert_int_equal(world->n_scripts, n_scripts);
+        const Json *targets = json_get(step_of(status, "follow"), "targets");
+        assert_string_equal(json_get_string(json_get(targets, "db2"), "verdict"), "unreachable");
+        assert_string_equal(json_get_string(json_get(targets, "db4"), "verdict"), "met");
+        int64_t started = json_get_int(step_of(status, "follow"), "started", 0);
+        assert_in_range(json_get_int(step_of(status, "follow"), "ended", 0) - started, 1, USEC_SEC);
+}
+
+/* An opening that is not confirmed: halted, or undone where the procedure makes sure first; and that may halt, too. */
+static void test_lose_at(void **state)
+{
+        World *world = *state;
+        refuse_opening(world);
+        run_and_lose(world, "open", "db3", RUN_HALTED);
+        assert_string_equal(world->why, "open on db3: unreachable: it is dead");
+}
+
+static void test_opening_undone(void **state)
+{
+        World *world = *state;
+        CLEANUP(mem_free) Step *steps = ALLOC_ARRAY(Step, exam.n_steps), *undo = ALLOC_ARRAY(Step, exam.n_undo + 1);
+        memcpy(steps, exam.steps, exam.n_steps * sizeof *steps);
+        memcpy(undo + 1, exam.undo, exam.n_undo * sizeof *undo);
+        for (size_t i = 0; i < exam.n_steps; i++)
+                if (text_equal(steps[i].name, exam.no_return))
+                        steps[i].on_failure = THEN_ABORT;
+        undo[0] = exam.steps[1]; /* fence */
+        undo[0].name = "make-sure";
+        undo[0].scope = ON_CANDIDATE;
+        undo[0].on_failure = THEN_CONTINUE;
+        undo[0].parallel_with_next = false;
+        world->procedure.steps = steps;
+        world->procedure.undo = undo;
+        world->procedure.n_undo++;
+        Failure failure = { 0 };
+        assert_true(procedure_check(&world->procedure, &failure) < 0);
+        assert_says(&failure, "after the point of no return");
+        undo[0].on_failure = THEN_HALT;
+        assert_int_equal(procedure_check(&world->procedure, NULL), 0);
+        runbook_free(world->runbook);
+        world->runbook =
+                runbook_new(world->sim->loop, world->exec, world->journal, &world->procedure, on_event, on_done, world);
+        refuse_opening(world);
+        run_and_lose(world, "open", "db3", RUN_HALTED);
+        assert_non_null(strstr(world->why, "make-sure on db3: unreachable"));
+        assert_true(json_get_bool(runbook_facts(world->runbook)->root, "opening", false));
+        CLEANUP(json_free) Json *status = runbook_describe(world->runbook);
+        assert_string_equal(json_get_string(status, "step"), "make-sure");
+        assert_step(status, "unfence", "pending");
+        /* Halted it stays, also over a restart. */
+        restart(world);
+        assert_int_equal(runbook_resume(world->runbook, NULL), 0);
+        run(world, RUN_HALTED);
+        assert_int_equal(json_get_int(sim_find(world->sim, "db1")->state, "writable", -1), 0);
+        assert_int_equal(runbook_retry(world->runbook, "me", NULL), 0);
+        run(world, RUN_HALTED);
+        sim_find(world->sim, "db3")->dead = false;
+        assert_int_equal(runbook_retry(world->runbook, "me", NULL), 0);
+        run(world, RUN_ABORTED);
+        assert_int_equal(json_get_int(sim_find(world->sim, "db1")->state, "writable", -1), 1);
+        runbook_free(TAKE(world->runbook)); /* which knows the copy */
 }
 
 /* What cannot be undone is said. */
@@ -508,7 +584,10 @@ int main(void)
                 TEST(test_override),
                 TEST(test_abandon),
                 TEST(test_cancel),
-                TEST(test_leave),
+                TEST(test_lose_before),
+                TEST(test_lose_after),
+                TEST(test_lose_at),
+                TEST(test_opening_undone),
                 TEST(test_undo_as_best_it_can),
                 TEST(test_refuses_another_version),
                 TEST(test_two_runs_cannot_be_open),

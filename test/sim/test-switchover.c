@@ -49,9 +49,30 @@ static const char *const trouble_names[] = {
         "candidate stuck", "lock lost",          "old primary dies",   "cancelled",
 };
 
+/* A server's end at a record of the journal. */
+typedef enum Fate {
+        FATE_DIES,    /* its process */
+        FATE_RETURNS, /* it is started again after a while */
+        FATE_FREEZES, /* its process */
+        FATE_CUT,     /* its host */
+        _FATE_MAX,
+} Fate;
+static const char *const fate_names[] = { "dies", "dies and returns", "freezes", "is cut off" };
+
+typedef struct Doom {
+        unsigned at; /* record; 0: nothing happens */
+        size_t server;
+        Fate fate;
+        usec_t since, until; /* 0: not yet, for good */
+        Timer *timer;
+} Doom;
+
 static const Flavoured *flavour;
 static Trouble trouble;
 static bool happened, told;
+static Doom doom;
+static bool opens, open; /* the opening was begun, and confirmed */
+static uint64_t end;     /* what the old primary had then */
 
 enum { FIRST = 1000, SERVERS = 4 };
 
@@ -123,8 +144,19 @@ static void on_life(Trial *trial)
                 database_end_session(database_of(&trial->sim->servers[i]));
 }
 
+static const char *halted_in(const Runbook *runbook)
+{
+        const RunStep *step = runbook_run(runbook) ? run_blocking_step(runbook_run(runbook)) : NULL;
+        return step ? step->step->name : "?";
+}
+
+/* The network is mended when an operator is called. */
 static bool on_halted(Trial *trial, Runbook *runbook)
 {
+        if (doom.since && (doom.server != 1 || doom.fate != FATE_CUT || !opens || (open && trial->life == 1)))
+                trial_violate(trial, "halted in %s", halted_in(runbook));
+        if (doom.since)
+                trial->sim->servers[doom.server].cut = false, doom.until = loop_now(trial->sim->loop);
         return runbook_retry(runbook, "operator", NULL) >= 0 || trial->killed;
 }
 
@@ -138,6 +170,11 @@ static void on_cancel(void *userdata)
 static void on_event(Trial *trial, const RunEvent *event, Runbook *runbook)
 {
         Sim *sim = trial->sim;
+        if (event->step && text_equal(event->step->name, "open-candidate")) {
+                end = opens ? end : database_of(&sim->servers[0])->log;
+                opens = true;
+                open = open || (event->kind == RUN_EVENT_STEP_ENDED && event->verdict == VERDICT_MET);
+        }
         if (event->kind != RUN_EVENT_STEP_STARTED || happened)
                 return;
         bool reach = text_equal(event->step->name, "reach-end");
@@ -156,7 +193,60 @@ static void on_event(Trial *trial, const RunEvent *event, Runbook *runbook)
         }
 }
 
-static const TrialCalls calls = { .on_life = on_life, .on_halted = on_halted, .on_event = on_event };
+/* What a process knew is gone with it. */
+static void strike(Sim *sim)
+{
+        SimServer *server = &sim->servers[doom.server];
+        Database *database = database_of(server);
+        database_catch_up(sim);
+        server->dead = doom.fate == FATE_DIES || doom.fate == FATE_RETURNS;
+        server->frozen = doom.fate == FATE_FREEZES;
+        server->cut = doom.fate == FATE_CUT;
+        doom.since = loop_now(sim->loop);
+        doom.until = doom.fate == FATE_RETURNS ? doom.since + USEC_SEC + sim_random(sim, 4000) * USEC_MSEC : 0;
+        if (server->dead)
+                database_end_session(database);
+}
+
+/* As its configuration says: writable, if it likes, but for what the daemon does about those that return. */
+static void come_back(Sim *sim)
+{
+        Database *database = database_of(&sim->servers[doom.server]);
+        bool writer = doom.at % 2;
+        for (size_t i = 0; i < sim->n_servers; i++)
+                writer = writer && (i == doom.server || database_of(&sim->servers[i])->read_only);
+        database_catch_up(sim);
+        database->server->dead = false;
+        database->read_only = !writer || doom.server > 1;
+        database->super_read_only = false;
+        database->receiver_on = database->applier_on = database->source != NULL;
+}
+
+/* The cluster, which watches its servers during a run. */
+static void on_watch(void *userdata)
+{
+        Trial *trial = userdata;
+        Sim *sim = trial->sim;
+        usec_t now = loop_now(sim->loop);
+        timer_set_in(doom.timer, 250 * USEC_MSEC);
+        if (doom.until && now >= doom.until && sim->servers[doom.server].dead)
+                come_back(sim);
+        bool lost = doom.since && now >= doom.since + 2 * USEC_SEC && !(doom.until && now >= doom.until);
+        if (lost && trial->runbook && trial->in_life && !trial->killed &&
+            (doom.server == 1 || (doom.server == 0 && !opens)))
+                (void) runbook_lose(trial->runbook, sim->servers[doom.server].name, "it does not answer any more",
+                                    NULL);
+}
+
+static void on_record(Trial *trial)
+{
+        if (doom.at == trial->n_all_records)
+                strike(trial->sim);
+}
+
+static const TrialCalls calls = {
+        .on_life = on_life, .on_halted = on_halted, .on_event = on_event, .on_record = on_record
+};
 
 /* One has the role, whole: it takes writes, has the address, and all who can be reached follow it and have all. */
 static void check_role(Trial *trial, const Database *primary)
@@ -171,8 +261,11 @@ static void check_role(Trial *trial, const Database *primary)
         for (size_t i = 0; i < sim->n_servers; i++) {
                 const Database *database = database_of(&sim->servers[i]);
                 const char *name = database->server->name;
-                if (database->server->cut || database->server->dead)
+                if (database->server->cut || database->server->dead || (doom.since && i == doom.server))
                         continue;
+                if (i > 1 && doom.since && primary == database_of(&sim->servers[0]) && database->received > end &&
+                    opens && database_of(&sim->servers[1])->log > end)
+                        continue; /* it has received what the candidate took, and the old primary lacks it */
                 if (database->has_address != (database == primary))
                         trial_violate(trial, "%s has the address: %d", name, database->has_address);
                 if (database->read_only != (database != primary))
@@ -250,6 +343,60 @@ static void check_end(Trial *trial)
         check_role(trial, trial->outcome == RUN_COMPLETED ? candidate : old);
 }
 
+/* The opening was confirmed and the new primary died: a failover follows, for which all others have to be its replicas. */
+static void check_left(Trial *trial)
+{
+        Sim *sim = trial->sim;
+        for (size_t i = 0; i < sim->n_servers; i++) {
+                const Database *database = database_of(&sim->servers[i]);
+                if (i == 1)
+                        continue;
+                if (!database->read_only || database->has_address || database->locked || database->holed ||
+                    database->applier_errno || database->event == EVENT_RUNS ||
+                    database->source != database_of(&sim->servers[1]))
+                        trial_violate(trial, "%s is not ready for a failover: follows %s", database->server->name,
+                                      database->source ? database->source->server->name : "nobody");
+        }
+}
+
+/* What the report says that a candidate has taken, which was told to open and is dead. */
+static void check_taken(Trial *trial)
+{
+        const Database *candidate = database_of(&trial->sim->servers[1]);
+        CLEANUP(json_free) Json *facts = NULL;
+        if (!trial->facts || json_parse(trial->facts, strlen(trial->facts), &facts, NULL) < 0 ||
+            !json_get_bool(facts, "opening", false) || !candidate->server->dead)
+                return;
+        const char *taken = json_get_string(json_get(json_get(facts, "servers"), "db2"), "taken");
+        if (!taken || !*taken != (candidate->log == end))
+                trial_violate(trial, "db2 has taken %llu, and it is said: %s",
+                              (unsigned long long) (candidate->log - end), taken ? taken : "nothing");
+}
+
+static void check_doom(Trial *trial)
+{
+        Sim *sim = trial->sim;
+        const Database *old = database_of(&sim->servers[0]), *candidate = database_of(&sim->servers[1]);
+        bool completed = trial->outcome == RUN_COMPLETED;
+        database_catch_up(sim);
+        /* One that is started again may be writable by itself; and a power cut makes forget that it was opened. */
+        bool returned = doom.server == 1 && doom.fate == FATE_RETURNS;
+        if ((trial->life == 1 && completed != open) || candidate->n_opened > 1 ||
+            (completed && !candidate->n_opened && !returned))
+                trial_violate(trial, "%s, and it was opened %u times: %s", run_outcome_to_string(trial->outcome),
+                              candidate->n_opened, trial->why);
+        if (completed && doom.server == 1 && !doom.until)
+                check_left(trial);
+        else if (completed && doom.server != 1)
+                check_role(trial, candidate);
+        else if (!completed && doom.server != 0)
+                check_role(trial, old);
+        if (!completed && doom.server == 1)
+                check_taken(trial);
+        if (!completed && doom.server == 1 && doom.fate != FATE_CUT && candidate->has_address)
+                trial_violate(trial, "db2 has the address");
+}
+
 typedef struct Tally {
         unsigned trials, kills, violations, scripts, completed;
         bool quiet;
@@ -259,16 +406,23 @@ static unsigned try(const Procedure *procedure, uint64_t seed, const Kill *kills
 {
         CLEANUP(sim_free) Sim *sim = sim_new(seed);
         build_world(sim);
-        told = happened = false;
+        told = happened = opens = open = false;
+        doom.since = doom.until = 0;
         Trial trial = { .sim = sim,
                         .procedure = procedure,
                         .initial = build_facts(sim),
                         .calls = &calls,
                         .kills = kills,
                         .n_kills = n_kills };
+        doom.timer = timer_new(sim->loop, 0, on_watch, &trial);
+        if (doom.at)
+                timer_set_in(doom.timer, 0);
         trial_run(&trial);
-        if (!trial.violation)
+        if (!trial.violation && trial.n_all_records >= doom.at && doom.at)
+                check_doom(&trial);
+        else if (!trial.violation && !doom.at)
                 check_end(&trial);
+        doom.timer = timer_free(doom.timer);
         tally->trials++;
         tally->kills += trial.life - 1;
         tally->violations += trial.violation != NULL;
@@ -276,6 +430,8 @@ static unsigned try(const Procedure *procedure, uint64_t seed, const Kill *kills
         tally->scripts = trial.n_scripts;
         if (trial.violation && !tally->quiet && tally->violations <= 5) {
                 print_error("SIM_SEED=%llu %s, %s:", (unsigned long long) seed, flavour->name, trouble_names[trouble]);
+                if (doom.at)
+                        print_error(" db%zu %s at record %u,", doom.server + 1, fate_names[doom.fate], doom.at);
                 for (size_t i = 0; i < n_kills; i++)
                         print_error(" killed %s %u,", kill_kind_to_string(kills[i].kind), kills[i].at);
                 print_error(" %s\n", trial.violation);
@@ -325,6 +481,59 @@ static void test_trouble(void **state)
                 violations += tally.violations;
         }
         assert_int_equal(violations, 0);
+}
+
+/* Each of them at each record, the daemon being killed as well in every second run. */
+static void test_deaths(void **state)
+{
+        unsigned violations = 0;
+        trouble = TROUBLE_NONE;
+        for (size_t i = 0; i < ARRAY_LENGTH(flavoured); i++) {
+                flavour = &flavoured[i];
+                Tally tally = { 0 };
+                doom = (Doom){ 0 };
+                unsigned records = try(&switchover, 1, NULL, 0, &tally), random = 1,
+                         only = (unsigned) number_of("SIM_AT", 0);
+                unsigned stride = records / TRIAL_POINTS / 2 + 1;
+                for (unsigned at = 1; at <= records; at += stride)
+                        for (unsigned which = 0; which < 3 * _FATE_MAX; which++) {
+                                random = random * 1103515245 + 12345;
+                                Kill kills[] = { { (KillKind) (KILL_BEFORE_RECORD + (random >> 16) % 4),
+                                                   1 + (random >> 18) % (records + 5) } };
+                                doom = (Doom){ .at = at,
+                                               .server = which / _FATE_MAX,
+                                               .fate = (Fate) (which % _FATE_MAX) };
+                                if (!only || only == at)
+                                        try(&switchover, 1, kills, (random >> 30) & 1, &tally);
+                        }
+                doom = (Doom){ 0 };
+                print_message("deaths, %s: %u runs, %u deaths of the daemon, %u completed, %u violations\n",
+                              flavour->name, tally.trials, tally.kills, tally.completed, tally.violations);
+                violations += tally.violations;
+        }
+        assert_int_equal(violations, 0);
+}
+
+/* Whoever does not make sure first has two primaries some time. */
+static void test_deaths_are_seen(void **state)
+{
+        Step undo[30];
+        Procedure unsure = switchover;
+        Tally tally = { .quiet = true };
+        unsure.undo = undo;
+        for (unsure.n_undo = 0; unsure.n_undo + 3 < switchover.n_undo; unsure.n_undo++)
+                undo[unsure.n_undo] = switchover.undo[unsure.n_undo + 3];
+        assert_string_equal(undo[0].name, "unblock-writes");
+        trouble = TROUBLE_NONE;
+        flavour = &flavoured[0];
+        for (unsigned at = 1; at <= 60; at++) {
+                Kill kills[] = { { KILL_AFTER_RECORD, at } };
+                doom = (Doom){ .at = at + 1, .server = 1, .fate = FATE_FREEZES };
+                try(&unsure, 1, kills, 1, &tally);
+        }
+        doom = (Doom){ 0 };
+        print_message("undone without making sure: found in %u of %u runs\n", tally.violations, tally.trials);
+        assert_true(tally.violations > 0);
 }
 
 static void test_procedure_is_well_formed(void **state)
@@ -434,13 +643,14 @@ static void test_plan(void **state)
 int main(void)
 {
         static Trouble troubles[_TROUBLE_MAX];
-        struct CMUnitTest tests[_TROUBLE_MAX + 3] = { cmocka_unit_test(test_procedure_is_well_formed),
+        struct CMUnitTest tests[_TROUBLE_MAX + 5] = { cmocka_unit_test(test_procedure_is_well_formed),
                                                       cmocka_unit_test(test_tables_with_a_hole),
-                                                      cmocka_unit_test(test_plan) };
+                                                      cmocka_unit_test(test_plan), cmocka_unit_test(test_deaths),
+                                                      cmocka_unit_test(test_deaths_are_seen) };
         for (int i = 0; i < _TROUBLE_MAX; i++) {
                 troubles[i] = (Trouble) i;
-                tests[i + 3] = (struct CMUnitTest) cmocka_unit_test_prestate(test_trouble, &troubles[i]);
-                tests[i + 3].name = trouble_names[i];
+                tests[i + 5] = (struct CMUnitTest) cmocka_unit_test_prestate(test_trouble, &troubles[i]);
+                tests[i + 5].name = trouble_names[i];
         }
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -158,6 +158,9 @@ static int divert(append_fn append, Journal *journal, usec_t real_time, const ch
         if (trial->killed)
                 return dead(reterr);
         trial->n_records++;
+        trial->n_all_records++;
+        if (trial->calls && trial->calls->on_record)
+                trial->calls->on_record(trial);
         Kill kill = present_kill(trial);
         bool now = kill.at == trial->n_records;
         if (now && kill.kind == KILL_BEFORE_RECORD) {

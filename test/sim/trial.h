@@ -50,6 +50,7 @@ typedef struct TrialCalls {
         void (*on_life)(Trial *trial);                     /* a life begins */
         bool (*on_halted)(Trial *trial, Runbook *runbook); /* true: told to go on; false: the trial ends halted */
         void (*on_event)(Trial *trial, const RunEvent *event, Runbook *runbook);
+        void (*on_record)(Trial *trial); /* before one is written */
 } TrialCalls;
 
 struct Trial {
@@ -65,6 +66,7 @@ struct Trial {
         char why[600];
         unsigned life;                 /* number of the last one, from 1 */
         unsigned n_records, n_scripts; /* of the present life */
+        unsigned n_all_records;        /* of all lives */
         char *violation;               /* what must never be, once seen */
         char *facts;                   /* at the end, as JSON */
         /* Inner. */

@@ -32,7 +32,8 @@ static const Step steps[] = {
         { "four", "four", ON_REPLICAS, NEED_EVERY, THEN_HALT, ASKED },
 };
 static const Step undo[] = {
-        { "one", "back", ON_REPLICAS, NEED_EVERY, THEN_HALT, ASKED },
+        { "one", "back", ON_REPLICAS, NEED_EVERY, THEN_CONTINUE, ASKED },
+        { "two", "surely", ON_REPLICAS, NEED_EVERY, THEN_HALT, ASKED },
 };
 static const Procedure procedure = { "exam", 3, steps, ARRAY_LENGTH(steps), "four", undo, ARRAY_LENGTH(undo) };
 
@@ -210,7 +211,7 @@ static void test_a_decision_that_failed_may_be_retaken(void **state)
         assert_int_equal(state_of(run, "choose"), STEP_PENDING);
 }
 
-/* Undo steps may bear the names of steps, and none of them blocks. */
+/* Undo steps may bear the names of steps, and none of them blocks but one that halts. */
 static void test_undoing(void **state)
 {
         CLEANUP(run_free) Run *run = started();
@@ -223,10 +224,37 @@ static void test_undoing(void **state)
         assert_int_equal(run->steps[0].state, STEP_RUNNING);
         assert_int_equal(run->steps[ARRAY_LENGTH(steps)].state, STEP_FAILED);
         assert_null(run_blocking_step(run));
+        apply(run, "settled", "two", "db1", "{\"verdict\":\"timeout\",\"targets\":[\"db1\"]}");
+        assert_ptr_equal(run_blocking_step(run), &run->steps[ARRAY_LENGTH(steps) + 1]);
+        apply(run, "retry", NULL, NULL, NULL);
+        assert_null(run_blocking_step(run));
+        apply(run, "settled", "two", "db1", "{\"verdict\":\"met\"}");
         assert_false(run_current_group(run, &first, &end));
+        assert_false(json_has(run->facts.root, "opening"));
         apply(run, "run-ended", NULL, NULL, "{\"outcome\":\"aborted\",\"why\":\"told\"}");
         assert_true(run->ended);
         assert_int_equal(run->outcome, RUN_ABORTED);
+}
+
+/* It may have been opened when its act was intended, not before. */
+static void test_undoing_an_opening(void **state)
+{
+        CLEANUP(run_free) Run *run = started();
+        apply(run, "settled", "three", "db1", MET);
+        apply(run, "intent", "four", "db2", "{\"script\":[],\"targets\":[\"db1\",\"db2\"]}");
+        apply(run, "undoing", NULL, NULL, "{\"why\":\"told\"}");
+        assert_true(json_get_bool(run->facts.root, "opening", false));
+}
+
+static void test_lost(void **state)
+{
+        CLEANUP(run_free) Run *run = started();
+        refuse(run, "lost", NULL, "db9", "{\"why\":\"dead\"}", "the server db9");
+        assert_false(run_is_lost(run, "db2"));
+        apply(run, "lost", NULL, "db2", "{\"why\":\"dead\"}");
+        assert_true(run_is_lost(run, "db2"));
+        assert_false(run_is_lost(run, "db1"));
+        assert_false(run_is_lost(run, ""));
 }
 
 static void test_names(void **state)
@@ -251,6 +279,8 @@ int main(void)
                 cmocka_unit_test(test_retry_and_override),
                 cmocka_unit_test(test_a_decision_that_failed_may_be_retaken),
                 cmocka_unit_test(test_undoing),
+                cmocka_unit_test(test_undoing_an_opening),
+                cmocka_unit_test(test_lost),
                 cmocka_unit_test(test_names),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 
 #include "block.h"
 #include "check.h"
+#include "closing.h"
 #include "events.h"
 #include "handover.h"
 #include "status.h"
@@ -478,6 +479,63 @@ static void test_events_of_the_dead(void **state)
                    "`tick` ENABLE", NULL);
 }
 
+/* An opening that was not confirmed. */
+static void test_closed(void **state)
+{
+        CLEANUP(facts_done) Facts facts = fixture(MARIADB, "mariadb_gtid");
+        json_set_bool(facts.root, "opening", true);
+        learn(&facts, "db1", "{\"end_gtid\":\"0-1-9\"}");
+        learn(&facts, "db2", "{\"open_position\":\"binlog.000003:400\"}");
+        assert_false(skip_close(&facts));
+        assert_false(skip_end_candidate(&facts));
+        assert_true(skip_weigh_candidate(&facts));
+        expect(&facts, judge_closed, "db2", REPLIES(TICK("0", "0-1-9"), BINLOG("400")), VERDICT_UNMET, "takes writes");
+        expect_act(&facts, act_close, "db2", REPLIES(TICK("0", "0-1-9"), BINLOG("400")), "read_only = ON", "OFF");
+        static const char *const seen[][3] = { { "0-1-9", "400", "" },
+                                               { "0-2-11", "900", "0-2-11" },
+                                               { "0-1-9", "900", "" } };
+        for (size_t i = 0; i < ARRAY_LENGTH(seen); i++) {
+                CLEANUP(facts_done) Facts copy = facts_copy(&facts);
+                CLEANUP(mem_free)
+                char *tick = text_format("read_only=1|gtid_binlog_pos=%s|gtid_slave_pos=%s|"
+                                         "gtid_current_pos=%s",
+                                         seen[i][0], seen[i][0], seen[i][0]);
+                CLEANUP(mem_free) char *binlog = text_format("File=binlog.000003|Position=%s", seen[i][1]);
+                take(&copy, judge_closed, "db2", REPLIES(tick, binlog));
+                const char *taken = facts_server_string(&copy, "db2", "taken");
+                if (!taken || (*seen[i][2] ? !strstr(taken, "0-2") : *taken))
+                        fail_msg("%s at %s: %s", seen[i][0], seen[i][1], taken ? taken : "not known");
+                assert_true(skip_end_candidate(&copy));
+                expect(&copy, judge_closed, "db2", replies_new(0), VERDICT_MET, "takes no writes");
+        }
+        /* By position a log that does not end where it did tells nothing. */
+        json_set_string(facts.root, "mode", "position");
+        CLEANUP(facts_done) Facts copy = facts_copy(&facts);
+        take(&copy, judge_closed, "db2", REPLIES(TICK("1", ""), BINLOG("900")));
+        assert_null(facts_server_string(&copy, "db2", "taken"));
+}
+
+static void test_candidate_weighed(void **state)
+{
+        CLEANUP(facts_done) Facts facts = fixture(MARIADB, "position");
+        json_set_bool(facts.root, "opening", true);
+        learn(&facts, "db2", "{\"open_position\":\"binlog.000003:400\",\"fence\":{\"process\":{\"result\":\"gone\"}}}");
+        assert_false(skip_weigh_candidate(&facts));
+        assert_true(skip_end_candidate(&facts));
+        static const char *const lists[][2] = { { "index /d/i\n400 /d/binlog.000003\n", "nothing: " },
+                                                { "index /d/i\n401 /d/binlog.000003\n", "to binlog.000003:401" },
+                                                { "index /d/i\n400 /d/binlog.000003\n9 /d/binlog.000004\n",
+                                                  "000004:9" },
+                                                { "no such file", "cannot be listed" } };
+        for (size_t i = 0; i < ARRAY_LENGTH(lists); i++) {
+                Replies *replies = replies_new(1);
+                replies->items[0].run = true;
+                replies->items[0].out = alloc_string(lists[i][0]);
+                expect(&facts, judge_candidate_weighed, "db2", replies, i < 3 ? VERDICT_MET : VERDICT_HOPELESS,
+                       lists[i][1]);
+        }
+}
+
 static void test_everybody(void **state)
 {
         CLEANUP(facts_done) Facts facts = fixture(MARIADB, "position");
@@ -528,6 +586,8 @@ int main(void)
                 cmocka_unit_test(test_events),
                 cmocka_unit_test(test_events_that_rested),
                 cmocka_unit_test(test_events_of_the_dead),
+                cmocka_unit_test(test_closed),
+                cmocka_unit_test(test_candidate_weighed),
                 cmocka_unit_test(test_everybody),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
