@@ -494,8 +494,8 @@ static void test_deaths(void **state)
                 doom = (Doom){ 0 };
                 unsigned records = try(&switchover, 1, NULL, 0, &tally), random = 1,
                          only = (unsigned) number_of("SIM_AT", 0);
-                unsigned stride = records / TRIAL_POINTS / 2 + 1;
-                for (unsigned at = 1; at <= records; at += stride)
+                unsigned stride = records / TRIAL_POINTS + 1;
+                for (unsigned at = 1 + (unsigned) i % stride; at <= records; at += stride)
                         for (unsigned which = 0; which < 3 * _FATE_MAX; which++) {
                                 random = random * 1103515245 + 12345;
                                 Kill kills[] = { { (KillKind) (KILL_BEFORE_RECORD + (random >> 16) % 4),
@@ -525,12 +525,15 @@ static void test_deaths_are_seen(void **state)
                 undo[unsure.n_undo] = switchover.undo[unsure.n_undo + 3];
         assert_string_equal(undo[0].name, "unblock-writes");
         trouble = TROUBLE_NONE;
-        flavour = &flavoured[0];
-        for (unsigned at = 1; at <= 60; at++) {
-                Kill kills[] = { { KILL_AFTER_RECORD, at } };
-                doom = (Doom){ .at = at + 1, .server = 1, .fate = FATE_FREEZES };
-                try(&unsure, 1, kills, 1, &tally);
-        }
+        /* The daemon dies just when it has heard of the opening, and forgets it for want of power. */
+        for (uint64_t seed = 1; seed <= 20 && tally.violations == 0; seed++)
+                for (unsigned i = 0; i < ARRAY_LENGTH(flavoured) * 30; i++) {
+                        unsigned at = 45 + i % 30;
+                        Kill kills[] = { { KILL_AFTER_RECORD, at } };
+                        flavour = &flavoured[i / 30];
+                        doom = (Doom){ .at = at + 1, .server = 1, .fate = FATE_FREEZES };
+                        try(&unsure, seed, kills, 1, &tally);
+                }
         doom = (Doom){ 0 };
         print_message("undone without making sure: found in %u of %u runs\n", tally.violations, tally.trials);
         assert_true(tally.violations > 0);
