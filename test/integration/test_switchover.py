@@ -199,7 +199,6 @@ def test_too_late(lab):
     well(manager, "db2")
 
 
-@pytest.mark.flavours("mariadb", "mysql9")
 @pytest.mark.modes("position")
 def test_checks_are_told_together(lab):
     manager = Manager.start(lab, switchover={"running_updates_limit": "1s"})
@@ -244,6 +243,21 @@ def test_hook_refuses(lab):
         assert "no such luck" in undone(manager, writer)["why"]
     with open(f"{lab.mgr.folder}/aborted", encoding="utf-8") as file:
         assert json.load(file)["hook"] == "abort"
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("gtid")
+@pytest.mark.parametrize("name", ["stop", "start"])
+def test_hook_hangs(lab, name):
+    """Before the opening all is taken back; after it that is reported, and nothing else waits for it."""
+    manager = start(lab, hooks={name: [hook(lab, "sleep 600\n")], "timeout": "1s"})
+    with Writer(lab) as writer:
+        switch(manager, "--to", "db2", status=1 if name == "stop" else 0)
+        if name == "stop":
+            assert "stop-hook" in undone(manager, writer)["why"]
+        else:
+            assert steps(manager.report())["start-hook"]["state"] == "failed"
+            well(manager, "db2", [writer])
 
 
 @pytest.mark.flavours("mariadb", "mysql9")
@@ -310,6 +324,26 @@ def stop_at(step, kind="settled"):
     """The environment in which mhad stands still at a record of its journal, for a test to do something then."""
     return {"LD_PRELOAD": f"{BUILD}/test/integration/libdie-at.so", "MHAD_DIE_AT": f"{step} {kind}",
             "MHAD_DIE_BY": str(int(signal.SIGSTOP))}
+
+
+@pytest.mark.modes("gtid")
+def test_transaction_after_the_checks(lab):
+    """One that nobody ends and that has changed something when writes are blocked: it cannot be committed any more."""
+    manager = start(lab, environment=stop_at("catch-up-again"), switchover={"kill_sessions": "none"})
+    with Writer(lab, read_timeout=20) as writer:
+        lab["db1"].sql("CREATE USER 'plain'@'%' IDENTIFIED BY 'plain-pw'", "GRANT ALL ON app.* TO 'plain'@'%'")
+        late = lab["db1"].connect(user="plain", password="plain-pw", timeout=PATIENCE)
+        with switching(manager):
+            late.begin()
+            with late.cursor() as cursor:
+                cursor.execute("INSERT INTO app.writes (id, payload, ts) VALUES (77, 'late', NOW(6))")
+        manager.wait_run("completed")
+        with pytest.raises(pymysql.MySQLError):
+            late.commit()
+        late.close()
+        well(manager, "db2", [writer])
+    for server in lab.servers:
+        assert not server.sql("SELECT id FROM app.writes WHERE id = 77"), server.name
 
 
 @contextlib.contextmanager
