@@ -79,6 +79,8 @@ static const Step steps[] = {
           .ask = ask_sample, .judge = judge_sample },
         { "catch-up-once-more", "the candidate has applied that much", ON_CANDIDATE, NEED_EVERY, THEN_ABORT,
           .ask = ask_caught_up, .judge = judge_caught_up },
+        NEARER("1"),
+        NEARER("2"),
         { "open-circle", "the old primary does not receive from the candidate for now", ON_OLD_PRIMARY, NEED_EVERY,
           THEN_ABORT, 10 * SEC, .skip = skip_circle, .ask = ask_status, .judge = judge_circle_open,
           .act = act_circle_open },
@@ -92,9 +94,8 @@ static const Step steps[] = {
           .ask = ask_sample, .judge = judge_sample },
         { "catch-up-again", "the candidate is not more than a moment behind", ON_CANDIDATE, NEED_EVERY, THEN_ABORT,
           .ask = ask_caught_up, .judge = judge_caught_up },
-        NEARER("1"),
-        NEARER("2"),
         NEARER("3"),
+        NEARER("4"),
 
         /* The block. */
         { "block-writes", "nobody writes, whatever his privileges, and the end of the log is on record", ON_OLD_PRIMARY,

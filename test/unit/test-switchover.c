@@ -299,6 +299,26 @@ static void test_premove(void **state)
         expect_act(&facts, act_premove, "db3", REPLIES(TICK("1", ""), stopped, BINLOG("4")), "START SLAVE", "CHANGE");
 }
 
+static void test_near(void **state)
+{
+        CLEANUP(facts_done) Facts facts = fixture(MARIADB, "gtid");
+        learn(&facts, "db1", "{\"sample_gtid\":\"0-1-90\"}");
+        assert_true(skip_nearer(&facts));
+        Replies *replies = REPLIES("result=0");
+        Judgement judgement = { 0 };
+        replies->items[0].took = 20 * USEC_MSEC;
+        judge_caught_up(&facts, "db2", replies, &judgement);
+        assert_int_equal(judgement.verdict, VERDICT_MET);
+        assert_int_equal(json_get_int(judgement.learned, "behind_us", 0), 20000);
+        facts_learn(&facts, "db2", judgement.learned);
+        assert_false(skip_nearer(&facts));
+        learn(&facts, "db2", "{\"behind_us\":900}");
+        assert_true(skip_nearer(&facts));
+        expect(&facts, judge_caught_up, "db2", REPLIES("result=-1"), VERDICT_UNMET, "not applied everything");
+        json_free(judgement.learned);
+        replies_free(replies);
+}
+
 static void test_follow_on(void **state)
 {
         CLEANUP(facts_done) Facts facts = fixture(MARIADB, "position");
@@ -579,6 +599,7 @@ int main(void)
                 cmocka_unit_test(test_reached_end),
                 cmocka_unit_test(test_sessions),
                 cmocka_unit_test(test_premove),
+                cmocka_unit_test(test_near),
                 cmocka_unit_test(test_follow_on),
                 cmocka_unit_test(test_demote),
                 cmocka_unit_test(test_tiers),
