@@ -405,15 +405,23 @@ static void test_names(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_alive),       cmocka_unit_test(test_stalled),
-                cmocka_unit_test(test_suspect),     cmocka_unit_test(test_not_reachable_from_here),
-                cmocka_unit_test(test_dead),        cmocka_unit_test(test_same_host),
-                      cmocka_unit_test(test_complete),
-                cmocka_unit_test(test_promises),    cmocka_unit_test(test_voices),
-                cmocka_unit_test(test_receiver),    cmocka_unit_test(test_tunnel),
-                cmocka_unit_test(test_remaining),   cmocka_unit_test(test_words),
-                cmocka_unit_test(test_guards),      cmocka_unit_test(test_storm),
-                cmocka_unit_test(test_flap_window), cmocka_unit_test(test_all_guards_at_once),
+                cmocka_unit_test(test_alive),
+                cmocka_unit_test(test_stalled),
+                cmocka_unit_test(test_suspect),
+                cmocka_unit_test(test_not_reachable_from_here),
+                cmocka_unit_test(test_dead),
+                cmocka_unit_test(test_same_host),
+                cmocka_unit_test(test_complete),
+                cmocka_unit_test(test_promises),
+                cmocka_unit_test(test_voices),
+                cmocka_unit_test(test_receiver),
+                cmocka_unit_test(test_tunnel),
+                cmocka_unit_test(test_remaining),
+                cmocka_unit_test(test_words),
+                cmocka_unit_test(test_guards),
+                cmocka_unit_test(test_storm),
+                cmocka_unit_test(test_flap_window),
+                cmocka_unit_test(test_all_guards_at_once),
                 cmocka_unit_test(test_names),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
