@@ -76,10 +76,14 @@ def make_lab(request):
     yield make
     wrong = []
     for lab in labs:
-        status = lab.stop_mhad() if lab.mhad else 0
-        if status:
-            wrong.append(f"mhad ended with status {status}\n{lab.mhad_log_tail()}")
-        lab.down()
+        try:
+            status = lab.stop_mhad() if lab.mhad else 0
+            if status:
+                wrong.append(f"mhad ended with status {status}\n{lab.mhad_log_tail()}")
+        except LabError as error:
+            wrong.append(f"{error}\n{lab.mhad_log_tail()}")
+        finally:
+            lab.down()
     assert not wrong, "\n".join(wrong)
 
 
