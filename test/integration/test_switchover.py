@@ -176,7 +176,8 @@ def test_one_at_a_time_and_cancelled(lab):
         done = manager.order("cancel", "app1", "--reason", "lunch")
         assert done.returncode == 0 and "undone" in done.stdout
         order.join(PATIENCE)
-        assert "lunch" in undone(manager)["why"]
+        assert "lunch" in manager.wait_run("aborted")["why"]
+        assert only_writable(lab) == ["db1"] and with_address(lab) == ["db1"]
 
         folder.write(f"{lab.mgr.folder}/go", "")
         until(lambda: manager.status()["state"] == "steady", PATIENCE, "it is steady")
