@@ -102,6 +102,10 @@ static void check_ssh(const Draft *draft, Reading *reading)
                         draft_warn(draft, reading, "observers", "observers cannot be asked: ssh.enabled is false");
                 return;
         }
+        if (!reading->offline && !ssh->identity_file && !draft_mentions(draft, "ssh.identity_file"))
+                draft_error(draft, reading, "ssh",
+                            "ssh.identity_file is missing, and the daemon's user has no key in ~/.ssh: make one with "
+                            "ssh-keygen, let the hosts accept it, and name it, or set ssh.enabled to false");
         if (!ssh->strict_host_keys) {
                 draft_warn(draft, reading, "ssh.strict_host_keys",
                            "ssh.strict_host_keys is off: whoever answers as one of the hosts is believed");

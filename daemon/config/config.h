@@ -58,7 +58,7 @@ typedef struct SshConfig {
         bool enabled;
         char *user;
         uint16_t port;
-        char *identity_file; /* NULL: what libssh finds by itself */
+        char *identity_file; /* NULL: there is none, and no SSH; a default key was looked for when the file was read */
         char *known_hosts_file;
         bool strict_host_keys;
         Sudo sudo;

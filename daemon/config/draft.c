@@ -2,8 +2,10 @@
  * value, only keep it. */
 #include "draft.h"
 
+#include <pwd.h>
 #include <stdarg.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "text.h"
 #include "value.h"
@@ -262,6 +264,23 @@ static void complete_server(Server *server, const SshConfig *ssh)
         server->port = 3306; /* it has none, but a port is never 0 */
 }
 
+/* The key that ssh(1) would take, too. */
+static void find_key(SshConfig *ssh)
+{
+        static const char *const names[] = { "id_ed25519", "id_ecdsa", "id_rsa" };
+        char buffer[16384];
+        struct passwd user, *found = NULL;
+        if (getpwuid_r(geteuid(), &user, buffer, sizeof buffer, &found) != 0 || !found)
+                return;
+        for (size_t i = 0; i < ARRAY_LENGTH(names) && !ssh->identity_file; i++) {
+                char *path = text_format("%s/.ssh/%s", user.pw_dir, names[i]);
+                if (access(path, R_OK) == 0)
+                        ssh->identity_file = path;
+                else
+                        free(path);
+        }
+}
+
 void draft_read_cluster(Draft *draft, Reading *reading, const Tree *tree)
 {
         if (tree->kind != TREE_MAP) {
@@ -274,6 +293,8 @@ void draft_read_cluster(Draft *draft, Reading *reading, const Tree *tree)
         };
         walk_map(&walk, "", tree);
         draft_run_script(draft, reading);
+        if (!reading->offline && config->ssh.enabled && !draft_mentions(draft, "ssh.identity_file"))
+                find_key(&config->ssh);
         for (size_t i = 0; i < config->n_servers; i++)
                 complete_server(&config->servers[i], &config->ssh);
         for (size_t i = 0; i < config->n_observers; i++)

@@ -390,7 +390,7 @@ static bool has_program(Source *source)
 static void import_ssh(Source *source)
 {
         CnfEntry *timeout = common(source, "ssh_connection_timeout"), *options = common(source, "ssh_options");
-        bool strict = false;
+        bool strict = false, key = false;
         if (timeout && expect_number(source, timeout, 1, 60))
                 become(timeout, &source->cluster, SCHEMA_CLUSTER, "ssh.connect_timeout",
                        text_format("%ss", timeout->value));
@@ -407,6 +407,7 @@ static void import_ssh(Source *source)
                         i += used ? used : 1;
                 }
                 free_words(words, n);
+                key = said.data && strstr(said.data, "ssh.identity_file: ");
                 if (has_program(source)) {
                         put(&source->cluster, SCHEMA_CLUSTER, "hooks.mha.ssh_options",
                             tree_write_scalar(options->value));
@@ -418,6 +419,11 @@ static void import_ssh(Source *source)
                 say(options, *left, "%s%s%s%s", *taken ? taken : "nothing of it has a meaning here",
                     *left ? "; not taken over: " : "", left, *left ? " (no program ssh is run)" : "");
         }
+        if (!key)
+                note(source, "SSH key", true,
+                     "MHA logs in with the key of whoever runs it (~/.ssh); mhad needs one that its own user can read: "
+                     "make it with ssh-keygen, append its .pub to authorized_keys on each host, and name it in "
+                     "ssh.identity_file");
         if (strict)
                 return;
         put(&source->cluster, SCHEMA_CLUSTER, "ssh.strict_host_keys", alloc_string("false"));

@@ -163,7 +163,7 @@ const SchemaRow schema_rows[] = {
           .meaning = "The account on the hosts." },
         { CLUSTER("ssh.port", SCHEMA_PORT, ssh.port), .otherwise = "22", .min = 1, .max = 65535, .mha = "ssh_port",
           .meaning = "The port." },
-        { CLUSTER("ssh.identity_file", SCHEMA_KEY_FILE, ssh.identity_file), .unset = "the keys in the home directory of the daemon's user", .mha = "ssh_options (-i)",
+        { CLUSTER("ssh.identity_file", SCHEMA_KEY_FILE, ssh.identity_file), .unset = "~/.ssh/id_ed25519, id_ecdsa or id_rsa of the daemon's user", .mha = "ssh_options (-i)",
           .meaning = "The private key, without a passphrase; nobody else may read it." },
         { CLUSTER("ssh.known_hosts_file", SCHEMA_FILE, ssh.known_hosts_file), .otherwise = "/etc/mhad/known_hosts", .mha = "ssh_options (UserKnownHostsFile)",
           .meaning = "The host keys, in the form of ssh-keyscan(1)." },

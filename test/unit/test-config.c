@@ -1,6 +1,7 @@
 /* The configuration: what is read, what is inherited, every kind of error with its place, secrets, reload. */
 #include <errno.h>
 #include <ftw.h>
+#include <pwd.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -72,6 +73,7 @@ static int set_up(void **state)
         put("mhad.yaml", "");
         put("known_hosts", "");
         put_mode("secret", "s3cret\n", 0600);
+        put_mode("key", "", 0600);
         return 0;
 }
 
@@ -149,7 +151,7 @@ static void assert_warnings(const char *expected)
         "sql: {user: mhad, password_file: @/secret}\n"                                                                 \
         "replication: {user: repl, password_file: @/secret}\n"                                                         \
         "ssh:\n"                                                                                                       \
-        "  known_hosts_file: @/known_hosts\n"                                                                          \
+        "  {known_hosts_file: @/known_hosts, identity_file: @/key}\n"                                                  \
         "# end\n"
 #define GOOD GOOD_NAMED("app1", "10.0.0")
 
@@ -301,7 +303,7 @@ static void test_inheritance(void **state)
         put("mhad.yaml", "defaults:\n"
                          "  sql: {user: inherited, password_file: @/secret, tls: {mode: required}}\n"
                          "  replication: {user: repl, password_command: [/bin/echo, first]}\n"
-                         "  ssh: {known_hosts_file: @/known_hosts, port: 2200}\n"
+                         "  ssh: {known_hosts_file: @/known_hosts, identity_file: @/key, port: 2200}\n"
                          "  detection: {ping_interval: 2s, ping_timeout: 3s}\n"
                          "  hooks: {start: [/bin/true, x], stop: [/bin/false]}\n"
                          "  address: {device: eth7}\n");
@@ -492,7 +494,7 @@ static const struct {
 
 static void test_whole_files(void **state)
 {
-        put("mhad.yaml", "defaults: {ssh: {known_hosts_file: @/known_hosts}}\n");
+        put("mhad.yaml", "defaults: {ssh: {known_hosts_file: @/known_hosts, identity_file: @/key}}\n");
         for (size_t i = 0; i < ARRAY_LENGTH(whole_files); i++) {
                 put("clusters.d/a.yaml", whole_files[i].text);
                 assert_errors(whole_files[i].expected);
@@ -503,9 +505,10 @@ static void test_known_hosts(void **state)
 {
         if (access("/etc/mhad/known_hosts", R_OK) == 0)
                 skip();
-        const char *text = "cluster: a\nservers: [{name: a, host: h}]\nsql: {user: m}\nreplication: {user: r}\n";
+        const char *text = "cluster: a\nservers: [{name: a, host: h}]\nsql: {user: m}\nreplication: {user: r}\n"
+                           "ssh: {identity_file: @/key}\n";
         put("clusters.d/a.yaml", text);
-        assert_errors("clusters.d/a.yaml:1:1: ssh.known_hosts_file: cannot read /etc/mhad/known_hosts: No such file or "
+        assert_errors("clusters.d/a.yaml:5:1: ssh.known_hosts_file: cannot read /etc/mhad/known_hosts: No such file or "
                       "directory (make it with ssh-keyscan, or set ssh.enabled to false)\n");
         put("mhad.yaml", "defaults:\n  ssh: {enabled: false}\n");
         CLEANUP(config_free) Config *config = load();
@@ -534,6 +537,29 @@ static void test_metrics(void **state)
         put("mhad.yaml", "metrics: null\n");
         CLEANUP(config_free) Config *none = load();
         assert_null(none->metrics.listen);
+}
+
+/* The one that ssh(1) would take is taken; without one SSH would silently not be there. */
+static void test_key(void **state)
+{
+        put("clusters.d/a.yaml", "cluster: a\nservers: [{name: a, host: h}]\nsql: {user: m}\nreplication: {user: r}\n"
+                                 "ssh: {known_hosts_file: @/known_hosts}\n");
+        const char *home = getpwuid(geteuid())->pw_dir;
+        CLEANUP(mem_free) char *key = NULL;
+        static const char *const names[] = { "id_ed25519", "id_ecdsa", "id_rsa" };
+        for (size_t i = 0; i < ARRAY_LENGTH(names) && !key; i++) {
+                CLEANUP(mem_free) char *path = text_format("%s/.ssh/%s", home, names[i]);
+                key = access(path, R_OK) == 0 ? alloc_string(path) : NULL;
+        }
+        if (!key) {
+                assert_errors(
+                        "clusters.d/a.yaml:5:1: ssh.identity_file is missing, and the daemon's user has no key in "
+                        "~/.ssh: make one with ssh-keygen, let the hosts accept it, and name it, or set "
+                        "ssh.enabled to false\n");
+                return;
+        }
+        CLEANUP(config_free) Config *config = load();
+        assert_string_equal(config->clusters[0].ssh.identity_file, key);
 }
 
 static void test_main_faults(void **state)
@@ -604,7 +630,7 @@ static void test_shared_hosts(void **state)
         put("clusters.d/b.yaml",
             "cluster: b\nservers: [{name: db1, host: h, ssh_host: m}, {name: db2, host: i, ssh_host: M, port: 3307}]\n"
             "sql: {user: m, password_file: @/secret}\nreplication: {user: r, password_file: @/secret}\nssh: "
-            "{known_hosts_file: @/known_hosts}\n"
+            "{known_hosts_file: @/known_hosts, identity_file: @/key}\n"
             "address: {ip: 'fd00::9/64', device: eth0}\nhooks: {shutdown: [/bin/true]}\n");
         assert_warnings(
                 "clusters.d/b.yaml:6:1: address: \"db1\" and \"db2\" have different ports: with the role the port "
@@ -654,7 +680,8 @@ static void test_warnings(void **state)
 /* --- secrets -------------------------------------------------------------------------------------------------------- */
 
 #define WITH_SQL(form)                                                                                                 \
-        "cluster: a\nservers: [{name: a, host: h}, {name: b, host: i}]\nssh: {known_hosts_file: @/known_hosts}\n"      \
+        "cluster: a\nservers: [{name: a, host: h}, {name: b, host: i}]\nssh: {known_hosts_file: @/known_hosts, "       \
+        "identity_file: @/key}\n"                                                                                      \
         "replication: {user: r, password_file: @/secret}\nsql:\n  user: m\n" form
 
 static void test_secrets(void **state)
@@ -674,7 +701,7 @@ static void test_secrets(void **state)
         put_mode("clusters.d/a.yaml", WITH_SQL("  password: s3cret\n  password_file: @/secret\n"), 0600);
         assert_errors("clusters.d/a.yaml:8:3: sql.password_file: there is password already; only one of them may be "
                       "given\n");
-        put("mhad.yaml", "defaults: {ssh: {known_hosts_file: @/known_hosts}}\n");
+        put("mhad.yaml", "defaults: {ssh: {known_hosts_file: @/known_hosts, identity_file: @/key}}\n");
         put("clusters.d/a.yaml", "sql: {user: m, password:s3cret}\n");
         assert_errors("clusters.d/a.yaml:1:16: unknown key \"password…\" (did you mean \"password\"?)\n"
                       "clusters.d/a.yaml:1:1: cluster is missing\n"
@@ -691,6 +718,7 @@ static void test_secret_forms(void **state)
         assert_errors("clusters.d/a.yaml:4:39: replication.password_file: secret holds a secret but others can read it "
                       "(mode 0604): chmod 600 it\n");
         put_mode("secret", "s3cret\n", 0600);
+        put_mode("key", "", 0600);
         put("clusters.d/a.yaml", WITH_SQL("  password_command: [/bin/sh, -c, 'echo s3cret; exit 1']\n"));
         assert_errors("clusters.d/a.yaml:7:21: sql.password_command: /bin/sh ended with status 1\n");
         put("clusters.d/a.yaml", WITH_SQL("  password_command: echo s3cret\n"));
@@ -832,7 +860,8 @@ static void test_mha_scripts(void **state)
 
 #define WITH_SCRIPT(script)                                                                                            \
         "cluster: app1\nservers: [{name: db1, host: 10.0.0.1}, {name: db2, host: 10.0.0.2}]\n"                         \
-        "replication: {user: repl, password_file: @/secret}\nssh: {known_hosts_file: @/known_hosts}\n"                 \
+        "replication: {user: repl, password_file: @/secret}\nssh: {known_hosts_file: @/known_hosts, identity_file: "   \
+        "@/secret}\n"                                                                                                  \
         "hooks: {mha: {init_conf_load_script: \"" script "\"}}\n"
 
 /* Overrides what the file says, fills in what is required, and is told of what it cannot say. */
@@ -975,6 +1004,7 @@ int main(void)
                 CASE(test_whole_files),
                 CASE(test_known_hosts),
                 CASE(test_metrics),
+                CASE(test_key),
                 CASE(test_main_faults),
                 CASE(test_inherited_faults),
                 CASE(test_between_clusters),
