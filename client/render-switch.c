@@ -1,4 +1,4 @@
-/* A switchover before it begins: who follows whom now and then, and what its checks found. */
+/* A switchover or a failover before it begins: who follows whom now and then, and what its checks found. */
 #include "render.h"
 
 #include "cleanup.h"
@@ -8,6 +8,7 @@ typedef struct Tree {
         const Json *servers, *raised; /* raised: the replicas of replicas that will follow the new primary itself */
         const char *old, *new;        /* new: NULL for how it is now */
         bool demote;
+        bool dead; /* the old one is */
 } Tree;
 
 static const char *source_of(const Tree *tree, const Json *server)
@@ -60,10 +61,21 @@ static void add_top(Text *out, const Look *look, const char *first, const char *
 static void add_tree(Text *out, const Look *look, const char *title, const Tree *tree)
 {
         const char *top = tree->new ? tree->new : tree->old;
-        add_top(out, look, title, top, "(primary)");
+        add_top(out, look, title, top, tree->dead && !tree->new ? "(primary, dead)" : "(primary)");
         add_followers(out, look, tree, top, "          ", 0);
         if (tree->new && !tree->demote)
-                add_top(out, look, "          ", tree->old, "(read-only, follows nobody)");
+                add_top(out, look, "          ", tree->old, tree->dead ? "(dead)" : "(read-only, follows nobody)");
+}
+
+const char *render_candidate(const Json *answer)
+{
+        const char *candidate = NULL;
+        JSON_FOREACH(step, json_get(json_get(answer, "plan"), "steps"))
+        {
+                const char *decided = json_get_string(json_get(step, "decided"), "candidate");
+                candidate = decided ? decided : candidate;
+        }
+        return candidate;
 }
 
 void render_switch(Text *out, const Look *look, const Json *status, const Json *answer)
@@ -71,12 +83,12 @@ void render_switch(Text *out, const Look *look, const Json *status, const Json *
         const Json *cluster = json_at(json_get(status, "clusters"), 0);
         Tree now = { .servers = json_get(cluster, "servers"), .old = json_get_string(cluster, "primary") };
         Tree then = now;
-        then.demote = true;
+        now.dead = then.dead = text_equal(json_get_string(json_get(answer, "plan"), "procedure"), "failover");
+        then.demote = !then.dead;
+        then.new = render_candidate(answer);
         JSON_FOREACH(step, json_get(json_get(answer, "plan"), "steps"))
         {
                 const char *name = json_get_string(step, "name");
-                const char *decided = json_get_string(json_get(step, "decided"), "candidate");
-                then.new = decided ? decided : then.new;
                 if (text_equal(name, "demote"))
                         then.demote = !text_equal(json_get_string(step, "state"), "skipped");
                 else if (text_equal(name, "raise-sub-replicas"))
@@ -84,8 +96,12 @@ void render_switch(Text *out, const Look *look, const Json *status, const Json *
         }
         if (!now.old || !then.new)
                 return;
-        render_add(out, look, TONE_STRONG, "%s: %s hands the primary role over to %s",
-                   render_or(cluster, "cluster", "?"), now.old, then.new);
+        if (then.dead)
+                render_add(out, look, TONE_STRONG, "%s: %s takes the place of %s", render_or(cluster, "cluster", "?"),
+                           then.new, now.old);
+        else
+                render_add(out, look, TONE_STRONG, "%s: %s hands the primary role over to %s",
+                           render_or(cluster, "cluster", "?"), now.old, then.new);
         text_add(out, "\n\n");
         add_tree(out, look, "  now:    ", &now);
         add_tree(out, look, "  then:   ", &then);

@@ -29,8 +29,9 @@ typedef enum Tone {
 void render_status(Text *out, const Look *look, const Json *status);
 void render_check(Text *out, const Look *look, const Json *check);
 void render_plan(Text *out, const Look *look, const Json *plan, bool with_scripts);
-/* A switchover before it begins: who follows whom now and then (status and plan are answers). */
+/* A switchover or a failover before it begins: who follows whom now and then (status and plan are answers). */
 void render_switch(Text *out, const Look *look, const Json *status, const Json *plan);
+const char *render_candidate(const Json *plan); /* whom a plan has chosen; NULL: nobody yet */
 /* The checks of a plan alone; false when one of them fails. */
 bool render_checks(Text *out, const Look *look, const Json *plan);
 void render_report(Text *out, const Look *look, const Json *report);

@@ -1,4 +1,4 @@
-/* A failover or a switchover that an operator orders: show what will happen, ask once, then follow it to its end. The run belongs to the
+/* A failover or a switchover that an operator orders: show what will happen, ask, then follow it to its end. The run belongs to the
  * daemon: when this program or the connection goes, it goes on. */
 #include <stdio.h>
 #include <string.h>
@@ -32,9 +32,28 @@ typedef struct Order {
         ApiId method;
         const char *procedure; /* as plan knows it */
         const char *question;
-        /* What will happen; STATUS_OK: it can be asked for. NULL: nobody is asked. */
-        int (*show)(const Context *context, const char *cluster);
+        /* What will happen, as far as it can be said from whom to whom; STATUS_OK: it can be asked for. NULL: nobody is
+         * asked. */
+        int (*show)(const Context *context, const char *cluster, char **ret_way);
 } Order;
+
+static int ask(const char *question)
+{
+        char line[16] = "";
+        printf("%s [y/N] ", question);
+        fflush(stdout);
+        if (fgets(line, sizeof line, stdin) && (strcasecmp(line, "y\n") == 0 || strcasecmp(line, "yes\n") == 0))
+                return STATUS_OK;
+        fprintf(stderr, "mhactl: nothing was done\n");
+        return refusal_exit_status(REFUSAL_DECLINED);
+}
+
+static char *way_of(const Json *status, const Json *plan)
+{
+        const char *from = json_get_string(json_at(json_get(status, "clusters"), 0), "primary");
+        const char *to = render_candidate(plan);
+        return from && to ? text_format(" from %s to %s", from, to) : NULL;
+}
 
 static int ask_plan(const Context *context, const char *procedure, const char *cluster, Json **ret)
 {
@@ -44,21 +63,68 @@ static int ask_plan(const Context *context, const char *procedure, const char *c
         return verb_call(context, API_PLAN, parameters, ret);
 }
 
-static int show_failover(const Context *context, const char *cluster)
+static const Json *find_server(const Json *cluster, const char *name)
 {
-        CLEANUP(json_free) Json *answer = NULL;
-        int status = ask_plan(context, "failover", cluster, &answer);
+        JSON_FOREACH(server, json_get(cluster, "servers"))
+        {
+                if (name && text_equal(json_get_string(server, "name"), name))
+                        return server;
+        }
+        return NULL;
+}
+
+/* The first question: the operator answers for a death that mhad has not found, and sees why where it has. */
+static int ask_whether_dead(const Context *context, const Json *status)
+{
+        const Json *cluster = json_at(json_get(status, "clusters"), 0), *finding = json_get(cluster, "finding");
+        const char *name = json_get_string(cluster, "cluster"), *primary = json_get_string(cluster, "primary");
+        if (!name || !primary)
+                return STATUS_OK; /* whatever is asked for, it will be refused */
+        if (json_get_bool(find_server(cluster, primary), "up", false)) {
+                fprintf(stderr,
+                        "mhactl: %s: the primary %s is alive: a failover is for a dead one (mhactl switch %s hands its "
+                        "role over)\n",
+                        name, primary, name);
+                return STATUS_REFUSED;
+        }
+        bool dead = text_equal(json_get_string(finding, "finding"), "dead");
+        const Look look = verb_look(context);
+        Text text = { 0 };
+        render_add(&text, &look, TONE_STRONG,
+                   dead ? "%s, the primary of %s, is dead:"
+                        : "Whether %s, the primary of %s, is dead, mhad cannot tell:",
+                   primary, name);
+        render_add(&text, &look, TONE_PLAIN, " %s", render_or(finding, "text", "it does not answer"));
+        render_add(&text, &look, TONE_FAINT, " [%s]", render_or(finding, "row", "-"));
+        printf("%s\n\n", text.data);
+        text_done(&text);
+        int answer = ask(dead ? "Proceed?" : "Is it dead?");
+        putchar('\n');
+        return answer;
+}
+
+static int show_failover(const Context *context, const char *cluster, char **ret_way)
+{
+        CLEANUP(json_free) Json *answer = NULL, *now = NULL;
+        int status = verb_call(context, API_STATUS, verb_cluster(cluster), &now);
+        if (status == STATUS_OK)
+                status = ask_whether_dead(context, now);
+        if (status == STATUS_OK)
+                status = ask_plan(context, "failover", cluster, &answer);
         if (status != STATUS_OK)
                 return status;
         const Look look = verb_look(context);
         Text text = { 0 };
         render_plan(&text, &look, answer, false);
+        text_add(&text, "\n");
+        render_switch(&text, &look, now, answer);
         fputs(text.data, stdout);
         text_done(&text);
+        *ret_way = way_of(now, answer);
         return STATUS_OK;
 }
 
-static int show_switch(const Context *context, const char *cluster)
+static int show_switch(const Context *context, const char *cluster, char **ret_way)
 {
         CLEANUP(json_free) Json *plan = NULL, *now = NULL;
         int status = ask_plan(context, "switch", cluster, &plan);
@@ -75,6 +141,7 @@ static int show_switch(const Context *context, const char *cluster)
                 text_addf(&text, "%s%s", text.length ? "\n" : "", checks.data ? checks.data : "");
         verb_print(context, plan, &text);
         text_done(&checks);
+        *ret_way = way_of(now, plan);
         int blocked =
                 refusal_exit_status((int) refusal_from_string(json_get_string(json_get(plan, "plan"), "blocked_id")));
         return good ? STATUS_OK : blocked ? blocked : refusal_exit_status(REFUSAL_CHECKS);
@@ -82,22 +149,20 @@ static int show_switch(const Context *context, const char *cluster)
 
 static int confirm(const Context *context, const Order *order, const char *cluster)
 {
-        char line[16] = "";
+        CLEANUP(mem_free) char *way = NULL;
         if (!isatty(STDIN_FILENO) || !context->terminal) {
                 fprintf(stderr,
                         "mhactl: this is no terminal to ask on: say --yes (mhactl plan %s %s shows what will happen)\n",
                         order->procedure, cluster);
                 return refusal_exit_status(REFUSAL_NOBODY_TO_ASK);
         }
-        int status = order->show(context, cluster);
+        int status = order->show(context, cluster, &way);
+        if (status == refusal_exit_status(REFUSAL_CHECKS))
+                fprintf(stderr, "mhactl: nothing was done: a check failed\n");
         if (status != STATUS_OK)
                 return status;
-        printf("\n%s %s now? [y/N] ", order->question, cluster);
-        fflush(stdout);
-        if (fgets(line, sizeof line, stdin) && (strcasecmp(line, "y\n") == 0 || strcasecmp(line, "yes\n") == 0))
-                return STATUS_OK;
-        fprintf(stderr, "mhactl: nothing was done\n");
-        return refusal_exit_status(REFUSAL_DECLINED);
+        CLEANUP(mem_free) char *question = text_format("\n%s %s%s now?", order->question, cluster, way ? way : "");
+        return ask(question);
 }
 
 static int carry_out(const Context *context, const Order *order)
@@ -129,8 +194,9 @@ int verb_failover(const Context *context)
 int verb_switch(const Context *context)
 {
         static const Order order = { API_SWITCH, "switch", "Switch", show_switch };
+        CLEANUP(mem_free) char *way = NULL;
         if (verb_option(context, OPTION_CHECK))
-                return show_switch(context, verb_word(context, 0));
+                return show_switch(context, verb_word(context, 0), &way);
         return carry_out(context, &order);
 }
 

@@ -311,16 +311,45 @@ class Failover(Case):
         os.close(main)
         return status, out.decode()
 
-    def test_asks(self):
-        self.begin(event("run-completed"))
+    def primary(self, finding, text, **server):
+        return ok(clusters=[{"cluster": "shop", "primary": "db1", "servers": [{"name": "db1", **server}, {"name": "db2", "source": "db1"}],
+                             "finding": {"row": "X1", "finding": finding, "text": text}}])
+
+    def test_asks_twice(self):
+        """Whether the primary is dead, with what mhad knows of it; then, with the plan, whether to go from A to B."""
+        self.begin(event("run-completed"), status=self.primary("dead", "Its process is gone", up=False))
+        plan = {"procedure": "failover", "cluster": "shop", "blocked": ["it is paused"], "steps": [
+            {"name": "a", "goal": "the goal"}, {"name": "choose", "goal": "one is chosen", "decided": {"candidate": "db2"}}]}
+        self.daemon.answers["Plan"] = ok(plan=plan)
         status, out = self.on_terminal(b"n\n")
         self.assertEqual(status, 31, out)
-        self.assertIn("the goal", out)
-        self.assertIn("it is paused", out)
-        self.assertEqual([call["method"] for call in self.daemon.calls], ["org.mhad.Plan"])
-        status, out = self.on_terminal(b"y\n")
+        self.assertRegex(out, r"db1, the primary of shop, is dead:.*Its process is gone.*\[X1\]")
+        self.assertNotIn("the goal", out)
+        self.assertEqual([call["method"] for call in self.daemon.calls], ["org.mhad.Status"])
+        status, out = self.on_terminal(b"y\nn\n")
+        self.assertEqual(status, 31, out)
+        out = re.sub("\x1b\\[[0-9;]*m", "", out)
+        for words in ("the goal", "it is paused", "shop: db2 takes the place of db1", "now:    db1  (primary, dead)",
+                      "then:   db2  (primary)", "Fail over shop from db1 to db2 now? [y/N]"):
+            self.assertIn(words, out)
+        self.assertNotIn("org.mhad.Failover", [call["method"] for call in self.daemon.calls])
+        status, out = self.on_terminal(b"yes\nyes\n")
         self.assertEqual(status, 0, out)
         self.assertIn("\x1b[", out)
+
+    def test_asks_what_mhad_cannot_tell(self):
+        self.begin(status=self.primary("unreachable_from_here", "Another host sees it alive", up=False))
+        status, out = self.on_terminal(b"no\n")
+        self.assertEqual(status, 31, out)
+        self.assertIn("mhad cannot tell", out)
+        self.assertIn("Is it dead? [y/N]", out)
+
+    def test_asks_nothing_of_a_living_primary(self):
+        self.begin(status=self.primary("alive", "It answers", up=True))
+        status, out = self.on_terminal(b"y\ny\n")
+        self.assertEqual(status, 1, out)
+        self.assertIn("is alive", out)
+        self.assertNotIn("[y/N]", out)
 
     REFUSALS = {"primary-already": 20, "unknown-server": 21, "server-down": 22, "not-a-replica": 23, "paused": 24,
                 "run-under-way": 25, "two-writable": 26, "no-primary": 27, "not-steady": 28, "too-late": 32, "no-run": 33, "other-manager": 34,
