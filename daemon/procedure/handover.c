@@ -47,8 +47,9 @@ bool skip_premove(const Facts *facts)
         const char *old = facts_string(facts, "old_primary");
         CLEANUP(server_view_free) ServerView *view = status_known(facts, candidate_of(facts));
         CLEANUP(server_view_free) ServerView *primary = status_known(facts, old);
-        /* Those who have moved acknowledge nothing to the old primary any more. */
-        bool acknowledgements_needed = primary->semi_sync_active && primary->semi_sync_wait_count > 1;
+        /* Those who have moved acknowledge nothing to the old primary any more: without them its commits would stand. */
+        bool acknowledgements_needed =
+                primary->semi_sync_active && (primary->semi_sync_wait_count > 1 || !view->semi_sync_replica_enabled);
         return !status_is_gtid(facts) || !view->log_slave_updates || acknowledgements_needed;
 }
 
@@ -259,6 +260,16 @@ void judge_demoted(const Facts *facts, const char *server, const Replies *replie
                 judge_as(judgement, VERDICT_UNMET, "it follows nobody");
 }
 
+/* Whether the old primary is to acknowledge to the new one. One that rejoins has been restarted, so that what it says of
+ * itself is of its own files. */
+static bool is_to_acknowledge(const Facts *facts)
+{
+        if (!text_equal(facts_string(facts, "procedure"), "rejoin"))
+                return !skip_semi_sync(facts);
+        return facts_server_bool(facts, candidate_of(facts), "semi_sync_source_enabled", false) &&
+               facts_server_bool(facts, facts_string(facts, "old_primary"), "semi_sync_installed", false);
+}
+
 void act_demote(const Facts *facts, const char *server, const Replies *seen, Script *script)
 {
         Judgement ignored = { 0 };
@@ -276,7 +287,7 @@ void act_demote(const Facts *facts, const char *server, const Replies *seen, Scr
         Position open = { 0 };
         if (!gtid && position_parse(facts_server_string(facts, candidate, "open_position"), &open, NULL) < 0)
                 return;
-        if (!skip_semi_sync(facts)) {
+        if (is_to_acknowledge(facts)) {
                 dialect_semi_sync(dialect, script, true, false);
                 dialect_semi_sync(dialect, script, false, true);
         }

@@ -284,7 +284,11 @@ static void test_premove(void **state)
 {
         CLEANUP(facts_done) Facts facts = fixture(MARIADB, "mariadb_gtid");
         assert_false(skip_premove(&facts));
-        learn(&facts, "db1", "{\"semi_sync_active\":true,\"semi_sync_wait_count\":2}");
+        learn(&facts, "db1", "{\"semi_sync_active\":true,\"semi_sync_wait_count\":1}");
+        assert_true(skip_premove(&facts)); /* the candidate acknowledges nothing */
+        learn(&facts, "db2", "{\"semi_sync_replica_enabled\":true}");
+        assert_false(skip_premove(&facts));
+        learn(&facts, "db1", "{\"semi_sync_wait_count\":2}");
         assert_true(skip_premove(&facts));
         CLEANUP(facts_done) Facts position = fixture(MARIADB, "position");
         assert_true(skip_premove(&position));
@@ -417,6 +421,12 @@ static void test_demote(void **state)
         json_set_string(facts.root, "mode", "position");
         expect(&facts, judge_demoted, "db1", demotion("", "990"), VERDICT_HOPELESS, "binlog.000003:900");
         expect_act(&facts, act_demote, "db1", demotion("", "900"), "MASTER_LOG_POS = 55", "gtid_slave_pos");
+        expect_act(&facts, act_demote, "db1", demotion("", "900"), "MASTER_LOG_POS = 55", "semi_sync");
+        /* One that rejoins goes by what the primary does now. */
+        learn(&facts, NULL, "{\"procedure\":\"rejoin\"}");
+        learn(&facts, "db1", "{\"semi_sync_installed\":true}");
+        learn(&facts, "db2", "{\"semi_sync_source_enabled\":true}");
+        expect_act(&facts, act_demote, "db1", demotion("", "900"), "rpl_semi_sync_slave_enabled", NULL);
         json_set_bool(facts.root, "no_demote", true);
         assert_true(skip_demote(&facts));
 }
