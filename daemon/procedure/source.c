@@ -30,6 +30,15 @@ static SourceTls tls_of(const Facts *facts, const char *server, const ServerView
         return had && is && !is->tls ? SOURCE_TLS_ON : SOURCE_TLS_KEEP;
 }
 
+/* An applier with half a transaction, as a dead primary leaves it, is stopped by MySQL after a minute only, when it is a
+ * parallel one. By its own ids it can go on: it drops that half when the whole comes from the other source. */
+static bool applier_goes_on(const Dialect *dialect, const ServerView *view, const SourceSpec *spec)
+{
+        const ReplicaChannel *channel = server_view_channel(view);
+        return dialect->change_keeps_relay_logs && spec->mode == SOURCE_AUTO && channel &&
+               channel->mode == SOURCE_AUTO && channel->applier_running;
+}
+
 void source_change(const Facts *facts, const char *server, const ServerView *view, const char *source,
                    const Position *position, Script *script)
 {
@@ -47,7 +56,8 @@ void source_change(const Facts *facts, const char *server, const ServerView *vie
         };
         if (position)
                 spec.position = *position;
-        script_sql(script, "%s", dialect->stop_replica);
+        spec.keep_mode = applier_goes_on(dialect, view, &spec);
+        script_sql(script, "%s", spec.keep_mode ? dialect->stop_receiver : dialect->stop_replica);
         dialect_change_source(dialect, script, &spec);
         script_sql(script, "%s", dialect->start_replica);
 }
