@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "position.h"
+#include "status.h"
 #include "text.h"
 
 static int64_t milliseconds(const Json *step)
@@ -67,6 +68,31 @@ static Json *replica_of(const Json *run, const Facts *facts, const char *name)
         return replica;
 }
 
+/* By position a replica that lacks something follows the candidate only once it was fed: also where the candidate itself
+ * needed nothing, so that nothing was weighed. NULL when it lacked nothing. */
+static Json *fed_later(const Json *run, const Facts *facts, const char *name)
+{
+        const char *end = facts_server_string(facts, facts_string(facts, "candidate"), "drained_at");
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, name);
+        const ReplicaChannel *channel = server_view_channel(view);
+        Position wanted = { 0 };
+        if (!text_equal(facts_string(facts, "mode"), "position") || !channel || !end ||
+            position_parse(end, &wanted, NULL) < 0 || !is_met(run, "repoint-replicas", name) ||
+            !facts_server_bool(facts, name, "frozen", false) || !position_comparable(&channel->received, &wanted) ||
+            position_compare(&channel->received, &wanted) >= 0)
+                return NULL;
+        CLEANUP(mem_free) char *received = position_format(&channel->received);
+        CLEANUP(mem_free)
+        char *text = text_format("had received up to %s; it was fed the rest, up to %s", received, end);
+        Json *replica = json_object();
+        json_set_string(replica, "name", name);
+        json_set_string(replica, "received", received);
+        json_set_bool(replica, "complete", true);
+        json_set_bool(replica, "fed", true);
+        json_set_string(replica, "text", text);
+        return replica;
+}
+
 /* The old primary's log, in words. */
 static char *describe_log(const Json *old, const char *last)
 {
@@ -100,8 +126,12 @@ Json *report_saved(const Json *run, const Facts *facts)
         JSON_FOREACH(name, json_get(facts->root, "replicas"))
         {
                 const Json *saved = json_get(facts_server(facts, json_string(name)), "saved");
-                if (!saved)
+                if (!saved) {
+                        Json *later = fed_later(run, facts, json_string(name));
+                        if (later)
+                                json_append(replicas, later);
                         continue;
+                }
                 if (!text_is_empty(json_get_string(saved, "last")))
                         last = json_get_string(saved, "last");
                 if (json_has(saved, "differ"))

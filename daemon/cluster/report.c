@@ -306,6 +306,7 @@ static char *render(const Json *report, const Json *run)
         else
                 text_addf(&out, "Run %s: primary %s -> %s\n", json_get_string(report, "run"), old ? old : "?",
                           new_primary ? new_primary : "none");
+        text_addf(&out, "Begun by %s\n", json_get_string(report, "by"));
         if (json_get_string(report, "why"))
                 text_addf(&out, "%s\n", json_get_string(report, "why"));
         if (verdict) {
@@ -353,6 +354,8 @@ Json *report_make(const Json *run, const Facts *facts)
         json_set_string(report, "run", facts_string(facts, "run"));
         json_set_string(report, "procedure", facts_string(facts, "procedure"));
         json_set_string(report, "outcome", json_get_string(run, "outcome"));
+        const char *by = facts_string(facts, "ordered_by");
+        json_set_string(report, "by", by ? by : "mhad");
         json_set_string(report, "why", json_get_string(run, "why"));
         json_set_string(report, "old_primary", facts_string(facts, "old_primary"));
         if (is_rejoin(facts))

@@ -100,7 +100,7 @@ static void exclude_unfit(const Contest *contest, Assessment *assessment)
         else if (!candidate->replicates)
                 exclude(assessment, "it does not replicate");
         else if (candidate->downtime)
-                exclude(assessment, "an operator has taken it out: %s", candidate->downtime);
+                exclude(assessment, "it is taken out: %s", candidate->downtime);
         else if (candidate->promotion == PROMOTION_NEVER)
                 exclude(assessment, "the configuration says promotion: never");
         else if (!candidate->log_bin)

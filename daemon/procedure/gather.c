@@ -44,8 +44,9 @@ void judge_receiver_stopped(const Facts *facts, const char *server, const Replie
         judgement->learned = server_view_to_json(view);
         json_set_bool(judgement->learned, "frozen", true);
         CLEANUP(mem_free) char *received = position_format(&channel->received);
-        judge_as(judgement, VERDICT_MET, "received up to %s%s%s", received, channel->gtid_retrieved ? ", " : "",
-                 channel->gtid_retrieved ? channel->gtid_retrieved : "");
+        bool by_id = !text_is_empty(channel->gtid_retrieved);
+        judge_as(judgement, VERDICT_MET, "received up to %s%s%s", received, by_id ? ", " : "",
+                 by_id ? channel->gtid_retrieved : "");
 }
 
 /* The first of its threads to start would throw away what was received and not applied. */

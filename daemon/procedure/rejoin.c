@@ -67,7 +67,8 @@ static void learn_view(const Facts *facts, const char *server, const Replies *re
                  status_is_gtid(facts) && view->gtid_executed ? view->gtid_executed : "");
 }
 
-/* The primary is asked after the other: what it has by then counts. Its set is what the other must reach. */
+/* The primary is asked after the other: what it has by then counts. Its set, or the end of its log, is what
+ * the other must reach. */
 static void learn_primary(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
 {
         learn_view(facts, server, replies, judgement);
@@ -77,6 +78,8 @@ static void learn_primary(const Facts *facts, const char *server, const Replies 
         CLEANUP(gtid_free) GtidSet *has = server_view_gtid_applied(view);
         CLEANUP(mem_free) char *text = gtid_format(has);
         json_set_string(judgement->learned, "open_gtid", text);
+        CLEANUP(mem_free) char *end = position_format(&view->binlog);
+        json_set_string(judgement->learned, "level_position", end);
 }
 
 static const char *returned(const Facts *facts)

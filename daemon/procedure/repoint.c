@@ -266,6 +266,10 @@ void act_read_only(const Facts *facts, const char *server, const Replies *seen, 
 void judge_level(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
 {
         const char *candidate = facts_string(facts, "candidate");
+        if (json_get_bool(facts->root, "planning", false)) {
+                judge_as(judgement, VERDICT_UNMET, "looked at when it follows %s", candidate);
+                return;
+        }
         if (!facts_server_bool(facts, server, "attached", false)) {
                 judge_as(judgement, VERDICT_HOPELESS, "it is not attached");
                 return;
@@ -283,6 +287,8 @@ void judge_level(const Facts *facts, const char *server, const Replies *replies,
                          channel->applier_error ? channel->applier_error : "");
                 return;
         }
+        /* A rejoin knows where the primary was when it began. */
+        const char *later = facts_server_string(facts, candidate, "level_position");
         bool level;
         if (status_is_gtid(facts)) {
                 CLEANUP(gtid_free) GtidSet *applied = server_view_gtid_applied(view);
@@ -291,13 +297,15 @@ void judge_level(const Facts *facts, const char *server, const Replies *replies,
                                    &wanted, NULL) >= 0 &&
                         gtid_contains(applied, wanted);
         } else {
-                Position open = { 0 };
-                level = position_parse(facts_server_string(facts, candidate, "open_position"), &open, NULL) >= 0 &&
-                        position_compare(&channel->applied, &open) >= 0;
+                Position wanted = { 0 };
+                const char *open = facts_server_string(facts, candidate, "open_position");
+                level = position_parse(later ? later : open, &wanted, NULL) >= 0 &&
+                        position_compare(&channel->applied, &wanted) >= 0;
         }
         CLEANUP(mem_free) char *applied = position_format(&channel->applied);
         if (level)
-                judge_as(judgement, VERDICT_MET, "it has applied everything up to the opening");
+                judge_as(judgement, VERDICT_MET, "it has applied everything %s",
+                         later ? "that the primary had then" : "up to the opening");
         else
                 judge_as(judgement, VERDICT_UNMET, "it is at %s", applied);
 }

@@ -205,7 +205,7 @@ static const struct {
         { delayed, "3600 s behind on purpose", false, false },
         { broken, "stopped with error 1062", false, false },
         { filtered, "filters differ from those of db1", false, false },
-        { taken_out, "taken it out: a new disk", false, false },
+        { taken_out, "it is taken out: a new disk", false, false },
         { far_behind, "1001 bytes left to apply", false, false },
         { newer, "its version is newer", true, false },
         { no_updates, "log_slave_updates is off", true, true },
