@@ -44,7 +44,8 @@ static const Verb verbs[] = {
           "  mhactl plan switch app1\n" },
         { "failover", "CLUSTER", 1, 1, FAILOVER_OPTIONS | OPTION_BIT(OPTION_YES),
           "fail over a cluster whose primary is dead", verb_failover,
-          "Shows what will happen, asks once, then follows the run to its end; the run goes on without mhactl.\n"
+          "Asks whether the primary is dead, shows what will happen, asks once more, then follows the run to its end; the\n"
+          "run goes on without mhactl.\n"
           "Exit status: 0 completed, 1 refused or undone, 13 halted, 3 mhad cannot be reached; mhactl(1) has the others.\n",
           "  mhactl failover app1\n"
           "  mhactl failover app1 --to db3 --yes --ignore-last-failover\n" },
