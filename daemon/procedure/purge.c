@@ -196,9 +196,6 @@ static void act_link(const Facts *facts, const char *server, const Replies *seen
                    quoted);
 }
 
-/* So much may be in a file that it begins, and is no sign that it has removed nothing. */
-#define LITTLE ((uint64_t) 64 * 1024)
-
 /* The purge itself. */
 
 static void ask_purged(const Facts *facts, const char *server, Script *script)
@@ -217,8 +214,7 @@ static void judge_purged(const Facts *facts, const char *server, const Replies *
                 judge_as(judgement, VERDICT_HOPELESS, "its applier does not run");
         else if (purge_setting(replies_at(replies, _STATUS_MAX)) == 0)
                 judge_as(judgement, VERDICT_UNMET, "it keeps what its applier leaves");
-        else if (text_equal(channel->relay_file, before->relay_file) ||
-                 (before->relay_space > LITTLE && channel->relay_space >= before->relay_space))
+        else if (text_equal(channel->relay_file, before->relay_file))
                 judge_as(judgement, VERDICT_UNMET, "its applier is still in %s, which it leaves with the next event",
                          channel->relay_file);
         else {
