@@ -96,10 +96,21 @@ void judge_caught_up(const Facts *facts, const char *server, const Replies *repl
         }
 }
 
-/* How far it is behind changes from one moment to the next: a good one is worth waiting for, for a while. */
+/* How far it is behind changes from one moment to the next: a good one is worth waiting for, for a while. One that is far
+ * behind does not come nearer while others write. */
 bool skip_nearer(const Facts *facts)
 {
-        return facts_server_int(facts, facts_string(facts, "candidate"), "behind_us", 0) <= (int64_t) NEAR;
+        int64_t behind = facts_server_int(facts, facts_string(facts, "candidate"), "behind_us", 0);
+        return behind <= (int64_t) NEAR || behind >= (int64_t) WAIT_IN_SERVER;
+}
+
+void judge_nearer(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        judge_caught_up(facts, server, replies, judgement);
+        if (judgement->verdict != VERDICT_UNMET || !reply_get(replies_at(replies, 0), 0, "result"))
+                return;
+        json_set_int(judge_learned(judgement), "behind_us", WAIT_IN_SERVER);
+        judge_as(judgement, VERDICT_MET, "it is more than a second behind, and waiting does not change that");
 }
 
 /* The block */

@@ -9,7 +9,9 @@ void ask_sample(const Facts *facts, const char *server, Script *script);
 void judge_sample(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
 void ask_caught_up(const Facts *facts, const char *server, Script *script);
 void judge_caught_up(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
-bool skip_nearer(const Facts *facts); /* it took but a moment */
+/* The same, but that it is no failure when it is not near. */
+bool skip_nearer(const Facts *facts); /* it is near, or too far */
+void judge_nearer(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
 
 /* By position: the candidate tells at once how far it has come. */
 bool skip_pace(const Facts *facts);

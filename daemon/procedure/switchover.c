@@ -26,8 +26,8 @@
           .skip = skip_nearer,  .ask = ask_sample,                                                                     \
           .judge = judge_sample },                                                                                     \
         {                                                                                                              \
-                "catch-up-nearer-" n, "the candidate is not more than a moment behind", ON_CANDIDATE, NEED_EVERY,      \
-                        THEN_ABORT, .skip = skip_nearer, .ask = ask_caught_up, .judge = judge_caught_up                \
+                "catch-up-nearer-" n, "how far the candidate is behind is on record", ON_CANDIDATE, NEED_EVERY,        \
+                        THEN_ABORT, .skip = skip_nearer, .ask = ask_caught_up, .judge = judge_nearer                   \
         }
 
 static const Step steps[] = {

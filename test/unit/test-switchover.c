@@ -319,6 +319,10 @@ static void test_near(void **state)
         learn(&facts, "db2", "{\"behind_us\":900}");
         assert_true(skip_nearer(&facts));
         expect(&facts, judge_caught_up, "db2", REPLIES("result=-1"), VERDICT_UNMET, "not applied everything");
+        expect(&facts, judge_nearer, "db2", REPLIES("result=NULL"), VERDICT_UNMET, "does not run");
+        expect(&facts, judge_nearer, "db2", REPLIES("result=-1"), VERDICT_MET, "more than a second behind");
+        learn(&facts, "db2", "{\"behind_us\":1000000}");
+        assert_true(skip_nearer(&facts));
         json_free(judgement.learned);
         replies_free(replies);
 }
