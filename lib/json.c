@@ -130,7 +130,8 @@ const char *json_get_string(const Json *object, const char *name)
 int64_t json_get_int(const Json *object, const char *name, int64_t otherwise)
 {
         const Json *member = json_get(object, name);
-        if (!cJSON_IsNumber(member) || !isfinite(member->valuedouble) || fabs(member->valuedouble) > (double) JSON_INT_MAX)
+        if (!cJSON_IsNumber(member) || !isfinite(member->valuedouble) ||
+            fabs(member->valuedouble) > (double) JSON_INT_MAX)
                 return otherwise;
         return (int64_t) member->valuedouble;
 }

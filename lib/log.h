@@ -33,10 +33,10 @@ typedef enum EventId {
         EVENT_PAUSED,
         EVENT_RESUMED,
         EVENT_ACKNOWLEDGED,
-        EVENT_DOWNTIME,      /* a server was taken out by an operator or by policy */
-        EVENT_DOWNTIME_OVER, /* it counts again */
-        EVENT_STALL,  /* the process or the clock jumped: observe, do not act */
-        EVENT_REPORT, /* a report was written */
+        EVENT_DOWNTIME,       /* a server was taken out by an operator or by policy */
+        EVENT_DOWNTIME_OVER,  /* it counts again */
+        EVENT_STALL,          /* the process or the clock jumped: observe, do not act */
+        EVENT_REPORT,         /* a report was written */
         EVENT_RESCUE_ORDERED, /* somebody wants a server's log to be saved */
         EVENT_RESCUE_FETCHED, /* it is */
         EVENT_RESCUE_REMOVED, /* the saved logs of a run are too old, or too many */

@@ -120,12 +120,10 @@ static int print_page(const char *path, const char *sudoers)
                 if (text_equal(line, "@ACCOUNTS@\n"))
                         for (size_t i = 0; good && i < ARRAY_LENGTH(flavours); i++)
                                 good = print_flavour(i);
-                else if (text_equal(line, "@REPLICATION@\n"))
-{
+                else if (text_equal(line, "@REPLICATION@\n")) {
                         puts(".PP");
                         print_code(replication);
-                }
-                else if (text_equal(line, "@SUDOERS@\n"))
+                } else if (text_equal(line, "@SUDOERS@\n"))
                         good = print_file(sudoers);
                 else if (version)
                         printf("%.*s%s%s", (int) (version - line), line, MHAD_VERSION, version + strlen("@VERSION@"));

@@ -155,7 +155,7 @@ bool downtime_holds(const Cluster *cluster, const char *server);
 Json *downtime_json(const Cluster *cluster, const char *server); /* NULL when it counts; the caller frees it */
 char *downtime_why(const Cluster *cluster, const char *server);  /* the same in words */
 void downtime_watch(Cluster *cluster);                           /* ends what is over */
-void downtime_rejoined(Cluster *cluster, const char *server); /* one that was a dead primary counts again */
+void downtime_rejoined(Cluster *cluster, const char *server);    /* one that was a dead primary counts again */
 void downtime_remove_dead(Cluster *cluster, const char *server, const char *run); /* does not save */
 
 /* fenced.c */

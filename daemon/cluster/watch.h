@@ -25,13 +25,13 @@ const Server *watch_server(const Watch *watch);
 const ServerView *watch_view(const Watch *watch);
 /* What its host resolves to; *ret_n 0 while that is not known. Lent. */
 const char *const *watch_addresses(const Watch *watch, size_t *ret_n);
-usec_t watch_last_ping(const Watch *watch);      /* how long the last good question took; 0: none yet */
+usec_t watch_last_ping(const Watch *watch);       /* how long the last good question took; 0: none yet */
 const Histogram *watch_pings(const Watch *watch); /* how long all of them took. Lent */
-usec_t watch_last_good_real(const Watch *watch); /* wall clock of the last answer; 0: none yet */
+usec_t watch_last_good_real(const Watch *watch);  /* wall clock of the last answer; 0: none yet */
 /* How often a question came more than half an interval after its time, or was left out because the answers to the last
  * had not come: 0 while watching is in time. */
 uint64_t watch_late_ticks(const Watch *watch);
-usec_t watch_asked_at(const Watch *watch);       /* when the last attempt that has ended, well or not, began; 0: none */
+usec_t watch_asked_at(const Watch *watch); /* when the last attempt that has ended, well or not, began; 0: none */
 
 /* Which of MHA's locks its session is to have. */
 void watch_set_lock(Watch *watch, MhaLock lock);

@@ -271,8 +271,7 @@ static Answer handle(Registry *registry, const ApiCall *call, const Peer *peer, 
         if (handlers[call->id](&request, &answer.parameters, &failure) < 0)
                 return answer_failure(&failure, request.cluster);
         answer.later = call->id == API_PLAN || call->id == API_RESCUES || call->id == API_METRICS ||
-                       call->id == API_RELOAD ||
-                       (call->id == API_CHECK && !answer.parameters);
+                       call->id == API_RELOAD || (call->id == API_CHECK && !answer.parameters);
         return answer;
 }
 

@@ -49,7 +49,7 @@ struct SavedSource {
         Fetch *fetch;
         SavedFile *fetching;
         Fetch *head_fetch; /* at the same time, of its head */
-        uint64_t fetched; /* so far */
+        uint64_t fetched;  /* so far */
         Timer *again;
         unsigned n_tries;
         FetchEnd end; /* of the last copy that failed, or of reading it */

@@ -192,12 +192,11 @@ static void prepare_ssh(Live *live)
         if (mkdir("/run/sshd", 0755) == 0)
                 live->made_run_sshd = true;
         CLEANUP(mem_free)
-        char *config =
-                text_format("Port %u\nListenAddress " LIVE_ADDRESS
-                            "\nHostKey %s/host-key\nAuthorizedKeysFile %s/authorized\n"
-                            "PidFile none\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\n"
-                            "Match LocalPort %u\n",
-                            live->ssh_port, folder, folder, live->ssh_port);
+        char *config = text_format(
+                "Port %u\nListenAddress " LIVE_ADDRESS "\nHostKey %s/host-key\nAuthorizedKeysFile %s/authorized\n"
+                "PidFile none\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\n"
+                "Match LocalPort %u\n",
+                live->ssh_port, folder, folder, live->ssh_port);
         write_file(live, "sshd.conf", config);
         live_shell("cd %s && printf '[%s]:%u ' > known && cat host-key.pub >> known && "
                    "printf '[db1]:%u ' > known-name && cat host-key.pub >> known-name && "

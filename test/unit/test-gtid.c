@@ -144,15 +144,13 @@ static void test_mariadb(void **state)
         assert_parsed(GTID_FAMILY_MARIADB, "0-1-100,0-2-110", "0-2-110");
         assert_parsed(GTID_FAMILY_MARIADB, "0-1-18446744073709551615", "0-1-18446744073709551615");
         CLEANUP(gtid_free)
-        GtidSet *a = mariadb("0-1-100,1-2-5"),
-                *b = mariadb("0-3-100"), *c = mariadb("0-3-104,2-1-1");
+        GtidSet *a = mariadb("0-1-100,1-2-5"), *b = mariadb("0-3-100"), *c = mariadb("0-3-104,2-1-1");
         assert_true(gtid_contains(a, b));
         assert_false(gtid_contains(b, a));
         assert_false(gtid_contains(a, c));
         assert_false(gtid_equal(a, b));
         CLEANUP(gtid_free)
-        GtidSet *lack = gtid_subtract(c, a),
-                *both = gtid_union(a, c), *own = gtid_of_server(both, 3);
+        GtidSet *lack = gtid_subtract(c, a), *both = gtid_union(a, c), *own = gtid_of_server(both, 3);
         assert_text(lack, "0-3-104,2-1-1");
         CLEANUP(mem_free) char *range = gtid_describe(lack);
         assert_string_equal(range, "0-3-101..104,2-1-1");
