@@ -274,6 +274,7 @@ def chapter_10(guide):
     guide.writer = Writer(lab, rich=1000).start()  # 10.3: sysbench ... run
     lab.primary.sql(*(f"UPDATE app.sbtest SET c = REPEAT('{letter}', 120) WHERE k = {k}" for letter in "ab" for k in range(50)),
                     timeout=PATIENCE)
+    manager.wait_health("warning")
     assert "receiver stopped" in guide.mhactl("status", "app1", status=10)
     lab["db3"].start_io()  # 10.4: start slave io_thread
     lab["db1"].kill()  # 10.5
