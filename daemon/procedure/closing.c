@@ -87,19 +87,10 @@ bool skip_weigh_candidate(const Facts *facts)
         return skip_close(facts) || !process_is_gone(facts, facts_string(facts, "candidate"));
 }
 
-static Position opened_at(const Facts *facts, const char *server)
-{
-        Position position = { 0 };
-        const char *text = facts_server_string(facts, server, "open_position");
-        if (!text_is_empty(text) && position_parse(text, &position, NULL) < 0)
-                position = (Position){ 0 };
-        return position;
-}
-
 void ask_weigh_candidate(const Facts *facts, const char *server, Script *script)
 {
         CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
-        Position opened = opened_at(facts, server);
+        Position opened = position_from_json(facts_server(facts, server), "open_position");
         tail_list(view, facts_server_string(facts, server, "binlog_directory"), &opened, &opened, false, script);
 }
 

@@ -133,11 +133,7 @@ static bool skip_own_log(const Facts *facts)
 
 static Position own_end(const Facts *facts)
 {
-        Position position = { 0 };
-        const char *text = json_get_string(returning_of(facts), "end");
-        if (text_is_empty(text) || position_parse(text, &position, NULL) < 0)
-                return (Position){ 0 };
-        return position;
+        return position_from_json(returning_of(facts), "end");
 }
 
 static void ask_own_log(const Facts *facts, const char *server, Script *script)
