@@ -203,6 +203,28 @@ static void ask_purged(const Facts *facts, const char *server, Script *script)
         ask_kept(facts, server, script);
 }
 
+/* The file that its applier is in when the server has begun to remove what it leaves: it must leave that one. */
+static void judge_removing(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        CLEANUP(server_view_free) ServerView *view = status_read(facts, server, replies, 0, judgement);
+        const ReplicaChannel *channel = view ? server_view_channel(view) : NULL;
+        if (!view)
+                return;
+        if (!channel || !channel->applier_running) {
+                judge_as(judgement, VERDICT_HOPELESS, "its applier does not run");
+        } else if (purge_setting(replies_at(replies, _STATUS_MAX)) != 1) {
+                judge_as(judgement, VERDICT_UNMET, "it keeps what its applier leaves");
+        } else {
+                json_set_string(judge_learned(judgement), "removing_from", channel->relay_file);
+                judge_as(judgement, VERDICT_MET, "its applier is in %s", channel->relay_file);
+        }
+}
+
+static void act_remove(const Facts *facts, const char *server, const Replies *seen, Script *script)
+{
+        dialect_set_relay_log_purge(script, true);
+}
+
 static void judge_purged(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
 {
         CLEANUP(server_view_free) ServerView *view = status_read(facts, server, replies, 0, judgement);
@@ -210,27 +232,35 @@ static void judge_purged(const Facts *facts, const char *server, const Replies *
         const ReplicaChannel *channel = view ? server_view_channel(view) : NULL, *before = server_view_channel(known);
         if (!view)
                 return;
-        if (!channel || !before || !channel->applier_running)
+        const char *from = facts_server_string(facts, server, "removing_from");
+        if (!channel || !before || !channel->applier_running || !from)
                 judge_as(judgement, VERDICT_HOPELESS, "its applier does not run");
-        else if (purge_setting(replies_at(replies, _STATUS_MAX)) == 0)
-                judge_as(judgement, VERDICT_UNMET, "it keeps what its applier leaves");
-        else if (text_equal(channel->relay_file, before->relay_file))
+        else if (text_equal(channel->relay_file, from))
                 judge_as(judgement, VERDICT_UNMET, "its applier is still in %s, which it leaves with the next event",
                          channel->relay_file);
         else {
                 json_set_int(judge_learned(judgement), "relay_space_after", (int64_t) channel->relay_space);
+                json_set_string(judgement->learned, "removing_from", channel->relay_file);
                 judge_as(judgement, VERDICT_MET, "its relay logs have %" PRIu64 " bytes, after %" PRIu64,
                          channel->relay_space, before->relay_space);
         }
 }
 
-/* The server removes what its applier leaves, from here on until the setting is back. */
+/* Parallel appliers that were not done with a file when their reader left it remove it when it leaves the next. */
+static bool skip_left_over(const Facts *facts)
+{
+        const char *target = target_of(facts);
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, target);
+        const ReplicaChannel *channel = server_view_channel(view);
+        int64_t after = facts_server_int(facts, target, "relay_space_after", 0);
+        return !is_kept(facts) || !channel || (uint64_t) after < channel->relay_space;
+}
+
+/* Once: a new file is begun, which the applier goes on to. */
 static void act_purge(const Facts *facts, const char *server, const Replies *seen, Script *script)
 {
-        if (purge_setting(replies_at(seen, _STATUS_MAX)) != 0)
-                return;
-        dialect_set_relay_log_purge(script, true);
-        dialect_flush_relay_logs(script);
+        if (!seen)
+                dialect_flush_relay_logs(script);
 }
 
 static void ask_setting(const Facts *facts, const char *server, Script *script)
@@ -285,9 +315,16 @@ static const Step steps[] = {
           .skip = skip_nothing, .decide = decide_others_have },
         { "link-relay-logs", "the server will only take names away", ON_CANDIDATE, NEED_NONE, THEN_CONTINUE,
           10 * USEC_SEC, .skip = skip_links, .ask = ask_links, .judge = judge_linked, .act = act_link },
+        { "remove-relay-logs", "the server removes the relay logs that its applier leaves", ON_CANDIDATE, NEED_EVERY,
+          THEN_CONTINUE, 10 * USEC_SEC, .skip = skip_nothing, .ask = ask_purged, .judge = judge_removing,
+          .act = act_remove },
         /* Parallel appliers leave a file with the next event only, which may be long in coming. */
         { "purge-relay-logs", "the relay logs that are applied are removed", ON_CANDIDATE, NEED_EVERY, THEN_CONTINUE,
-          USEC_MINUTE, .skip = skip_nothing, .ask = ask_purged, .judge = judge_purged, .act = act_purge },
+          USEC_MINUTE, .skip = skip_nothing, .act_first = true, .ask = ask_purged, .judge = judge_purged,
+          .act = act_purge },
+        { "purge-left-over", "those that were still being applied then are removed, too", ON_CANDIDATE, NEED_EVERY,
+          THEN_CONTINUE, USEC_MINUTE, .skip = skip_left_over, .act_first = true, .ask = ask_purged,
+          .judge = judge_purged, .act = act_purge },
         { "keep-again", "relay_log_purge is as it was", ON_CANDIDATE, NEED_EVERY, THEN_CONTINUE, USEC_HOUR,
           .skip = skip_nothing, .ask = ask_setting, .judge = judge_setting, .act = act_setting },
         { "give-back", "the disk has its space back", ON_CANDIDATE, NEED_NONE, THEN_CONTINUE, USEC_HOUR,
@@ -303,7 +340,7 @@ static const Step undo[] = {
 
 const Procedure purge = {
         .name = "purge",
-        .version = 1,
+        .version = 2,
         .steps = steps,
         .n_steps = sizeof steps / sizeof *steps,
         .undo = undo,
