@@ -109,7 +109,7 @@ static bool next_unit(const char *text, char ret[static 128])
 static bool is_hidden(const char *text)
 {
         size_t length = strlen("hidden\n");
-        for (const char *line = text; line && *line; line = strchr(line, '\n'), line += line != NULL)
+        for (const char *line = text; line && *line; line = strchr(line, '\n'), line = line ? line + 1 : NULL)
                 if (strncmp(line, "hidden\n", length) == 0)
                         return true;
         return false;

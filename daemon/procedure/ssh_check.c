@@ -133,7 +133,7 @@ static char *first_line(const char *text)
 static void check_sudo(const SshLook *look, const char *out, Json *results)
 {
         size_t length = strlen("denied ");
-        for (const char *line = out; line && *line; line = strchr(line, '\n'), line += line != NULL) {
+        for (const char *line = out; line && *line; line = strchr(line, '\n'), line = line ? line + 1 : NULL) {
                 if (strncmp(line, "denied ", length) != 0)
                         continue;
                 const char *command = line + length;
