@@ -91,7 +91,10 @@ class Flavour:
     def accounts(self):
         """The statements of mhad-privileges(7) for this version: what tests go through, goes through with no more."""
         version = re.match(r"[\d.]+(-MariaDB)?", self.version())[0]
-        return run([f"{folder.BUILD}/man/mhad-privileges", "--accounts", version]).stdout
+        printer = f"{folder.BUILD}/man/mhad-privileges"
+        if not os.path.exists(printer):
+            raise LabError(f"{printer}: not built; the accounts are made by it: test/prepare")
+        return run([printer, "--accounts", version]).stdout
 
     def template_key(self):
         """Another one whenever the way to make the data directory may have changed."""
