@@ -96,15 +96,6 @@ static void judge_kept(const Facts *facts, const char *server, const Replies *re
                 judge_as(judgement, VERDICT_MET, "it holds %" PRIu64 " bytes of relay logs", channel->relay_space);
 }
 
-static void judge_received(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
-{
-        CLEANUP(server_view_free) ServerView *view = status_read(facts, server, replies, 0, judgement);
-        if (!view)
-                return;
-        judgement->learned = server_view_to_json(view);
-        judge_as(judgement, VERDICT_MET, "what it has received is on record");
-}
-
 static bool has_received(const Facts *facts, const ServerView *target, const ServerView *other)
 {
         const ReplicaChannel *mine = server_view_channel(target), *theirs = server_view_channel(other);
@@ -120,23 +111,22 @@ static bool has_received(const Facts *facts, const ServerView *target, const Ser
                gtid_contains(have, has);
 }
 
-/* The target was asked first: what the others had received a moment later is compared. What comes between this and the
- * purge is on its way to them from the primary as well. */
-static void decide_others_have(const Facts *facts, Judgement *judgement)
+/* The target was asked first, and its purge waits until this one has received as much. What comes between this and the
+ * purge is on its way to both from the primary. */
+static void judge_others(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
 {
-        const char *target = target_of(facts);
-        CLEANUP(server_view_free) ServerView *view = status_known(facts, target);
-        JSON_FOREACH(name, json_get(facts->root, "replicas"))
-        {
-                CLEANUP(server_view_free) ServerView *other = status_known(facts, json_string(name));
-                if (text_equal(json_string(name), target) || has_received(facts, view, other))
-                        continue;
-                judge_as(judgement, VERDICT_HOPELESS,
-                         "%s has not received all that %s holds and may need it: nothing is removed before it has",
-                         json_string(name), target);
+        CLEANUP(server_view_free) ServerView *view = status_read(facts, server, replies, 0, judgement);
+        CLEANUP(server_view_free) ServerView *target = status_known(facts, target_of(facts));
+        const ReplicaChannel *channel = view ? server_view_channel(view) : NULL;
+        if (!view)
                 return;
-        }
-        judge_as(judgement, VERDICT_MET, "every other replica has received what %s holds", target);
+        judgement->learned = server_view_to_json(view);
+        if (target && has_received(facts, target, view))
+                judge_as(judgement, VERDICT_MET, "it has received what %s holds", target_of(facts));
+        else
+                judge_as(judgement, channel && channel->receiver != RECEIVER_STOPPED ? VERDICT_UNMET : VERDICT_HOPELESS,
+                         "it has not received all that %s holds and may need it: nothing is removed before it has",
+                         target_of(facts));
 }
 
 /* Second names. */
@@ -309,10 +299,8 @@ static void act_unlink(const Facts *facts, const char *server, const Replies *se
 static const Step steps[] = {
         { "what-it-holds", "what the replica holds is on record", ON_CANDIDATE, NEED_EVERY, THEN_ABORT, 10 * USEC_SEC,
           .ask = ask_kept, .judge = judge_kept },
-        { "what-others-have", "what the others have received is on record", ON_OTHERS, NEED_EVERY, THEN_ABORT,
-          10 * USEC_SEC, .skip = skip_nothing, .ask = ask_status, .judge = judge_received },
-        { "others-have-it", "every other replica has received what is to be removed", ON_DAEMON, NEED_EVERY, THEN_ABORT,
-          .skip = skip_nothing, .decide = decide_others_have },
+        { "others-have-it", "every other replica has received what is to be removed", ON_OTHERS, NEED_EVERY, THEN_ABORT,
+          10 * USEC_SEC, .skip = skip_nothing, .ask = ask_status, .judge = judge_others },
         { "link-relay-logs", "the server will only take names away", ON_CANDIDATE, NEED_NONE, THEN_CONTINUE,
           10 * USEC_SEC, .skip = skip_links, .ask = ask_links, .judge = judge_linked, .act = act_link },
         { "remove-relay-logs", "the server removes the relay logs that its applier leaves", ON_CANDIDATE, NEED_EVERY,
@@ -340,7 +328,7 @@ static const Step undo[] = {
 
 const Procedure purge = {
         .name = "purge",
-        .version = 2,
+        .version = 3,
         .steps = steps,
         .n_steps = sizeof steps / sizeof *steps,
         .undo = undo,

@@ -244,8 +244,11 @@ Journal *journal_free(Journal *journal)
                 return NULL;
         if (journal->fd >= 0)
                 close(journal->fd);
-        if (journal->lock_fd >= 0)
+        if (journal->lock_fd >= 0) {
+                /* A child between fork and exec has this descriptor, too: closing it alone would not let go. */
+                (void) flock(journal->lock_fd, LOCK_UN);
                 close(journal->lock_fd);
+        }
         free(journal->path);
         free(journal->cluster);
         free(journal->last_run);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "alloc.h"
@@ -244,6 +245,27 @@ static void test_two_cannot_use_one(void **state)
         assert_non_null(strstr(failure.text, "another process uses the journal"));
 }
 
+/* A hook is started (its child has all descriptors until it is replaced) while a cluster is configured anew. */
+static void test_a_child_does_not_keep_it(void **state)
+{
+        Journal *journal = open_journal();
+        int ends[2];
+        assert_int_equal(pipe(ends), 0);
+        pid_t child = fork();
+        if (child == 0) {
+                char byte;
+                close(ends[1]);
+                _exit(read(ends[0], &byte, 1) == 0 ? 0 : 1);
+        }
+        close(ends[0]);
+        journal_free(journal);
+        journal_free(open_journal());
+        close(ends[1]);
+        int status = 0;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+}
+
 /* A full disk: the record is not there, not even a part of it, and later ones follow without a gap. */
 static void test_takes_a_failed_append_back(void **state)
 {
@@ -338,6 +360,7 @@ int main(void)
                 TEST(test_cuts_a_hole_among_unsynced_lines_off),
                 TEST(test_refuses_lines_that_were_moved),
                 TEST(test_two_cannot_use_one),
+                TEST(test_a_child_does_not_keep_it),
                 TEST(test_takes_a_failed_append_back),
                 TEST(test_says_why_it_cannot_be_opened),
                 TEST(test_compacts),
