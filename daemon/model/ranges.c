@@ -352,6 +352,61 @@ static void complete(Ranges *ranges, RangeSource *source, const RangesEvent *eve
                 end_block(ranges, source);
 }
 
+/* MySQL's list of GTIDs: one without any. */
+static uint64_t least_gtid_list(const BinlogFormat *format)
+{
+        return BINLOG_HEADER_LENGTH + (format->checksum ? BINLOG_CHECKSUM_LENGTH : 0) + 8;
+}
+
+static bool has_tags(const BinlogFormat *format)
+{
+        Version version;
+        return version_parse(format->version, &version, NULL) < 0 || version_at_least(&version, 8, 3, 0);
+}
+
+/* The list stands right behind the format description. What else the replica did not keep would come under the same
+ * marker; as long as there are no tags it shows, because a list grows by multiples of eight only. Where there is no
+ * marker at all (MySQL 5.6's receiver leaves it out when the next event is there at once), there must be no room for the
+ * least transaction that the next event allows. */
+static bool is_gtid_list(const BinlogFormat *format, uint64_t length, bool marked, uint64_t least_transaction)
+{
+        uint64_t least = least_gtid_list(format);
+        if (format->flavour != FLAVOUR_MYSQL || length < least)
+                return false;
+        if (has_tags(format))
+                return marked;
+        return (length - least) % 8 == 0 && (marked || length < least + least_transaction);
+}
+
+static bool put_ignored(RangeFile *file, uint64_t from, uint64_t to, bool marked, uint64_t least_transaction)
+{
+        BinlogFormat format;
+        if (file->format_end == 0 || from != file->format_end || to <= from ||
+            binlog_read_format(file->format, file->format_length, &format, NULL) < 0 ||
+            !is_gtid_list(&format, to - from, marked, least_transaction))
+                return false;
+        for (size_t i = 0; i < file->n_ignored; i++)
+                if (file->ignored[i].from == from)
+                        return file->ignored[i].to == to;
+        ALLOC_GROW(file->ignored, file->n_ignored);
+        file->ignored[file->n_ignored++] = (RangeGap){ .from = from, .to = to };
+        return true;
+}
+
+bool ranges_add_ignored(Ranges *ranges, const Position *from, uint64_t to)
+{
+        size_t file;
+        return to <= BINLOG_OFFSET_MAX && ranges_put_file(ranges, from->file, &file, NULL) == 0 &&
+               put_ignored(&ranges->files[file], from->offset, to, true, 0);
+}
+
+/* By the smallest bodies that there are: of a statement, and of a GTID before it. */
+static uint64_t least_transaction_with(const BinlogEvent *next)
+{
+        uint64_t query = BINLOG_HEADER_LENGTH + 13 + 6;
+        return next->header.type == BINLOG_TYPE_GTID ? BINLOG_HEADER_LENGTH + 25 + query : query;
+}
+
 int ranges_add(Ranges *ranges, size_t index, const RangesEvent *event, Failure *reterr)
 {
         size_t file;
@@ -365,6 +420,9 @@ int ranges_add(Ranges *ranges, size_t index, const RangesEvent *event, Failure *
         RangeSource *source = &ranges->sources[index];
         bool goes_on = source->at == event->start.offset ||
                        (event->corrected && source->part.to != 0 && event->start.offset >= source->part.certain);
+        if (source->active && source->file == file && !goes_on)
+                (void) put_ignored(&ranges->files[file], source->at, event->start.offset, false,
+                                   least_transaction_with(event->event));
         if (!source->active || source->file != file || !goes_on)
                 enter(ranges, index, file, event);
         bool unknown = source->group.state == GROUP_UNKNOWN;
@@ -396,35 +454,4 @@ int ranges_add(Ranges *ranges, size_t index, const RangesEvent *event, Failure *
         if (step == GROUP_OUTSIDE || step == GROUP_END || step == GROUP_ALONE)
                 complete(ranges, source, event, (GroupStep) step, cut);
         return 0;
-}
-
-/* MySQL's list of GTIDs stands right behind the format description. What else the replica did not keep would come under
- * the same marker; as long as there are no tags it shows, because a list grows by multiples of eight only. */
-static bool may_be_gtid_list(const BinlogFormat *format, uint64_t length)
-{
-        Version version;
-        uint64_t least = BINLOG_HEADER_LENGTH + (format->checksum ? BINLOG_CHECKSUM_LENGTH : 0) + 8;
-        if (format->flavour != FLAVOUR_MYSQL || length < least)
-                return false;
-        bool tags = version_parse(format->version, &version, NULL) < 0 || version_at_least(&version, 8, 3, 0);
-        return tags || (length - least) % 8 == 0;
-}
-
-bool ranges_add_ignored(Ranges *ranges, const Position *from, uint64_t to)
-{
-        size_t index;
-        if (to > BINLOG_OFFSET_MAX || ranges_put_file(ranges, from->file, &index, NULL) < 0)
-                return false;
-        RangeFile *file = &ranges->files[index];
-        BinlogFormat format;
-        if (file->format_end == 0 || from->offset != file->format_end || to <= from->offset ||
-            binlog_read_format(file->format, file->format_length, &format, NULL) < 0 ||
-            !may_be_gtid_list(&format, to - from->offset))
-                return false;
-        for (size_t i = 0; i < file->n_ignored; i++)
-                if (file->ignored[i].from == from->offset)
-                        return file->ignored[i].to == to;
-        ALLOC_GROW(file->ignored, file->n_ignored);
-        file->ignored[file->n_ignored++] = (RangeGap){ .from = from->offset, .to = to };
-        return true;
 }

@@ -45,7 +45,8 @@ void ranges_add_border(Ranges *ranges, const Position *border);
 /* FAILURE_INVALID when it is of another log than the rest. */
 int ranges_add(Ranges *ranges, size_t source, const RangesEvent *event, Failure *reterr);
 /* Nothing is missing there, though no source has it (RELAY_IGNORED at the head of a file: MySQL's list of GTIDs). Told
- * only when it can be nothing else; true when it was believed. */
+ * only when it can be nothing else; true when it was believed. ranges_add sees by itself where the marker is missing and
+ * there is room for nothing else. */
 bool ranges_add_ignored(Ranges *ranges, const Position *from, uint64_t to);
 /* Where a file ends, when no event tells; next may be NULL. ROTATE and STOP events are understood as they are added. */
 void ranges_end_file(Ranges *ranges, const Position *end, RangesEnd how, const char *next);

@@ -70,7 +70,13 @@ void sample_add_event(Text *out, const SampleEvent *event)
 
 void sample_add_head(Text *out, uint32_t server_id)
 {
-        uint8_t body[57 + 42 + 1] = { 4, 0, '9', '.', '7', '.', '4' };
+        sample_add_head_of(out, server_id, "9.7.4");
+}
+
+void sample_add_head_of(Text *out, uint32_t server_id, const char *version)
+{
+        uint8_t body[57 + 42 + 1] = { 4, 0 };
+        memcpy(body + 2, version, strlen(version));
         body[56] = BINLOG_HEADER_LENGTH;
         body[sizeof body - 1] = 1;
         text_add_n(out, "\xfe\x62\x69\x6e", BINLOG_MAGIC_LENGTH);

@@ -24,8 +24,10 @@ typedef struct SampleEvent {
 } SampleEvent;
 
 void sample_add_event(Text *out, const SampleEvent *event);
-/* The same for a log of MySQL: its magic and format description; a GTID (uuid of one repeated byte), a BEGIN, an XID. */
+/* The same for a log of MySQL: its magic and format description (of a recent version, or of another one of at most 49
+ * characters); a GTID (uuid of one repeated byte), a BEGIN, an XID. */
 void sample_add_head(Text *out, uint32_t server_id);
+void sample_add_head_of(Text *out, uint32_t server_id, const char *version);
 void sample_add_gtid(Text *out, uint8_t uuid, uint64_t sequence, uint32_t end);
 void sample_add_query(Text *out, const char *query, uint32_t end);
 void sample_add_xid(Text *out, uint32_t end);
