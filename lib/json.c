@@ -2,11 +2,13 @@
 #include "json.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "alloc.h"
+#include "text.h"
 
 static Json *checked(Json *json)
 {
@@ -53,20 +55,55 @@ int json_parse(const char *text, size_t length, Json **ret, Failure *reterr)
         return 0;
 }
 
-char *json_print(const Json *json)
+/* cJSON writes whole numbers of more than 15 digits with an exponent when they end in 0, which others do not take for
+ * integers. They are spelled for it, and made numbers again after. */
+static bool is_long_integer(const cJSON *item)
 {
-        char *text = cJSON_PrintUnformatted(json);
+        return cJSON_IsNumber(item) && fabs(item->valuedouble) >= 1e15 &&
+               fabs(item->valuedouble) <= (double) JSON_INT_MAX && floor(item->valuedouble) == item->valuedouble;
+}
+
+static void spell_integers(cJSON *item)
+{
+        for (; item; item = item->next) {
+                spell_integers(item->child);
+                if (is_long_integer(item)) {
+                        item->valuestring = text_format("%" PRId64, (int64_t) item->valuedouble);
+                        item->type ^= cJSON_Number ^ cJSON_Raw;
+                }
+        }
+}
+
+static void unspell_integers(cJSON *item)
+{
+        for (; item; item = item->next) {
+                unspell_integers(item->child);
+                if (cJSON_IsRaw(item)) {
+                        free(item->valuestring);
+                        item->valuestring = NULL;
+                        item->type ^= cJSON_Number ^ cJSON_Raw;
+                }
+        }
+}
+
+static char *print(const Json *json, char *(*print_by)(const cJSON *) )
+{
+        spell_integers(json->child);
+        char *text = print_by(json);
+        unspell_integers(json->child);
         if (!text)
                 abort();
         return text;
 }
 
+char *json_print(const Json *json)
+{
+        return print(json, cJSON_PrintUnformatted);
+}
+
 char *json_print_pretty(const Json *json)
 {
-        char *text = cJSON_Print(json);
-        if (!text)
-                abort();
-        return text;
+        return print(json, cJSON_Print);
 }
 
 void json_set(Json *object, const char *name, Json *value)

@@ -282,6 +282,25 @@ static void test_calls(void **state)
         }
 }
 
+/* A time in microseconds, say: other languages take nothing with an exponent for an integer. */
+static void test_integers_have_no_exponent(void **state)
+{
+        static const char text[] = "{\"times\":[1795375026835850,1795375026000000,-9000000000000000,1e15,15,0.5],"
+                                   "\"inside\":{\"time\":1795375026835851}}";
+        CLEANUP(json_free) Json *json = NULL;
+        assert_int_equal(json_parse(text, strlen(text), &json, NULL), 0);
+        for (int i = 0; i < 2; i++) { /* it is not changed by that */
+                CLEANUP(mem_free) char *printed = json_print(json);
+                assert_string_equal(
+                        printed,
+                        "{\"times\":[1795375026835850,1795375026000000,-9000000000000000,1000000000000000,15,0.5],"
+                        "\"inside\":{\"time\":1795375026835851}}");
+                CLEANUP(mem_free) char *pretty = json_print_pretty(json);
+                assert_non_null(strstr(pretty, "1795375026000000"));
+        }
+        assert_int_equal(json_get_int(json_get(json, "inside"), "time", 0), 1795375026835851);
+}
+
 static void test_flags(void **state)
 {
         static const char message[] = "{\"method\":\"org.mhad.Events\",\"more\":true,\"oneway\":true}";
@@ -396,6 +415,7 @@ int main(int argc, char **argv)
                 cmocka_unit_test(test_errors_are_described),
                 cmocka_unit_test(test_rows_are_complete),
                 cmocka_unit_test(test_calls),
+                cmocka_unit_test(test_integers_have_no_exponent),
                 cmocka_unit_test(test_flags),
                 cmocka_unit_test(test_fixtures),
         };
