@@ -90,6 +90,7 @@ int source_save_all(Rescue *rescue, Failure *reterr)
                 json_set_string(json, "kind", source->relay ? "relay" : "binlog");
                 json_set_int(json, "own_id", source->own_id);
                 json_set_string(json, "start", start);
+                json_set_string(json, "around", source->around.file);
                 if (source_state(source) == SOURCE_FAILED)
                         json_set_string(json, "failure", source->failure.text);
                 if (source->damage.kind != FAILURE_NONE)
@@ -248,6 +249,11 @@ static int make_directory(const SavedSource *source, Failure *reterr)
         return file_make_directory(path, 0700, reterr);
 }
 
+static void set_around(SavedSource *source, const char *file)
+{
+        snprintf(source->around.file, sizeof source->around.file, "%s", file ? file : "");
+}
+
 int source_order(Rescue *rescue, const Json *input, Failure *reterr)
 {
         const char *server = json_get_string(input, "server"), *start = json_get_string(input, "start");
@@ -273,6 +279,7 @@ int source_order(Rescue *rescue, const Json *input, Failure *reterr)
         if (!text_is_empty(start) && position_parse(start, &at, reterr) < 0)
                 return -EINVAL;
         source->start = at;
+        set_around(source, json_get_string(input, "around"));
         int r = add_borders(rescue, json_get(input, "borders"), reterr);
         JSON_FOREACH(file, json_get(input, "files"))
         {
@@ -308,6 +315,7 @@ static void load_source(Rescue *rescue, const Json *json)
         if (damage)
                 failure_set(&source->damage, FAILURE_PROTOCOL, 0, "%s", damage);
         source->start = position_from_json(json, "start");
+        set_around(source, json_get_string(json, "around"));
         JSON_FOREACH(entry, json_get(json, "files"))
         {
                 const char *name = json_get_string(entry, "file");

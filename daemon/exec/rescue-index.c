@@ -39,7 +39,7 @@ typedef struct Work {
         size_t source;
         bool relay;
         uint32_t own_id;
-        Position start;
+        Position start, around;
         Copy *copies;
         size_t n_copies;
         RelayLog *relay_log;
@@ -262,10 +262,37 @@ static bool is_damage(Work *work, const Copy *copy)
         return true;
 }
 
+static int look_for_name(Work *work, const BinlogEvent *event)
+{
+        RelayEvent relay;
+        int r = relaylog_step(work->relay_log, event, &relay, &work->failure);
+        return r < 0 ? r : position_is_set(relaylog_position(work->relay_log)) ? -ECANCELED : 0;
+}
+
+/* When the first relay logs were removed, nothing at the beginning of the others names the primary's file: what comes
+ * later does, and where nothing does, all is in the one file of which something is being applied. */
+static void find_start(Work *work)
+{
+        work->relay_log = relaylog_new(work->own_id, &work->start);
+        int r = 0;
+        for (size_t i = 0; i < work->n_copies && r >= 0; i++) {
+                CLEANUP(logreader_free) LogReader *reader = logreader_new(LOGREADER_RELAY);
+                r = read_copy(work, work->copies[i].path, work->copies[i].size, reader, look_for_name);
+        }
+        if (relaylog_began_in(work->relay_log)[0])
+                snprintf(work->start.file, sizeof work->start.file, "%s", relaylog_began_in(work->relay_log));
+        else if (r >= 0)
+                work->start = work->around;
+        work->failure = (Failure){ 0 }; /* it comes again */
+        work->relay_log = relaylog_free(work->relay_log);
+}
+
 static void index_copies(Work *work)
 {
         for (size_t i = 0; i < work->n_borders; i++)
                 ranges_add_border(work->ranges, &work->borders[i]);
+        if (work->relay && !position_is_set(&work->start))
+                find_start(work);
         if (work->relay)
                 work->relay_log = relaylog_new(work->own_id, &work->start);
         for (size_t i = 0; i < work->n_copies; i++)
@@ -588,7 +615,8 @@ static void index_source(Rescue *rescue, SavedSource *source)
         *work = (Work){ .n_borders = rescue->n_borders - rescue->n_told,
                         .relay = source->relay,
                         .own_id = source->own_id,
-                        .start = source->start };
+                        .start = source->start,
+                        .around = source->around };
         work->ranges = TAKE(rescue->ranges);
         work->borders = ALLOC_ARRAY(Position, work->n_borders + 1);
         memcpy(work->borders, rescue->borders + rescue->n_told, work->n_borders * sizeof *work->borders);

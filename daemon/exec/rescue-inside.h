@@ -37,6 +37,7 @@ struct SavedSource {
         bool relay;
         uint32_t own_id;
         Position start;
+        Position around;  /* only the file of it: in which the relay log stands that is being applied */
         SavedFile *files; /* in the order of the log */
         size_t n_files;
         size_t number; /* in the index, when in_index */

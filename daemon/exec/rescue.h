@@ -3,14 +3,15 @@
  * copied is found again after a restart, with its index; what was not is copied then. Orders do no harm when they are
  * given twice.
  *
- * collect  {"server", "kind": "binlog"|"relay", "files": [{"file", "path", "from", "to"}], "start", "borders": […],
- *          "own_id", "apart", "why"}
+ * collect  {"server", "kind": "binlog"|"relay", "files": [{"file", "path", "from", "to"}], "start", "around",
+ *          "borders": […], "own_id", "apart", "why"}
  *          Copies files, in the order of the log, from a server's host, and indexes them. file is the name, path where it
  *          is on the host; from and to are bytes of it (from 0 or an event's beginning; to 0: to its end). For relay logs
  *          start is where the primary's log stands at the first event of the first file ("" when not known), own_id the
- *          replica's server_id. borders are positions that stand between two transactions for certain. Given again with
- *          the same files it goes on with what failed; other files are copied as well. apart: through an SSH session of its
- *          own. why, for people, stands in the note.
+ *          replica's server_id, and around the primary's file in which what is applied stands ("", too). borders are
+ *          positions that stand between two transactions for certain. Given again with the same files it goes on with what
+ *          failed; other files are copied as well. apart: through an SSH session of its own. why, for people, stands in
+ *          the note.
  * feed     {"server", "version", "server_id", "gtid_mode", "expected", "end", "address"}
  *          Stands in for the dead primary towards a replica, whose version, server_id and mode these are. expected is the
  *          position that it will ask for ("" by GTID), end that of the last complete transaction to send ("": of all

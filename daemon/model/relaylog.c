@@ -11,6 +11,7 @@ struct RelayLog {
         uint32_t own_id;
         Position at;  /* where the primary's log goes on */
         bool guessed; /* where it goes on is */
+        char began[POSITION_FILE_MAX];
         Group group;
         BinlogFormat format;
 };
@@ -28,6 +29,11 @@ RelayLog *relaylog_free(RelayLog *log)
 {
         free(log);
         return NULL;
+}
+
+const char *relaylog_began_in(const RelayLog *log)
+{
+        return log->began;
 }
 
 const Position *relaylog_position(const RelayLog *log)
@@ -162,12 +168,26 @@ static bool is_next_file(const Position *at, const Position *next)
                strcmp(before, at->file) == 0;
 }
 
+/* Relay logs whose first ones were removed begin without any name. The first that comes must fit where we stand. */
+static void find_began(RelayLog *log, const BinlogEvent *event, const Position *next)
+{
+        uint64_t at = log->at.offset;
+        if (log->began[0] || position_is_set(&log->at))
+                return;
+        bool end = !is_artificial(event) && event->header.server_id != 0;
+        if (!end && at != 0 && (event->header.server_id == 0 ? next->offset > at : next->offset == at))
+                memcpy(log->began, next->file, sizeof log->began);
+        else if (end && (at == 0 || event->header.end - event->header.length == (uint32_t) at))
+                (void) relaylog_file_before(next->file, log->began);
+}
+
 static int step_rotate(RelayLog *log, const BinlogEvent *event, RelayEvent *ret, Failure *reterr)
 {
         Position next;
         int r = binlog_read_rotate(event, &next, reterr);
         if (r < 0)
                 return r;
+        find_began(log, event, &next);
         if (event->header.server_id == 0) {
                 if (position_is_set(&log->at) && strcmp(next.file, log->at.file) == 0 && next.offset > log->at.offset) {
                         ret->kind = RELAY_IGNORED;

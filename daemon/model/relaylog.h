@@ -41,6 +41,9 @@ RelayLog *relaylog_free(RelayLog *log);
 DEFINE_CLEANUP(RelayLog *, relaylog_free)
 /* The events of all files, in their order. */
 int relaylog_step(RelayLog *log, const BinlogEvent *event, RelayEvent *ret, Failure *reterr);
+/* When start was unset: the file in which the first event of the primary stands, as the first ROTATE behind it tells (that
+ * of its end, or of a connection made anew); "" as long as that is not known. */
+const char *relaylog_began_in(const RelayLog *log);
 /* Where the primary's log goes on behind the last event; unset when not known. */
 const Position *relaylog_position(const RelayLog *log);
 /* The primary's own format description; its length is 0 before the first. */

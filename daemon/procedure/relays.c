@@ -88,9 +88,12 @@ static Json *order_of(const Facts *facts, const char *server, const Json *list, 
         const ReplicaChannel *channel = server_view_channel(view);
         const Json *all = json_get(list, "files");
         size_t total = json_length(all), applied = total > 0 ? total - 1 : 0, i = 0;
+        bool found = false;
         for (size_t j = 0; j < total; j++)
-                if (text_equal(json_get_string(json_at(all, j), "file"), base_name(channel->relay_file)))
+                if (text_equal(json_get_string(json_at(all, j), "file"), base_name(channel->relay_file))) {
                         applied = j;
+                        found = true;
+                }
         size_t first = n < total ? total - n : 0;
         first = first < applied ? first : applied;
         Json *order = json_object(), *files = json_ensure_array(order, "files");
@@ -107,10 +110,11 @@ static Json *order_of(const Facts *facts, const char *server, const Json *list, 
         }
         /* It is known in which of the primary's files the relay log begins that is being applied. */
         CLEANUP(mem_free)
-        char *start = first == applied ? text_format("%s:0", channel->applied.file) : alloc_string("");
+        char *start = found && first == applied ? text_format("%s:0", channel->applied.file) : alloc_string("");
         json_set_string(order, "server", server);
         json_set_string(order, "kind", "relay");
         json_set_string(order, "start", start);
+        json_set_string(order, "around", found ? channel->applied.file : "");
         json_set_int(order, "own_id", view->server_id);
         tail_add_borders(facts, order);
         *ret_n = total - first;

@@ -294,6 +294,7 @@ static void test_relay_origin(void **state)
         read_bytes(&log, &listing, LOGREADER_RELAY);
         assert_string_equal(listing.text.data, "own; unplaced :1000-1048; unplaced :1048-1097; unplaced :1097-1141; "
                                                "binlog.000010:127-175");
+        assert_string_equal(relaylog_began_in(listing.relay), "binlog.000009");
         text_done(&listing.text);
         relaylog_free(listing.relay);
 
@@ -304,6 +305,48 @@ static void test_relay_origin(void **state)
                                                "binlog.000009:1097-1141; binlog.000010:127-175");
         text_done(&listing.text);
         relaylog_free(listing.relay);
+}
+
+/* The same, as all that can come first tells it; nothing is made of what does not fit. */
+static void test_relay_began_in(void **state)
+{
+        static const struct {
+                bool events; /* that end at 1097 come before */
+                uint32_t server_id, end;
+                uint64_t next;
+                const char *began;
+        } rows[] = {
+                { true, 1, 1141, 4, "binlog.000009" },
+                { true, 1, 1142, 4, "" },
+                { false, 1, 1141, 4, "binlog.000009" },
+                { true, 1, 0, 1097, "binlog.000010" },
+                { true, 1, 0, 4, "" },
+                { true, 0, 1200, 1500, "binlog.000010" },
+                { true, 0, 1200, 1000, "" },
+                { false, 1, 0, 4, "" },
+        };
+        for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+                CLEANUP(text_done) Text log = { 0 }, body = { 0 };
+                sample_add_head(&log, 2);
+                if (rows[i].events)
+                        sample_add_query(&log, "DROP TABLE t", 1097);
+                uint8_t place[8] = { (uint8_t) rows[i].next, (uint8_t) (rows[i].next >> 8) };
+                text_add_n(&body, (const char *) place, sizeof place);
+                text_add(&body, "binlog.000010");
+                sample_add_event(&log, &(SampleEvent){ .type = BINLOG_TYPE_ROTATE,
+                                                       .server_id = rows[i].server_id,
+                                                       .end = rows[i].end,
+                                                       .body = body.data,
+                                                       .length = body.length });
+                add_rotate(&log, 1, "binlog.000077", 5000, 0); /* what comes later changes nothing */
+                Position nowhere = { 0 };
+                Listing listing = { .relay = relaylog_new(2, &nowhere) };
+                read_bytes(&log, &listing, LOGREADER_RELAY);
+                if (strcmp(relaylog_began_in(listing.relay), rows[i].began) != 0)
+                        fail_msg("row %zu: %s", i, relaylog_began_in(listing.relay));
+                text_done(&listing.text);
+                relaylog_free(listing.relay);
+        }
 }
 
 static void test_file_before(void **state)
@@ -571,15 +614,25 @@ int main(int argc, char **argv)
 {
         sample_init(argc, argv);
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_mariadb),       cmocka_unit_test(test_mysql56),
-                cmocka_unit_test(test_mysql9),        cmocka_unit_test(test_format),
-                cmocka_unit_test(test_relay_tagged),  cmocka_unit_test(test_relay_rewritten),
-                cmocka_unit_test(test_relay_guessed), cmocka_unit_test(test_relay_again),
-                cmocka_unit_test(test_relay_origin),  cmocka_unit_test(test_file_before),
-                cmocka_unit_test(test_beyond_4gib),   cmocka_unit_test(test_relay_beyond_4gib),
-                cmocka_unit_test(test_torn),          cmocka_unit_test(test_damaged),
-                cmocka_unit_test(test_refused),       cmocka_unit_test(test_encryption_passed_on),
-                cmocka_unit_test(test_heads),         cmocka_unit_test(test_file_after),
+                cmocka_unit_test(test_mariadb),
+                cmocka_unit_test(test_mysql56),
+                cmocka_unit_test(test_mysql9),
+                cmocka_unit_test(test_format),
+                cmocka_unit_test(test_relay_tagged),
+                cmocka_unit_test(test_relay_rewritten),
+                cmocka_unit_test(test_relay_guessed),
+                cmocka_unit_test(test_relay_again),
+                cmocka_unit_test(test_relay_origin),
+                cmocka_unit_test(test_relay_began_in),
+                cmocka_unit_test(test_file_before),
+                cmocka_unit_test(test_beyond_4gib),
+                cmocka_unit_test(test_relay_beyond_4gib),
+                cmocka_unit_test(test_torn),
+                cmocka_unit_test(test_damaged),
+                cmocka_unit_test(test_refused),
+                cmocka_unit_test(test_encryption_passed_on),
+                cmocka_unit_test(test_heads),
+                cmocka_unit_test(test_file_after),
                 cmocka_unit_test(test_groups),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
