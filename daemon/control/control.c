@@ -161,7 +161,7 @@ static bool is_patient(void *userdata)
         size_t n = 0;
         for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
                 n += control->sessions[i] && !session_peer(control->sessions[i])->may_change &&
-                     session_is_awaiting(control->sessions[i]);
+                     session_is_busy(control->sessions[i]);
         return n < CONTROL_QUESTIONS_MAX;
 }
 

@@ -54,7 +54,7 @@ static int check(const Request *request, Json **ret, Failure *reterr)
 {
         const char *what = parameter(request, "what");
         bool at_once = !what || text_equal(what, "ready");
-        if (!at_once && !request->later)
+        if (!at_once && !request->later->may_busy)
                 return too_busy(reterr);
         if (!at_once)
                 return registry_examine(request->registry, request->cluster, what,
@@ -65,7 +65,7 @@ static int check(const Request *request, Json **ret, Failure *reterr)
 
 static int plan(const Request *request, Json **ret, Failure *reterr)
 {
-        if (!request->later)
+        if (!request->later->may_busy)
                 return too_busy(reterr);
         return registry_plan(request->registry, request->cluster, parameter(request, "procedure"),
                              json_get(request->parameters, "options"), request->later->answered,
@@ -154,7 +154,7 @@ static int history(const Request *request, Json **ret, Failure *reterr)
 
 static int rescues(const Request *request, Json **ret, Failure *reterr)
 {
-        if (!request->later)
+        if (!request->later->may_busy)
                 return too_busy(reterr);
         return registry_rescues(request->registry, request->cluster, parameter(request, "run"),
                                 request->later->answered, request->later->userdata, reterr);
@@ -166,6 +166,7 @@ static int rescue_fetch(const Request *request, Json **ret, Failure *reterr)
                                      json_get(request->parameters, "options"), &request->asker, ret, reterr);
 }
 
+/* What is known, put into words a cluster a turn of the loop: nobody is kept busy by it. */
 static int metrics(const Request *request, Json **ret, Failure *reterr)
 {
         registry_metrics(request->registry, request->later->answered, request->later->userdata);
@@ -272,6 +273,7 @@ static Answer handle(Registry *registry, const ApiCall *call, const Peer *peer, 
                 return answer_failure(&failure, request.cluster);
         answer.later = call->id == API_PLAN || call->id == API_RESCUES || call->id == API_METRICS ||
                        call->id == API_RELOAD || (call->id == API_CHECK && !answer.parameters);
+        answer.busy = answer.later && call->id != API_METRICS;
         return answer;
 }
 

@@ -45,7 +45,7 @@ struct Session {
         size_t out_sent;
         usec_t out_since; /* when the client last read something */
 
-        bool oneway; /* of the call whose answer is awaited */
+        bool oneway, busy; /* of the call whose answer is awaited */
         usec_t awaiting_since, awaiting_for;
         bool subscribed;
         char *follows; /* only events of this cluster; NULL for all */
@@ -74,9 +74,9 @@ static void end(Session *session, const char *why)
         session->last = loop_defer(session->loop, on_end, session);
 }
 
-bool session_is_awaiting(const Session *session)
+bool session_is_busy(const Session *session)
 {
-        return session->state == SESSION_AWAITING;
+        return session->state == SESSION_AWAITING && session->busy;
 }
 
 bool session_is_waiting(const Session *session)
@@ -249,12 +249,17 @@ static void give_up_waiting(Session *session)
 
 static void answer_call(Session *session, const ApiCall *call)
 {
-        const Later later = { .answered = on_later, .reloaded = on_reloaded, .userdata = session };
-        bool patient = session->peer.may_change || session->owner.patient(session->owner.userdata);
-        Answer answer = methods_answer(session->registry, call, &session->peer, patient ? &later : NULL);
+        const Later later = {
+                .may_busy = session->peer.may_change || session->owner.patient(session->owner.userdata),
+                .answered = on_later,
+                .reloaded = on_reloaded,
+                .userdata = session,
+        };
+        Answer answer = methods_answer(session->registry, call, &session->peer, &later);
         if (answer.later) {
                 session->state = SESSION_AWAITING;
                 session->oneway = call->oneway;
+                session->busy = answer.busy;
                 session->awaiting_since = loop_now(session->loop);
                 session->awaiting_for = call->id == API_RELOAD ? SESSION_RELOAD_PATIENCE : SESSION_ANSWER_PATIENCE;
                 return;

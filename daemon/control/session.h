@@ -19,7 +19,7 @@ typedef struct Session Session;
 typedef struct SessionOwner {
         /* One has a call to be answered: session_answer() it soon, one session a turn of the loop. */
         void (*waiting)(void *userdata);
-        /* Whether one of somebody who may only ask may be told later what takes its time. */
+        /* Whether one of somebody who may only ask may keep servers, hosts or disks busy. */
         bool (*patient)(void *userdata);
         /* Called once, from the loop, when the connection is over: free it. */
         void (*ended)(Session *session, void *userdata);
@@ -29,7 +29,7 @@ typedef struct SessionOwner {
 /* Takes the connected, non-blocking descriptor over. */
 Session *session_new(Loop *loop, Registry *registry, int fd, const Peer *peer, const SessionOwner *owner);
 const Peer *session_peer(const Session *session);
-bool session_is_awaiting(const Session *session); /* an answer that takes its time */
+bool session_is_busy(const Session *session); /* awaits an answer that keeps servers, hosts or disks busy */
 bool session_is_waiting(const Session *session);
 void session_answer(Session *session); /* one call */
 Session *session_free(Session *session);

@@ -787,7 +787,8 @@ static void changes_by(const char *expected)
         MUST(text_equal(got, ""));
 }
 
-/* As many questions that take time as strangers may have: the next is refused, and what is answered at once is not. */
+/* As many questions that take time as strangers may have: the next is refused; what is answered at once, or asks no server,
+ * is not. */
 static void stranger_keeps_busy(void)
 {
         Client clients[CONTROL_QUESTIONS_MAX];
@@ -802,6 +803,8 @@ static void stranger_keeps_busy(void)
                 refused = text_equal(got, "Refused");
                 CLEANUP(mem_free) char *at_once = outcome("{\"method\":\"org.mhad.Status\"}");
                 MUST(text_equal(at_once, ""));
+                CLEANUP(mem_free) char *metrics = outcome("{\"method\":\"org.mhad.Metrics\"}");
+                MUST(text_equal(metrics, ""));
                 for (size_t i = 0; i < CONTROL_QUESTIONS_MAX; i++)
                         leave(&clients[i]);
         }
