@@ -28,6 +28,9 @@
 /* Only there in a build with sanitizers. */
 void __lsan_do_leak_check(void) __attribute__((weak));
 
+/* So slowly that systemd does not give up (StartLimitBurst= of the unit). */
+#define TRY_AGAIN_AFTER 2 /* seconds */
+
 #define KEPT_SOCKET "control" /* its name in systemd's store of descriptors */
 
 typedef struct Daemon {
@@ -133,6 +136,18 @@ static void keep_socket(Control *control)
                 control_leave_socket(control);
 }
 
+/* What the configuration gets from programs may be there at the next attempt, and a run under way waits for it. */
+static int end_for_now(void)
+{
+        log_event(EVENT_ERROR, NULL,
+                  "a program that the configuration needs has failed: systemd starts mhad again in "
+                  "%d s",
+                  TRY_AGAIN_AFTER);
+        (void) sd_notify(0, "STATUS=cannot start: a program that the configuration needs has failed");
+        (void) sleep(TRY_AGAIN_AFTER);
+        return EXIT_FAILURE;
+}
+
 static int run(const char *path)
 {
         Daemon daemon = { 0 };
@@ -167,7 +182,7 @@ static int run(const char *path)
                 log_errors(errors);
                 log_event(EVENT_ERROR, NULL, "cannot start: %s", failure.text);
                 if (errors && json_length(errors) > 0)
-                        status = EX_CONFIG;
+                        status = r == -EAGAIN ? end_for_now() : EX_CONFIG;
         }
         listener_free(daemon.listener);
         control_free(daemon.control);

@@ -348,7 +348,7 @@ static int load(const char *path, bool offline, const ConfigEdit *edits, size_t 
         json_append_string(errors, json_string(error));
         json_free(loader.reading.errors);
         if (n_errors)
-                return -EINVAL;
+                return loader.reading.transient ? -EAGAIN : -EINVAL;
         *ret = TAKE(config);
         return 0;
 }

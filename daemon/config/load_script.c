@@ -104,7 +104,7 @@ void draft_run_script(Draft *draft, Reading *reading)
         char *out = NULL;
         Failure failure;
         if (secret_read_command(arguments, SECRET_COMMAND_TIMEOUT, &out, &failure) < 0) {
-                reading_error(reading, origin.place, "%s: %s", key, failure.text);
+                reading_error_for_now(reading, origin.place, "%s: %s", key, failure.text);
                 return;
         }
         size_t length = strlen(out);

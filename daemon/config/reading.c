@@ -33,6 +33,15 @@ void reading_error(Reading *reading, TreePlace place, const char *format, ...)
         va_end(arguments);
 }
 
+void reading_error_for_now(Reading *reading, TreePlace place, const char *format, ...)
+{
+        va_list arguments;
+        va_start(arguments, format);
+        note(reading->errors, reading, place, format, arguments);
+        va_end(arguments);
+        reading->transient = true;
+}
+
 void reading_warn(Reading *reading, TreePlace place, const char *format, ...)
 {
         va_list arguments;

@@ -9,12 +9,16 @@
 
 typedef struct Reading {
         const char *file;
+        bool transient; /* one of the errors may be gone at the next attempt: a program has failed */
         bool offline;   /* look at nothing but the text: no secret, program or other file */
         Json *errors;   /* lent: strings "file:line:column: text" */
         Json *warnings; /* lent; may be NULL */
 } Reading;
 
 void reading_error(Reading *reading, TreePlace place, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* The same, of what may be gone at the next attempt. */
+void reading_error_for_now(Reading *reading, TreePlace place, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
 void reading_warn(Reading *reading, TreePlace place, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Whether there are so many errors that it is time to give up. */
 bool reading_is_hopeless(const Reading *reading);

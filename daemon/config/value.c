@@ -476,7 +476,10 @@ static bool read_secret(Reading *reading, const SchemaRow *row, const Tree *tree
         int r = get_secret(reading, row, tree->text, arguments, &secret, &failure);
         free_arguments(arguments);
         if (r < 0) {
-                reading_error(reading, tree->place, "%s: %s", row->path, failure.text);
+                if (row->type == SCHEMA_SECRET_COMMAND)
+                        reading_error_for_now(reading, tree->place, "%s: %s", row->path, failure.text);
+                else
+                        reading_error(reading, tree->place, "%s: %s", row->path, failure.text);
                 text_wipe(secret);
                 return false;
         }

@@ -154,6 +154,21 @@ def test_broken_configuration_at_the_start(calm):
     Served(calm).wait_health("ok")
 
 
+def test_program_that_fails_for_a_while(calm):
+    """A password that cannot be had at the start ends nothing for good: it is tried until it can."""
+    good = calm.read("/etc/mhad/clusters.d/app1.yaml")
+    calm.write("clusters.d/app1.yaml", good.replace("password_file: /etc/mhad/mhad.password",
+                                                    'password_command: ["/bin/cat", "/etc/mhad/vault"]'))
+    assert calm.ctl("start", "mhad", check=False).returncode != 0
+    until(lambda: int(calm.system.show("mhad", "NRestarts")) >= 2, PATIENCE, "further attempts")
+    assert calm.system.show("mhad", "ExecMainStatus") in ("0", "1")
+    calm.write("vault", calm.read("/etc/mhad/mhad.password"))
+    until(lambda: calm.state() == "active", PATIENCE, "the start")
+    Served(calm).wait_health("ok")
+    errors = {event["MESSAGE"] for event in since(calm, "config-rejected")}
+    assert len(errors) == 1 and "sql.password_command: /bin/cat ended with status 1" in errors.pop()
+
+
 def test_reload(calm):
     """It returns when the new configuration is in force, or says that it is not, and why is in the journal."""
     calm.ctl("start", "mhad")

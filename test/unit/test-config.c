@@ -118,7 +118,7 @@ static Config *load(void)
         return config;
 }
 
-static void assert_errors(const char *expected)
+static void assert_errors_with(int expected_r, const char *expected)
 {
         Config *config = NULL;
         CLEANUP(mem_free) char *errors = NULL;
@@ -126,8 +126,19 @@ static void assert_errors(const char *expected)
         int r = load_with(false, &config, &errors, &warnings);
         assert_string_equal(errors, expected);
         assert_null(strstr(errors, "s3cret"));
-        assert_int_equal(r, -EINVAL);
+        assert_int_equal(r, expected_r);
         assert_null(config);
+}
+
+static void assert_errors(const char *expected)
+{
+        assert_errors_with(-EINVAL, expected);
+}
+
+/* One of them may be gone at the next attempt. */
+static void assert_errors_for_now(const char *expected)
+{
+        assert_errors_with(-EAGAIN, expected);
 }
 
 static void assert_warnings(const char *expected)
@@ -720,7 +731,7 @@ static void test_secret_forms(void **state)
         put_mode("secret", "s3cret\n", 0600);
         put_mode("key", "", 0600);
         put("clusters.d/a.yaml", WITH_SQL("  password_command: [/bin/sh, -c, 'echo s3cret; exit 1']\n"));
-        assert_errors("clusters.d/a.yaml:7:21: sql.password_command: /bin/sh ended with status 1\n");
+        assert_errors_for_now("clusters.d/a.yaml:7:21: sql.password_command: /bin/sh ended with status 1\n");
         put("clusters.d/a.yaml", WITH_SQL("  password_command: echo s3cret\n"));
         assert_errors("clusters.d/a.yaml:7:21: sql.password_command must be a list of a program and its arguments\n");
         put("clusters.d/a.yaml", WITH_SQL("  password_credential: ../s3cret\n"));
@@ -894,8 +905,9 @@ static void test_load_script(void **state)
         assert_errors("clusters.d/a.yaml:5:38: detection.ping_interval: \"oftens\" must be a duration with its unit, "
                       "such as 500ms or 3s\n");
         put("clusters.d/a.yaml", WITH_SCRIPT("echo user=mha; sleep 60"));
-        assert_errors("clusters.d/a.yaml:5:38: hooks.mha.init_conf_load_script: /bin/sh took too long and was ended\n"
-                      "clusters.d/a.yaml:1:1: sql.user is missing\n");
+        assert_errors_for_now(
+                "clusters.d/a.yaml:5:38: hooks.mha.init_conf_load_script: /bin/sh took too long and was ended\n"
+                "clusters.d/a.yaml:1:1: sql.user is missing\n");
 
         Config *offline = NULL;
         CLEANUP(mem_free) char *errors = NULL;
