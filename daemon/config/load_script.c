@@ -63,7 +63,20 @@ static void set_value(Draft *draft, Reading *reading, const Origin *origin, size
         value_read(reading, row, &tree, draft->config);
 }
 
-static void read_line(Draft *draft, Reading *reading, const Origin *origin, char *line)
+/* A program that failed before it said anything would take the passwords away that it gave before. */
+static void read_status(Reading *reading, const Origin *origin, const char *status, bool said_something)
+{
+        if (strcmp(status, "0") == 0)
+                return;
+        if (said_something)
+                reading_warn(reading, origin->place, "%s: it ended with status %s", key, status);
+        else
+                reading_error_for_now(reading, origin->place, "%s: it ended with status %s and gave nothing", key,
+                                      status);
+}
+
+/* said: how many parameters that mean something here. */
+static void read_line(Draft *draft, Reading *reading, const Origin *origin, char *line, size_t *said)
 {
         char *equals = strchr(line, '=');
         size_t i = 0;
@@ -76,8 +89,7 @@ static void read_line(Draft *draft, Reading *reading, const Origin *origin, char
         *equals = '\0';
         char *value = equals + 1;
         if (strcmp(line, "exit_status") == 0) {
-                if (strcmp(value, "0") != 0)
-                        reading_warn(reading, origin->place, "%s: it ended with status %s", key, value);
+                read_status(reading, origin, value, *said > 0);
                 return;
         }
         while (i < ARRAY_LENGTH(parameters) && strcmp(parameters[i].name, line) != 0)
@@ -85,6 +97,7 @@ static void read_line(Draft *draft, Reading *reading, const Origin *origin, char
         strip_quotes(&value);
         if (i < ARRAY_LENGTH(parameters)) {
                 set_value(draft, reading, origin, i, value);
+                ++*said;
         } else {
                 CLEANUP(mem_free) char *shown = reading_quote_key(line);
                 reading_warn(reading, origin->place, "%s: its parameter %s is ignored, say it here instead", key,
@@ -98,7 +111,7 @@ void draft_run_script(Draft *draft, Reading *reading)
         if (!command || reading->offline)
                 return;
         const Origin origin = draft->origins[schema_find(SCHEMA_CLUSTER, key) - schema_rows];
-        /* What it printed counts whatever its status, as in MHA; but the status is told. */
+        /* What it printed counts whatever its status, as in MHA; but the status is told, and nothing at all is an error. */
         CLEANUP(mem_free) char *script = text_format("(%s\n)\necho \"exit_status=$?\"", command);
         char *const arguments[] = { (char *) "/bin/sh", (char *) "-c", script, NULL };
         char *out = NULL;
@@ -107,12 +120,12 @@ void draft_run_script(Draft *draft, Reading *reading)
                 reading_error_for_now(reading, origin.place, "%s: %s", key, failure.text);
                 return;
         }
-        size_t length = strlen(out);
+        size_t length = strlen(out), said = 0;
         for (char *line = out, *next; line; line = next) {
                 next = strchr(line, '\n');
                 if (next)
                         *next++ = '\0';
-                read_line(draft, reading, &origin, line);
+                read_line(draft, reading, &origin, line, &said);
         }
         explicit_bzero(out, length);
         free(out);

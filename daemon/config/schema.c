@@ -252,7 +252,7 @@ const SchemaRow schema_rows[] = {
         { CLUSTER("hooks.mha.ssh_options", SCHEMA_TEXT, hooks.mha.ssh_options), .max = 4096, .effect = SCHEMA_NEXT_RUN, .mha = "ssh_options",
           .meaning = "Options for ssh(1), given to the scripts as --ssh_options (to secondary_check_script as --options). They are of no meaning to mhad itself." },
         { CLUSTER("hooks.mha.init_conf_load_script", SCHEMA_COMMAND, hooks.mha.init_conf_load_script), .max = 4096, .mha = "init_conf_load_script",
-          .meaning = "Run when the configuration is loaded, for at most 5 s: it prints lines of MHA's parameters (user, password, repl_user, repl_password, ssh_user, ssh_port, ping_type, ping_interval and MHA's scripts), which override what the files say." },
+          .meaning = "Run when the configuration is loaded, for at most 5 s: it prints lines of MHA's parameters (user, password, repl_user, repl_password, ssh_user, ssh_port, ping_type, ping_interval and MHA's scripts), which override what the files say. When it fails without any of them, the configuration is not used." },
 
         { SECTION(SCHEMA_CLUSTER, "mail"), .meaning = "The report of each run by mail, through a program that takes mail as sendmail(8) does; beside hooks.report." },
         { CLUSTER("mail.to", SCHEMA_TEXT, mail.to), .unset = "no mail", .max = 1000, .mha = "--to of samples of report_script",

@@ -901,6 +901,14 @@ static void test_load_script(void **state)
                 "clusters.d/a.yaml:5:38: hooks.mha.init_conf_load_script: it printed a line that is not "
                 "name=value\n"
                 "clusters.d/a.yaml:5:38: hooks.mha.init_conf_load_script: it ended with status 3\n");
+        put_after_good("hooks: {mha: {init_conf_load_script: 'exit 3'}}\n");
+        assert_errors_for_now(
+                "clusters.d/a.yaml:12:38: hooks.mha.init_conf_load_script: it ended with status 3 and gave "
+                "nothing\n");
+        put_after_good("hooks: {mha: {init_conf_load_script: 'echo cannot reach the vault; false'}}\n");
+        assert_errors_for_now(
+                "clusters.d/a.yaml:12:38: hooks.mha.init_conf_load_script: it ended with status 1 and gave "
+                "nothing\n");
         put("clusters.d/a.yaml", WITH_SCRIPT("echo user=mha; echo ping_interval=often"));
         assert_errors("clusters.d/a.yaml:5:38: detection.ping_interval: \"oftens\" must be a duration with its unit, "
                       "such as 500ms or 3s\n");
@@ -915,7 +923,10 @@ static void test_load_script(void **state)
         put("clusters.d/a.yaml", WITH_SCRIPT("exit 1"));
         assert_int_equal(load_with(true, &offline, &errors, &warnings), 0);
         config_free(offline);
-        assert_errors("clusters.d/a.yaml:1:1: sql.user is missing\n");
+        assert_errors_for_now(
+                "clusters.d/a.yaml:5:38: hooks.mha.init_conf_load_script: it ended with status 1 and gave "
+                "nothing\n"
+                "clusters.d/a.yaml:1:1: sql.user is missing\n");
 }
 
 /* --- the table ------------------------------------------------------------------------------------------------------ */
