@@ -166,7 +166,7 @@ const SchemaRow schema_rows[] = {
         { CLUSTER("ssh.identity_file", SCHEMA_KEY_FILE, ssh.identity_file), .unset = "~/.ssh/id_ed25519, id_ecdsa or id_rsa of the daemon's user", .mha = "ssh_options (-i)",
           .meaning = "The private key, without a passphrase; nobody else may read it." },
         { CLUSTER("ssh.known_hosts_file", SCHEMA_FILE, ssh.known_hosts_file), .otherwise = "/etc/mhad/known_hosts", .mha = "ssh_options (UserKnownHostsFile)",
-          .meaning = "The host keys, in the form of ssh-keyscan(1)." },
+          .meaning = "The host keys, in the form of ssh-keyscan(1), by the name that is configured or by the address. By the address only when the name is none by RFC 1123: with \"_\" in it, or \"-\" at the end of a label." },
         { CLUSTER("ssh.strict_host_keys", SCHEMA_BOOL, ssh.strict_host_keys), .otherwise = "true", .mha = "always off",
           .meaning = "Whether a host whose key is not in known_hosts_file is refused. A key that is there and differs is refused always." },
         { CLUSTER("ssh.sudo", SCHEMA_CHOICE, ssh.sudo), .otherwise = "false", .choices = sudos,

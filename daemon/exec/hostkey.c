@@ -5,9 +5,12 @@
 
 const char *hostkey_lookup_name(ssh_session session, const char *name, const char *address)
 {
-        (void) ssh_options_set(session, SSH_OPTIONS_HOST, name);
-        bool found = ssh_session_has_known_hosts_entry(session) == SSH_KNOWN_HOSTS_OK;
+        /* It takes no name with "_" in it, say; the one from before would stay, and be looked up in its place. */
+        bool usable = ssh_options_set(session, SSH_OPTIONS_HOST, name) == SSH_OK;
+        bool found = usable && ssh_session_has_known_hosts_entry(session) == SSH_KNOWN_HOSTS_OK;
         (void) ssh_options_set(session, SSH_OPTIONS_HOST, address);
+        if (!usable)
+                return address;
         if (found || ssh_session_has_known_hosts_entry(session) != SSH_KNOWN_HOSTS_OK)
                 return name;
         return address;

@@ -6,7 +6,8 @@
 
 #include "failure.h"
 
-/* Before connecting: the name under which the host stands in known_hosts, the operator's or its address; lent. Leaves
+/* Before connecting: the name under which the host stands in known_hosts, the operator's or its address (always that
+ * of a name that libssh does not take); lent. Leaves
  * the session's host set to the address. */
 const char *hostkey_lookup_name(ssh_session session, const char *name, const char *address);
 /* After the key exchange, with the session's host set to the lookup name. */

@@ -692,6 +692,27 @@ static void test_host_keys(void **state)
         ssh_link_free(shell.link);
 }
 
+/* By the address, also in what is to be typed. */
+static void test_host_keys_of_strange_names(void **state)
+{
+        static const char *const names[] = { "db_1", "db1-", "db-.example" };
+        for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+                Shell shell;
+                shell_connect(&shell, "known", names[i], false);
+                assert_int_equal(shell.failure.kind, FAILURE_NONE);
+                ssh_link_free(shell.link);
+                shell_connect(&shell, "known-changed", names[i], true);
+                assert_int_equal(shell.failure.kind, FAILURE_SSH);
+                assert_non_null(strstr(shell.failure.text, "has changed"));
+                ssh_link_free(shell.link);
+                shell_connect(&shell, "known-empty", names[i], false);
+                assert_int_equal(shell.failure.kind, FAILURE_SSH);
+                assert_null(strstr(shell.failure.text, names[i]));
+                assert_non_null(strstr(shell.failure.text, " " LIVE_ADDRESS " >> "));
+                ssh_link_free(shell.link);
+        }
+}
+
 static void test_ssh_failures(void **state)
 {
         Shell shell;
@@ -1395,6 +1416,7 @@ int main(int argc, char **argv)
                 TEST(test_frozen),         TEST(test_killed_server),  TEST(test_tls),
                 TEST(test_tls_idle_loss),  TEST(test_tls_abandoned),  TEST(test_memory),
                 TEST(test_greeting),       TEST(test_identity),       TEST(test_host_keys),
+                TEST(test_greeting),       TEST(test_identity),       TEST(test_host_keys_of_strange_names),
                 TEST(test_ssh_failures),   TEST(test_commands),       TEST(test_many_commands),
                 TEST(test_probes),         TEST(test_silent_host),    TEST(test_lost_session),
                 TEST(test_hooks),          TEST(test_names),          TEST(test_scripts),
