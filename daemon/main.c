@@ -16,6 +16,7 @@
 
 #include <systemd/sd-daemon.h>
 
+#include "cluster.h"
 #include "config.h"
 #include "control.h"
 #include "listener.h"
@@ -62,12 +63,14 @@ static int check_config(const char *path)
         CLEANUP(json_free) Json *warnings = json_array();
         CLEANUP(config_free) Config *config = NULL;
         int r = config_load(path, &config, errors, warnings);
+        for (size_t i = 0; r >= 0 && i < config->n_clusters; i++)
+                cluster_check_key(&config->clusters[i], errors);
         print_errors(errors);
         JSON_FOREACH(warning, warnings)
         {
                 fprintf(stderr, "%s (warning)\n", json_string(warning));
         }
-        if (r < 0) {
+        if (json_length(errors) > 0) {
                 printf("%zu error(s): the configuration cannot be used\n", json_length(errors));
                 return EXIT_FAILURE;
         }

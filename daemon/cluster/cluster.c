@@ -306,6 +306,19 @@ static int make_exec(Cluster *cluster, Failure *reterr)
         return r < 0 ? failure_errno(reterr, r, "cluster %s", config->name) : 0;
 }
 
+void cluster_check_key(const ClusterConfig *config, Json *errors)
+{
+        SshIdentity *identity = NULL;
+        Failure failure = { 0 };
+        if (!config->ssh.enabled || !config->ssh.identity_file)
+                return;
+        if (ssh_identity_load(config->ssh.identity_file, &identity, &failure) < 0) {
+                CLEANUP(mem_free) char *line = text_format("%s: ssh.identity_file: %s", config->file, failure.text);
+                json_append_string(errors, line);
+        }
+        ssh_identity_free(identity);
+}
+
 static int load(Cluster *cluster, Failure *reterr)
 {
         const ClusterConfig *config = cluster->config;

@@ -30,6 +30,8 @@ typedef struct ClusterContext {
         void *userdata;
 } ClusterContext;
 
+/* Adds a line to errors when cluster_new() would fail for its SSH key, which the configuration does not look into. */
+void cluster_check_key(const ClusterConfig *config, Json *errors);
 /* Begins to watch, and goes on with a run that a former process left. */
 int cluster_new(const ClusterContext *context, const ClusterConfig *config, Cluster **ret, Failure *reterr);
 Cluster *cluster_free(Cluster *cluster);

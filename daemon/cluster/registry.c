@@ -500,6 +500,22 @@ static int check_busy(const Registry *registry, const Config *config, Failure *r
         return 0;
 }
 
+/* A key that is of no use would end the watching of a cluster. One that is not watched has nothing to lose. */
+static int check_keys(const Registry *registry, const Config *config, Json *errors, Failure *reterr)
+{
+        for (size_t i = 0; i < config->n_clusters; i++) {
+                const ClusterConfig *wanted = &config->clusters[i];
+                ssize_t at = find(registry, wanted->name);
+                bool unusable = at < 0 && config_find_cluster(registry->config, wanted->name);
+                if (!unusable && (at < 0 || !cluster_config_equal(wanted, cluster_config(registry->clusters[at]))))
+                        cluster_check_key(wanted, errors);
+        }
+        if (json_length(errors) == 0)
+                return 0;
+        *reterr = invalid(json_length(errors));
+        return -EINVAL;
+}
+
 static void reject(const Json *errors, const Failure *failure)
 {
         JSON_FOREACH(error, errors)
@@ -518,6 +534,8 @@ static int take_over(Registry *registry, Reading *reading, Failure *reterr)
                 *reterr = invalid(json_length(reading->errors));
         else
                 r = check_busy(registry, config, reterr);
+        if (r >= 0)
+                r = check_keys(registry, config, reading->errors, reterr);
         if (r < 0) {
                 reject(reading->errors, reterr);
                 return r;

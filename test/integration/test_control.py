@@ -8,7 +8,7 @@ import pytest
 
 from labkit import Writer, invariants
 from labkit.host import BUILD
-from labkit.process import until
+from labkit.process import run, until
 from manager import PATIENCE, Manager, brief
 
 MHAD = f"{BUILD}/daemon/mhad"
@@ -184,6 +184,32 @@ def test_reload_with_errors(lab, how):
         assert any(word in line for line in places), (word, said)
     assert any("detection" in line.replace("detection_", "") for line in places), "the nearest key is named"
     assert manager.status()["health"] == "ok"
+    with Writer(lab) as writer:
+        lab["db1"].kill()
+        manager.wait_run()
+        writer.wait_elsewhere(PATIENCE)
+        manager.well([writer])
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    assert manager.order("reload").returncode == OK
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("gtid")
+def test_reload_with_a_key_of_no_use(lab):
+    """What the files cannot tell is looked at before anything that runs is let go."""
+    manager = Manager.start(lab)
+    path, key = cluster_file(lab), f"{lab.folder}/locked_key"
+    run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "a passphrase", "-f", key])
+    text = edit(path, f"{lab.folder}/ssh_key", key)
+    for said in ("passphrase", "not an SSH private key"):
+        done = manager.order("reload")
+        assert done.returncode == REFUSED and said in done.stderr and "identity_file" in done.stderr, done.stderr
+        done = manager.order("check", "config")
+        assert done.returncode != OK and said in done.stdout + done.stderr, (done.stdout, done.stderr)
+        assert manager.status()["health"] == "ok"
+        with open(key, "w", encoding="utf-8") as file:
+            file.write("ssh-ed25519 AAAA the wrong one of the two\n")
     with Writer(lab) as writer:
         lab["db1"].kill()
         manager.wait_run()
