@@ -3,6 +3,7 @@
 #include "examination.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "hook.h"
 #include "text.h"
@@ -156,11 +157,30 @@ static void on_read(const HookResult *result, void *userdata)
         timer_set_in(examination->timer, 0);
 }
 
+/* As this process has it, credentials and all, but for what systemd means for this process alone. */
+static const char **make_environment(void)
+{
+        static const char *const ours[] = { "NOTIFY_SOCKET=", "WATCHDOG_", "LISTEN_" };
+        size_t n = 0, kept = 0;
+        while (environ[n])
+                n++;
+        const char **environment = ALLOC_ARRAY(const char *, n + 1);
+        for (size_t i = 0; i < n; i++) {
+                bool passed = true;
+                for (size_t k = 0; k < ARRAY_LENGTH(ours); k++)
+                        passed = passed && !text_starts_with(environ[i], ours[k]);
+                if (passed)
+                        environment[kept++] = environ[i];
+        }
+        return environment;
+}
+
 Examination *examination_of_config(Loop *loop, const char *path, examination_fn done, void *userdata)
 {
         const char *const arguments[] = { "/proc/self/exe", "--check-config", "--config", path, NULL };
         Examination *examination = make(loop, CHECK_KIND_CONFIG, json_array(), done, userdata);
-        examination->hook = hook_run(loop, "mhad --check-config", arguments, NULL, NULL,
+        CLEANUP(mem_free) const char **environment = make_environment();
+        examination->hook = hook_run(loop, "mhad --check-config", arguments, NULL, environment,
                                      usec_add(loop_now(loop), CONFIG_TIMEOUT), on_read, examination);
         return examination;
 }

@@ -257,6 +257,14 @@ static void become(const char *const *argv, char *const *environment, const Pipe
         _exit(127);
 }
 
+static bool has_variable(char *const *environment, const char *name)
+{
+        for (; *environment; environment++)
+                if (text_starts_with(*environment, name))
+                        return true;
+        return false;
+}
+
 static char **make_environment(const char *const *extra)
 {
         size_t n = 0;
@@ -264,10 +272,12 @@ static char **make_environment(const char *const *extra)
                 n++;
         char **environment = ALLOC_ARRAY(char *, n + 3);
         const char *language = getenv("LANG");
-        environment[0] = alloc_string(PATH);
-        environment[1] = text_format("LANG=%s", language ? language : "C.UTF-8");
         for (size_t i = 0; i < n; i++)
-                environment[2 + i] = alloc_string(extra[i]);
+                environment[i] = alloc_string(extra[i]);
+        if (!has_variable(environment, "PATH="))
+                environment[n++] = alloc_string(PATH);
+        if (!has_variable(environment, "LANG="))
+                environment[n++] = text_format("LANG=%s", language ? language : "C.UTF-8");
         return environment;
 }
 

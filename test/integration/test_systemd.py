@@ -506,6 +506,8 @@ def test_credentials(calm):
     calm.ctl("reload", "mhad")
     assert Served(calm).status()["mode"] == "monitor"
     Served(calm).wait_health("ok")
+    done = Served(calm).order("check", "config")
+    assert done.returncode == 0, done.stdout + done.stderr
     no_alarm(calm)
 
 
