@@ -120,7 +120,7 @@ static const Step undo[] = {
 
 const Procedure failover = {
         .name = "failover",
-        .version = 2,
+        .version = 3,
         .steps = steps,
         .n_steps = sizeof steps / sizeof *steps,
         .no_return = "open-candidate",

@@ -184,6 +184,7 @@ static void prove_from_log(Proof *proof, Judgement *judgement)
 {
         const Json *holes = json_get(proof->saved, "holes");
         const char *failure = json_get_string(json_get(facts_server(proof->facts, proof->old), "saved"), "failure");
+        const char *lost = facts_string(proof->facts, "tail_lost");
         CLEANUP(mem_free) char *end = position_format(&proof->end);
         CLEANUP(mem_free) char *applied = position_format(&proof->channel->applied);
         if (proof->saved)
@@ -197,6 +198,9 @@ static void prove_from_log(Proof *proof, Judgement *judgement)
                          proof->old, proof->candidate, applied);
         else if (proof->saved && !has_applied_saved(proof))
                 demand(proof, judgement);
+        else if (lost)
+                conclude(judgement, "lost", "the binary log of %s ends at %s, and %s of it could not be copied: %s",
+                         proof->old, end, lost, failure ? failure : "its host cannot be reached any more");
         else if (proof->saved)
                 conclude(judgement, "none", "the binary log of %s was read to its end at %s, and %s has all of it",
                          proof->old, end, proof->candidate);
@@ -204,13 +208,9 @@ static void prove_from_log(Proof *proof, Judgement *judgement)
                 conclude(judgement, "unknown",
                          "the binary log of %s ends at %s now; what %s lacks of it would be saved and fed to it",
                          proof->old, end, proof->candidate);
-        else if (skip_collect_tail(proof->facts))
-                conclude(judgement, "none", "the binary log of %s ends at %s, and %s had received it to its end",
-                         proof->old, end, proof->candidate);
         else
-                conclude(judgement, "lost",
-                         "the binary log of %s ends at %s, %s has it up to %s, and the rest could not be copied: %s",
-                         proof->old, end, proof->candidate, applied, failure ? failure : "it was not tried");
+                conclude(judgement, "none", "the binary log of %s ends at %s, and it was received to its end",
+                         proof->old, end);
 }
 
 /* It was not: what was seen before is all there is. */

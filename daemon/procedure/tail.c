@@ -375,14 +375,25 @@ static void judge_plan(const Facts *facts, Judgement *judgement)
         json_free(wanted.order);
 }
 
+/* What went wrong, and whether its bytes can be reached all the same. That nothing is wrong but the time so far is told, too:
+ * it is kept when that is out. */
+static void learn_not_saved(Judgement *judgement, const Reply *listed, const char *cause, const char *failure)
+{
+        bool reached = reply_succeeded(listed) || listed->failure.kind == FAILURE_EXIT;
+        Json *saved = json_ensure_object(judge_learned(judgement), "saved");
+        json_set_string(saved, "failure", failure ? failure : "?");
+        json_set_string(saved, "cause", cause);
+        json_set_bool(saved, "unreachable", !reached);
+}
+
 static void judge_failed_copy(const Facts *facts, const Replies *replies, const Json *source, Judgement *judgement)
 {
-        const char *failure = json_get_string(source, "failure");
-        bool lost = text_equal(json_get_string(source, "end"), "lost");
-        bool there = reply_succeeded(replies_at(replies, REPLY_LIST));
-        judge_as(judgement, lost && there ? VERDICT_UNMET : VERDICT_HOPELESS, "its logs could not be copied: %s",
+        const char *failure = json_get_string(source, "failure"), *end = json_get_string(source, "end");
+        const Reply *listed = replies_at(replies, REPLY_LIST);
+        bool again = text_equal(end, "lost") && reply_succeeded(listed);
+        judge_as(judgement, again ? VERDICT_UNMET : VERDICT_HOPELESS, "its logs could not be copied: %s",
                  failure ? failure : "?");
-        json_set_string(json_ensure_object(judge_learned(judgement), "saved"), "failure", failure ? failure : "?");
+        learn_not_saved(judgement, listed, end, failure);
 }
 
 static void learn_saved(const Json *look, const Json *source, Judgement *judgement)
@@ -401,11 +412,11 @@ void judge_tail_collected(const Facts *facts, const char *server, const Replies 
                 judge_plan(facts, judgement);
                 return;
         }
-        const Reply *reply = replies_at(replies, REPLY_LOOK);
+        const Reply *listed = replies_at(replies, REPLY_LIST), *reply = replies_at(replies, REPLY_LOOK);
         CLEANUP(json_free) Json *look = rescue_answer(reply);
         if (!look) {
                 judge_as(judgement, VERDICT_HOPELESS, "nothing can be saved: %s", reply->failure.text);
-                json_set_string(json_ensure_object(judge_learned(judgement), "saved"), "failure", reply->failure.text);
+                learn_not_saved(judgement, listed, "local", reply->failure.text);
                 return;
         }
         const Json *source = json_get(json_get(look, "sources"), server);
@@ -429,6 +440,10 @@ void judge_tail_collected(const Facts *facts, const char *server, const Replies 
                 learn_saved(look, source, judgement);
                 judge_as(judgement, VERDICT_MET, "%" PRId64 " bytes are saved%s", bytes,
                          json_get_bool(source, "verified", false) ? " and verified" : "");
+        }
+        if (judgement->verdict == VERDICT_UNMET && !judgement->learned) {
+                CLEANUP(mem_free) char *late = text_format("when its time was out, %s", judgement->why);
+                learn_not_saved(judgement, listed, "time", late);
         }
 }
 
@@ -458,9 +473,36 @@ static bool is_saved(const Facts *facts)
         return saved && !json_has(saved, "failure");
 }
 
+static Position received_by(const Facts *facts, const char *server)
+{
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
+        const ReplicaChannel *channel = server_view_channel(view);
+        return channel ? channel->received : (Position){ 0 };
+}
+
+char *tail_not_had(const Facts *facts)
+{
+        const char *candidate = facts_string(facts, "candidate"), *donor = facts_string(facts, "donor");
+        const Json *relayed = json_get(facts_server(facts, candidate), "saved");
+        Position end = tail_end(facts), has = received_by(facts, candidate);
+        if (!position_is_set(&end) || is_saved(facts))
+                return NULL;
+        if (status_is_gtid(facts) && donor)
+                has = position_max(has, received_by(facts, donor));
+        if (!status_is_gtid(facts) && json_get_bool(relayed, "complete", false)) {
+                has = position_max(has, position_from_json(relayed, "end"));
+                has = position_max(has, position_from_json(relayed, "torn"));
+        }
+        if (!position_comparable(&has, &end))
+                return position_format(&end);
+        return position_compare(&has, &end) >= 0 ? NULL : position_format_range(&has, &end);
+}
+
 bool tail_is_had(const Facts *facts)
 {
-        return is_saved(facts) || (tail_of(facts) && skip_collect_tail(facts));
+        Position end = tail_end(facts);
+        CLEANUP(mem_free) char *lacking = tail_not_had(facts);
+        return is_saved(facts) || (position_is_set(&end) && !lacking);
 }
 
 static bool is_relayed(const Facts *facts)
@@ -542,28 +584,59 @@ static const Json *holes_of(const Facts *facts)
 bool skip_tail_is_enough(const Facts *facts)
 {
         bool hold = text_equal(facts_config_string(facts, "rescue.on_unreachable_tail"), "hold");
+        CLEANUP(mem_free) char *lacking = tail_not_had(facts);
         return !rescue_is_on(facts) || rescue_is_planned(facts) ||
-               facts_config_bool(facts, "election.accept_loss", false) ||
-               (!holes_of(facts) && (!hold || tail_is_had(facts)));
+               (!holes_of(facts) && !lacking && (!hold || tail_is_had(facts)));
+}
+
+static void say_hole(const Facts *facts, const Json *holes, Judgement *judgement)
+{
+        const char *damage = json_get_string(json_get(facts_server(facts, old_primary(facts)), "saved"), "damage");
+        judge_as(judgement, VERDICT_HOPELESS,
+                 "%s%s%s. To go on without it: mhactl failover %s --accept-loss 'what is missing'",
+                 json_length(holes) ? json_string(json_at(holes, 0)) : "the saved logs are not complete",
+                 damage ? "; " : "", damage ? damage : "", facts_string(facts, "cluster"));
+}
+
+/* Its bytes are there, and so is its host: what is in the way can be put right. */
+static void say_not_saved(const Facts *facts, const Json *saved, const char *lacking, Judgement *judgement)
+{
+        const char *cause = json_get_string(saved, "cause"), *cluster = facts_string(facts, "cluster");
+        const char *remedy = text_equal(cause, "local")  ? "Make room there, or put right what it says"
+                             : text_equal(cause, "time") ? "Raise failover.apply_timeout"
+                                                         : "Put that right";
+        judge_as(judgement, VERDICT_HOPELESS,
+                 "%s of the binary log is on the host of %s, no replica has it, and it could not be saved: %.240s. %s, "
+                 "then: mhactl failover %s. To go on without it: mhactl failover %s --accept-loss 'what is not saved'",
+                 lacking, old_primary(facts), json_get_string(saved, "failure"), remedy, cluster, cluster);
+}
+
+static void say_unreachable(const Facts *facts, const char *failure, Judgement *judgement)
+{
+        judge_as(judgement, VERDICT_HOPELESS,
+                 "what only %s had cannot be known (%s), and rescue.on_unreachable_tail is hold. To go on without it: "
+                 "mhactl failover %s --accept-loss 'what is not known'",
+                 old_primary(facts), failure ? failure : "its host cannot be reached", facts_string(facts, "cluster"));
 }
 
 void decide_tail_is_enough(const Facts *facts, Judgement *judgement)
 {
-        const char *old = old_primary(facts), *cluster = facts_string(facts, "cluster");
-        const Json *holes = holes_of(facts), *server = facts_server(facts, old);
-        const char *failure = json_get_string(json_get(server, "saved"), "failure");
-        const char *damage = json_get_string(json_get(server, "saved"), "damage");
-        if (!failure)
-                failure = json_get_string(server, "tail_failure");
-        if (holes)
-                judge_as(judgement, VERDICT_HOPELESS,
-                         "%s%s%s. To go on without it: mhactl failover %s --accept-loss 'what is missing'",
-                         json_length(holes) ? json_string(json_at(holes, 0)) : "the saved logs are not complete",
-                         damage ? "; " : "", damage ? damage : "", cluster);
+        bool hold = text_equal(facts_config_string(facts, "rescue.on_unreachable_tail"), "hold");
+        const Json *holes = holes_of(facts), *server = facts_server(facts, old_primary(facts));
+        const Json *saved = json_get(server, "saved");
+        const char *failure = json_get_string(saved, "failure");
+        CLEANUP(mem_free) char *lacking = tail_not_had(facts);
+        if (lacking)
+                json_set_string(judge_learned(judgement), "tail_lost", lacking);
+        if (facts_config_bool(facts, "election.accept_loss", false))
+                judge_as(judgement, VERDICT_MET, "the loss was accepted");
+        else if (holes)
+                say_hole(facts, holes, judgement);
+        else if (lacking && !json_get_bool(saved, "unreachable", true))
+                say_not_saved(facts, saved, lacking, judgement);
+        else if (hold)
+                say_unreachable(facts, failure ? failure : json_get_string(server, "tail_failure"), judgement);
         else
-                judge_as(judgement, VERDICT_HOPELESS,
-                         "what only %s had cannot be known (%s), and rescue.on_unreachable_tail is hold. To go on "
-                         "without "
-                         "it: mhactl failover %s --accept-loss 'what is not known'",
-                         old, failure ? failure : "its host cannot be reached", cluster);
+                judge_as(judgement, VERDICT_MET, "%s cannot be reached any more: %s", lacking,
+                         failure ? failure : "the host of the old primary does not answer");
 }

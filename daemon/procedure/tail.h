@@ -1,8 +1,9 @@
 /* What the old primary had logged and nobody may have received: finding it, saving it, and what to do when it cannot be had.
  *
  * Facts: of the old primary "tail" {"index", "files": [{"file", "path", "size"}], "end"} (what lies on its host, when it could
- * be read), "tail_failure" (why not) and "saved" (why its logs could not be copied, as "failure", or how well they were, and
- * where a copy cannot be read, as "damage"); of each replica "saved": what the saved logs hold for it, as the rescue answers,
+ * be read), "tail_failure" (why not) and "saved" (why its logs could not be copied, as "failure", with its "cause", a FetchEnd or
+ * "time", and whether its host was "unreachable" then; or how well they were, and where a copy cannot be read, as "damage"); of
+ * the run "tail_lost" (what tail_not_had() was when it went on without it); of each replica "saved": what the saved logs hold for it, as the rescue answers,
  * and "needed": whether it lacks any of that. */
 #pragma once
 
@@ -33,7 +34,10 @@ Json *tail_order(const Facts *facts, const Position *from, size_t last_files);
 /* The order that copies what it has logged in the file that it began when it was started again, up to a position in it;
  * NULL when its logs were not found. */
 Json *tail_order_next(const Facts *facts, const Position *to);
-/* Whether the old primary's log is at hand: saved, or nobody lacks any of it. */
+/* What lies on the old primary's disk, was not saved, and no replica can give the candidate; NULL for nothing. To be asked
+ * before anybody is fed: by GTID a candidate's positions are its donor's afterwards. The caller frees it. */
+char *tail_not_had(const Facts *facts);
+/* Whether the old primary's log is at hand: saved, or the candidate can have all of it elsewhere. */
 bool tail_is_had(const Facts *facts);
 /* The lowest position that a replica of the run has applied and the highest that one has received. */
 void tail_extremes(const Facts *facts, Position *ret_lowest, Position *ret_highest);

@@ -262,6 +262,33 @@ def test_hole(lab):
     assert "first" in tables and "second" not in tables and "third" not in tables, tables
 
 
+@pytest.mark.flavours("mariadb")
+@pytest.mark.lab(replicas=1)
+def test_no_room(lab):
+    """mhad's own disk is full: what the dead primary's disk has is not passed over. With room made nothing is lost."""
+    manager = Manager.start(lab)
+    db2, = lab.replicas
+    all_applied(lab)
+    db2.stop_io()
+    end = "{}:{}".format(*lab.primary.position())
+    write_much(lab.primary, 3)
+    place = f"{manager.folder}/rescue"
+    os.makedirs(place, exist_ok=True)
+    lab.mgr.run("mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "mhad-full", place)
+    try:
+        lab.primary.kill()
+        held(manager, f"{end} - ", place, "No space left on device", "Make room", f"mhactl failover {manager.cluster.name}.")
+        lab.mgr.run("mount", "-o", "remount,size=64m", place)
+        manager.order("failover", manager.cluster.name, "--yes")  # unless it tries again by itself just then
+        manager.wait_event("run-completed")
+        proved(manager.report(), lab)
+        manager.well()
+        equal_to_the_dead(lab)
+    finally:
+        lab.stop_mhad()
+        lab.mgr.run("umount", place)
+
+
 # mhad dies meanwhile
 
 

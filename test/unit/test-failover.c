@@ -704,7 +704,9 @@ static void test_weighing(void **state)
         assert_non_null(strstr(judgement.why, "between binlog.000003:950 and binlog.000004:4"));
         assert_non_null(strstr(judgement.why, "--accept-loss"));
         configure(&f, "{\"election\": {\"accept_loss\": true}}");
-        assert_true(skip_tail_is_enough(&f.facts));
+        judgement = (Judgement){ 0 };
+        decide_tail_is_enough(&f.facts, &judgement);
+        assert_int_equal(judgement.verdict, VERDICT_MET);
         facts_done(&f.facts);
 
         /* hold: what cannot be read is not passed over. */
@@ -717,6 +719,79 @@ static void test_weighing(void **state)
         assert_int_equal(judgement.verdict, VERDICT_HOPELESS);
         assert_non_null(strstr(judgement.why, "host cannot be reached"));
         facts_done(&g.facts);
+}
+
+static Judgement decide_tail(const Fixture *f)
+{
+        Judgement judgement = { 0 };
+        assert_false(skip_tail_is_enough(&f->facts));
+        decide_tail_is_enough(&f->facts, &judgement);
+        return judgement;
+}
+
+/* Why collecting ended, as it is when its time is out and as it is at once. */
+static void fail_to_collect(Fixture *f, const char *list, const char *look)
+{
+        Judgement judgement = judge(f, judge_tail_collected, "db1", collected(list, look));
+        assert_int_not_equal(judgement.verdict, VERDICT_MET);
+        facts_learn(&f->facts, "db1", judgement.learned);
+        json_free(judgement.learned);
+}
+
+/* What is known to be on a host that answers is not passed over; what cannot be reached any more, as the policy says. */
+static void test_not_saved(void **state)
+{
+        const char *full = "{\"sources\": {\"db1\": {\"state\": \"failed\", \"n_files\": 2, \"end\": \"local\", "
+                           "\"failure\": \"cannot write /rescue/x: No space left on device\"}}}";
+        const char *slow = "{\"sources\": {\"db1\": {\"state\": \"copying\", \"n_files\": 2, \"bytes\": 5, \"total\": "
+                           "1900}}, \"answers\": {}}";
+        const char *cut = "{\"sources\": {\"db1\": {\"state\": \"failed\", \"n_files\": 2, \"end\": \"lost\", "
+                          "\"failure\": \"the session ended\"}}}";
+        const struct {
+                const char *list, *look, *says, *type; /* says NULL: it goes on by default */
+        } rows[] = {
+                { listing, full, "No space left", "Make room" },
+                { listing, slow, "5 of 1900", "failover.apply_timeout" },
+                { listing, cut, "session ended", "Put that right" },
+                { listing, NULL, "no space left", "Make room" },
+                { NULL, cut, NULL, NULL },
+                { NULL, slow, NULL, NULL },
+                { NULL, NULL, NULL, NULL }, /* nothing was learned: nobody answered at all */
+        };
+        for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+                Fixture f = rescue_fixture(false);
+                Judgement judgement = judge(&f, judge_tail_found, "db1", ssh_reply(0, listing));
+                facts_learn(&f.facts, "db1", judgement.learned);
+                json_free(judgement.learned);
+                if (rows[i].list || rows[i].look)
+                        fail_to_collect(&f, rows[i].list, rows[i].look);
+                judgement = decide_tail(&f);
+                assert_int_equal(judgement.verdict, rows[i].says ? VERDICT_HOPELESS : VERDICT_MET);
+                if (rows[i].says) {
+                        assert_non_null(strstr(judgement.why, "binlog.000003:900 - binlog.000004:500"));
+                        assert_non_null(strstr(judgement.why, rows[i].says));
+                        assert_non_null(strstr(judgement.why, rows[i].type));
+                        assert_non_null(strstr(judgement.why, "then: mhactl failover app1."));
+                        assert_non_null(strstr(judgement.why, "--accept-loss"));
+                }
+                json_free(judgement.learned);
+                configure(&f, "{\"rescue\": {\"on_unreachable_tail\": \"hold\"}}");
+                judgement = decide_tail(&f);
+                assert_int_equal(judgement.verdict, VERDICT_HOPELESS);
+                json_free(judgement.learned);
+                /* What others have received can be had from them. */
+                learn(&f, "db2",
+                      "{\"saved\": {\"complete\": true, \"end\": \"binlog.000004:400\", \"torn\": "
+                      "\"binlog.000004:500\"}}");
+                assert_true(skip_tail_is_enough(&f.facts));
+                learn(&f, "db2", "{\"saved\": null}");
+                json_set_string(f.facts.root, "donor", "db3");
+                learn(&f, "db3", "{\"channels\": [{\"name\": \"\", \"received\": \"binlog.000004:500\"}]}");
+                assert_false(skip_tail_is_enough(&f.facts));
+                json_set_string(f.facts.root, "mode", "mysql_gtid");
+                assert_true(skip_tail_is_enough(&f.facts));
+                facts_done(&f.facts);
+        }
 }
 
 static Replies *rescued_of(const Fixture *f, const Replica *replica, const char *look)
@@ -1041,8 +1116,13 @@ static void test_proof(void **state)
         Judgement judgement = judge(&f, judge_tail_found, "db1", ssh_reply(0, listing));
         facts_learn(&f.facts, "db1", judgement.learned);
         json_free(judgement.learned);
-        learn(&f, "db1", "{\"saved\": {\"failure\": \"permission denied\"}}");
-        expect_loss(&f, "lost", "permission denied");
+        learn(&f, "db1", "{\"saved\": {\"failure\": \"the session ended\", \"unreachable\": true}}");
+        judgement = decide_tail(&f);
+        assert_int_equal(judgement.verdict, VERDICT_MET);
+        facts_learn(&f.facts, NULL, judgement.learned);
+        json_free(judgement.learned);
+        expect_loss(&f, "lost", "binlog.000003:900 - binlog.000004:500 of it could not be copied: the session ended");
+        json_set_null(f.facts.root, "tail_lost");
         learn(&f, "db1", "{\"saved\": {\"failure\": null, \"bytes\": 1600, \"directory\": \"/d\"}}");
         weigh(&f, more);
         judgement = (Judgement){ 0 };
@@ -1060,7 +1140,7 @@ static void test_proof(void **state)
               "\"applied\": \"binlog.000004:500\"}]}");
         expect_loss(&f, "none", "read to its end at binlog.000004:500");
         learn(&f, "db2", "{\"saved\": null}");
-        expect_loss(&f, "none", "had received it to its end");
+        expect_loss(&f, "none", "it was received to its end");
         facts_done(&f.facts);
 }
 
@@ -1098,6 +1178,7 @@ int main(void)
                 cmocka_unit_test(test_tail_is_found),
                 cmocka_unit_test(test_tail_is_collected),
                 cmocka_unit_test(test_weighing),
+                cmocka_unit_test(test_not_saved),
                 cmocka_unit_test(test_feeding),
                 cmocka_unit_test(test_rescue_is_planned),
                 cmocka_unit_test(test_not_fed),
