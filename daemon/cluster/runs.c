@@ -635,6 +635,18 @@ static void watch_switchover(Cluster *cluster)
                 log_event(EVENT_WARNING, &fields, "%s: %s", cluster->config->name, why);
 }
 
+/* Whether it may take writes. An error is an answer, too, unless it is that of one that goes down, as when it is fenced. */
+static bool lives(const ServerView *view)
+{
+        static const int going_down[] = { 1053, 1077, 1079, 1317, 1927, 3169 };
+        if (view->evidence != EVIDENCE_ERROR)
+                return view->evidence == EVIDENCE_ALIVE && view->ticked && !view->read_only;
+        for (size_t i = 0; i < ARRAY_LENGTH(going_down); i++)
+                if (view->evidence_code == going_down[i])
+                        return false;
+        return true;
+}
+
 /* Nothing is changed for good before the opening: when a dead primary answers after all, it stays the primary. */
 void runs_watch(Cluster *cluster)
 {
@@ -644,9 +656,12 @@ void runs_watch(Cluster *cluster)
         if (!cluster->runbook || cluster->run_opened || i < 0 || !is_failover(cluster))
                 return;
         const ServerView *view = watch_view(cluster->watches[i]);
-        if (view->evidence != EVIDENCE_ALIVE || !view->ticked || view->read_only)
+        if (!lives(view))
                 return;
-        CLEANUP(mem_free) char *why = text_format("%s answers again", cluster->run_old);
+        bool error = view->evidence == EVIDENCE_ERROR;
+        CLEANUP(mem_free)
+        char *why = text_format("%s answers again%s%s", cluster->run_old, error ? ", with an error: " : "",
+                                error && view->evidence_text ? view->evidence_text : "");
         (void) runbook_cancel(cluster->runbook, "mhad", why, NULL);
 }
 

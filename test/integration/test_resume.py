@@ -8,6 +8,7 @@ from labkit import Writer
 from labkit.host import BUILD
 from labkit.process import until
 from manager import PATIENCE, Manager, rungs, steps
+from test_detection import Crowd
 
 POINTS = [  # a step and the record of it after which mhad is killed
     ("confirm-dead", "decided"), ("stop-receivers", "started"), ("stop-receivers", "intent"),
@@ -104,6 +105,21 @@ def test_old_primary_returns_before_the_opening(lab, point):
     primary = manager.well([writer], dead=())
     assert primary is lab["db1"]
     assert not writer.missing_on(primary)
+
+
+@pytest.mark.flavours("mariadb", "mysql9")
+@pytest.mark.modes("gtid")
+def test_old_primary_answers_with_an_error(lab):
+    """Before the opening: it lives, so nothing is opened."""
+    manager, writer = killed_at(lab, ("choose-candidate", "decided"))
+    lab["db1"].start()
+    with Crowd(lab["db1"]):
+        lab.start_mhad()
+        report = manager.wait_run("aborted")
+        assert "db1 answers again, with an error" in report["why"], report["text"]
+        assert [server.name for server in lab.replicas if server.writable()] == []
+    manager.wait_health("ok")
+    assert manager.well([writer], dead=()) is lab["db1"]
 
 
 @pytest.mark.modes("gtid")
