@@ -46,11 +46,13 @@ static const struct {
         { "open-candidate",
           "The new primary could not be made writable, or nobody knows whether it was: its server did not answer in "
           "time. The "
-          "old one is fenced, and no server takes writes that mhad knows of. It is not undone, because clients may be "
-          "writing to the new one already.",
+          "old one is made read-only as soon as it answers, and no server takes writes that mhad knows of. It is not "
+          "undone, because clients may be writing to the new one already.",
           "Log in to the new primary and look: SELECT @@read_only. If the server is up, let mhad go on: mhactl run "
           "retry. If it has died, give the run up, and fail over to another one: mhactl run abandon, then mhactl "
-          "failover." },
+          "failover --ignore-last-failover, as the opening counts as one. From then on the server that was to be "
+          "opened is made read-only, too, when it answers again, unless mhad saw it take writes when the run was given "
+          "up." },
 };
 
 static const char more_halts[] =

@@ -118,6 +118,13 @@ static bool is_candidate(const Cluster *cluster, const char *server)
         return facts && facts->root && text_equal(facts_string(facts, "candidate"), server);
 }
 
+/* Who looks like it because the replicas were not attached to the new one yet is not. */
+static bool is_primary(const Cluster *cluster, ssize_t i)
+{
+        bool replaced = cluster->runbook && cluster->run_opened && i == cluster_find(cluster, cluster->run_old);
+        return i == cluster->topology.primary && !replaced;
+}
+
 void fenced_watch(Cluster *cluster)
 {
         CLEANUP(json_free) Json *list = json_copy(json_get(cluster->state.root, "fenced"));
@@ -125,7 +132,7 @@ void fenced_watch(Cluster *cluster)
         {
                 const char *name = json_string(entry);
                 ssize_t i = cluster_find(cluster, name);
-                if (i < 0 || i == cluster->topology.primary || is_candidate(cluster, name))
+                if (i < 0 || is_primary(cluster, i) || is_candidate(cluster, name))
                         continue;
                 const ServerView *view = watch_view(cluster->watches[i]);
                 FenceSlot *slot = &cluster->fence_slots[i];

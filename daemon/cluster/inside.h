@@ -61,7 +61,8 @@ struct Cluster {
         bool resume_pending;
         usec_t resume_by;
         bool run_opened;
-        char *run_old, *run_new;
+        char *run_old;
+        char *run_new;   /* whom a run that cannot be read has told to take writes */
         usec_t retry_at; /* after an aborted run: not before */
         unsigned n_aborted;
         ExecJob *report_job;

@@ -337,6 +337,43 @@ void runs_report(Cluster *cluster, const Json *run, const Facts *facts, RunOutco
         cluster_save(cluster);
 }
 
+/* In a failover: who was told to take writes, whatever was heard of it. NULL: nobody. */
+static const char *told_to_open(const Cluster *cluster)
+{
+        const Run *run = runbook_run(cluster->runbook);
+        const RunStep *opening = run ? run_no_return_step(run) : NULL;
+        for (size_t i = 0; opening && i < opening->n_targets; i++)
+                if (opening->targets[i].intent)
+                        return opening->targets[i].server;
+        return run ? NULL : cluster->run_new;
+}
+
+static bool is_open(const Cluster *cluster)
+{
+        const Run *run = runbook_run(cluster->runbook);
+        const RunStep *opening = run ? run_no_return_step(run) : NULL;
+        return opening && opening->state == STEP_DONE;
+}
+
+/* The run stands still, or was given up, and nobody knows whether the new primary takes writes: as long as it may, the old one
+ * must not; and when nobody goes on with it, it must not either, but when it was seen that it does. */
+static void note_unconfirmed(Cluster *cluster, RunOutcome outcome)
+{
+        const char *opened = is_failover(cluster) && outcome != RUN_COMPLETED ? told_to_open(cluster) : NULL;
+        ssize_t i = cluster_find(cluster, opened);
+        if (!opened)
+                return;
+        cluster->run_opened = true;
+        fenced_add(cluster, cluster->run_old);
+        if (outcome != RUN_ABORTED || is_open(cluster))
+                return;
+        const ServerView *view = i >= 0 ? watch_view(cluster->watches[i]) : NULL;
+        if (view && view->evidence == EVIDENCE_ALIVE && view->ticked && !view->read_only)
+                json_set_string(cluster->state.root, "known_primary", opened);
+        else
+                fenced_add(cluster, opened);
+}
+
 /* A candidate that may have been opened, or whose host may still have the address, may come back as what it must not be. */
 static void note_candidate(Cluster *cluster, const Json *run, RunOutcome outcome)
 {
@@ -360,8 +397,8 @@ static void remember(Cluster *cluster, RunOutcome outcome)
 static void forget_run(Cluster *cluster)
 {
         cluster->runbook = runbook_free(cluster->runbook);
-        free(cluster->run_old);
-        cluster->run_old = NULL;
+        free(TAKE(cluster->run_old));
+        free(TAKE(cluster->run_new));
         cluster->run_opened = false;
         exec_cool(cluster->exec);
         saved_run_ended(cluster);
@@ -388,7 +425,7 @@ static void note_old_primary(Cluster *cluster, RunOutcome outcome)
 {
         const Facts *facts = runbook_facts(cluster->runbook);
         bool switched = !is_failover(cluster);
-        if (!cluster->run_opened || (switched && outcome != RUN_COMPLETED))
+        if (!cluster->run_opened || (switched ? outcome != RUN_COMPLETED : !is_open(cluster)))
                 return;
         ssize_t old = cluster_find(cluster, cluster->run_old);
         bool alive = old >= 0 && watch_view(cluster->watches[old])->evidence == EVIDENCE_ALIVE;
@@ -422,6 +459,7 @@ static void on_done(Runbook *runbook, RunOutcome outcome, const char *why, void 
         const char *name = cluster->config->name;
         CLEANUP(json_free) Json *run = runbook_describe(cluster->runbook);
         write_report(cluster, run, runbook_facts(cluster->runbook), outcome);
+        note_unconfirmed(cluster, outcome);
         note_old_primary(cluster, outcome);
         note_candidate(cluster, run, outcome);
         remember(cluster, outcome);
@@ -547,9 +585,8 @@ int runs_open_journal(Cluster *cluster, Failure *reterr)
 }
 
 typedef struct Opening {
-        const char *procedure;
         Json *initial;
-        bool opened;
+        char *opened; /* who was told to take writes; NULL: nobody */
 } Opening;
 
 static int read_opening(const Json *record, void *userdata)
@@ -558,8 +595,9 @@ static int read_opening(const Json *record, void *userdata)
         const char *kind = json_get_string(record, "kind");
         if (!opening->initial && json_has(json_get(record, "data"), "facts"))
                 opening->initial = json_copy(json_get(json_get(record, "data"), "facts"));
-        if (text_equal(json_get_string(record, "step"), "open-candidate") && text_equal(kind, "intent"))
-                opening->opened = true;
+        if (!opening->opened && text_equal(json_get_string(record, "step"), "open-candidate") &&
+            text_equal(kind, "intent"))
+                opening->opened = alloc_string(json_get_string(record, "server"));
         return 0;
 }
 
@@ -569,6 +607,7 @@ void runs_resume(Cluster *cluster)
         Opening opening = { 0 };
         (void) journal_replay(cluster->journal, journal_open_run(cluster->journal), read_opening, &opening);
         CLEANUP(json_free) Json *initial = opening.initial;
+        CLEANUP(mem_free) char *opened = opening.opened;
         const char *old = json_get_string(initial, "old_primary"), *name = json_get_string(initial, "procedure");
         ssize_t i = cluster_find(cluster, old);
         usec_t now = loop_now(cluster->context.loop);
@@ -581,7 +620,13 @@ void runs_resume(Cluster *cluster)
         Failure failure = { 0 };
         const Procedure *procedure = find_procedure(name ? name : failover.name);
         cluster->run_old = alloc_string(old);
-        cluster->run_opened = opening.opened;
+        cluster->run_opened = opened != NULL;
+        /* The former process may have ended before it could note what the opening means. */
+        if (opened && waits) {
+                cluster->run_new = TAKE(opened);
+                fenced_add(cluster, old);
+                cluster_save(cluster);
+        }
         cluster->runbook = runbook_new(cluster->context.loop, cluster->exec, cluster->journal,
                                        procedure ? procedure : &failover, on_event, on_done, cluster);
         LogFields fields = cluster_fields(cluster, NULL);
@@ -595,9 +640,7 @@ void runs_resume(Cluster *cluster)
         }
         log_event(EVENT_RUN_RESUMED, &fields, "%s: going on with the run that the last daemon left open",
                   cluster->config->name);
-        /* The former process may have ended before it could note what the opening means. */
-        if (opening.opened && is_failover(cluster)) {
-                fenced_add(cluster, old);
+        if (cluster->run_opened && is_failover(cluster)) {
                 note_failover(cluster, runbook_facts(cluster->runbook), "running");
                 cluster_save(cluster);
         }
@@ -672,4 +715,5 @@ void runs_done(Cluster *cluster)
         cluster->runbook = runbook_free(cluster->runbook);
         cluster->journal = journal_free(cluster->journal);
         free(cluster->run_old);
+        free(cluster->run_new);
 }
