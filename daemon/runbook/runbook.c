@@ -26,6 +26,7 @@ struct Runbook {
         Timer *next;      /* advance() is due */
         Failure broken;   /* the journal failed: memory may be ahead of nothing, but nothing more is done */
         char *refused;    /* the id of an open run which this version cannot carry on */
+        bool stands;      /* memory is new after such a stop, and nobody has said yet how it goes on */
         Json *unsure;     /* servers where an effect of ours may still be on its way */
         char *lost;       /* a server that is known to be gone */
         bool all_unsure;  /* after a restart: all of which "unsure" does not say otherwise */
@@ -139,6 +140,7 @@ static void advance(void *userdata);
 
 static void schedule(Runbook *runbook)
 {
+        runbook->stands = false;
         if (!runbook->next)
                 runbook->next = loop_defer(runbook->loop, advance, runbook);
 }
@@ -585,10 +587,12 @@ int runbook_begin(Runbook *runbook, Facts initial, Failure *reterr)
 static int reload(Runbook *runbook, Failure *reterr)
 {
         Run *run = NULL;
+        bool stands = runbook->stands || runbook->refused || runbook->broken.kind != FAILURE_NONE;
         int r = run_load(runbook->journal, runbook->procedure, &run, reterr);
         if (r < 0)
                 return r;
         forget(runbook);
+        runbook->stands = stands;
         runbook->run = run;
         runbook->all_unsure = true;
         json_free(runbook->unsure);
@@ -631,7 +635,8 @@ int runbook_resume(Runbook *runbook, Failure *reterr)
 /* An operator's word: on a run that stands still or (for a cancel) goes on. */
 static int check_halted(Runbook *runbook, Failure *reterr)
 {
-        bool halted = runbook->run && !runbook->run->ended && (runbook->run->halted || runbook->broken.kind != 0);
+        bool halted = runbook->run && !runbook->run->ended &&
+                      (runbook->run->halted || runbook->stands || runbook->broken.kind != FAILURE_NONE);
         if (runbook->next || (!halted && !runbook->refused))
                 return failure_set(reterr, FAILURE_INVALID, 0, "the run is not halted");
         int r = runbook->broken.kind != FAILURE_NONE || runbook->refused ? reload(runbook, reterr) : 0;
@@ -642,7 +647,8 @@ int runbook_cancel(Runbook *runbook, const char *by, const char *reason, Failure
 {
         if (!runbook->run || runbook->run->ended)
                 return failure_set(reterr, FAILURE_INVALID, 0, "no run is under way");
-        int r = runbook->broken.kind != FAILURE_NONE ? reload(runbook, reterr) : 0;
+        /* As long as it has not told that it stands, it must not forget that it has to. */
+        int r = runbook->broken.kind != FAILURE_NONE && !runbook->next ? reload(runbook, reterr) : 0;
         if (r < 0)
                 return r;
         if (runbook->run->undoing)
@@ -669,8 +675,8 @@ int runbook_lose(Runbook *runbook, const char *server, const char *why, Failure 
 {
         const Run *run = runbook->run;
         const RunStep *opening = run ? run_no_return_step(run) : NULL;
-        if (!opening || run->ended || run->halted || run->undoing || runbook->broken.kind != FAILURE_NONE ||
-            opening->state == STEP_FAILED || run_is_lost(run, server))
+        if (!opening || run->ended || run->halted || run->undoing || runbook->stands ||
+            runbook->broken.kind != FAILURE_NONE || opening->state == STEP_FAILED || run_is_lost(run, server))
                 return failure_set(reterr, FAILURE_INVALID, 0, "nothing is done on %s", server);
         bool before = opening->state == STEP_PENDING && !runbook->doubt, after = opening->state == STEP_DONE;
         int r = before  ? begin_undo(runbook, "mhad", why, reterr)

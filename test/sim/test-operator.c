@@ -6,7 +6,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "alloc.h"
@@ -30,6 +33,7 @@ typedef struct World {
         Timer *timer;
         const char *losing, *lost; /* in which step which server dies */
         bool no_event_now;         /* a call is under way that must not call back */
+        const char *fills;         /* the disk is full after this statement */
 } World;
 
 static void on_done(Runbook *runbook, RunOutcome outcome, const char *why, void *userdata)
@@ -59,10 +63,24 @@ static void on_event(const RunEvent *event, void *userdata)
                   event->number, event->total);
 }
 
+static void limit_files(rlim_t length)
+{
+        struct rlimit limit;
+        assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+        limit.rlim_cur = length;
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
 static bool on_script(const char *server, const Script *script, void *userdata)
 {
         World *world = userdata;
+        struct stat status;
         world->n_scripts++;
+        if (world->fills && text_equal(script->items[0].text, world->fills)) {
+                signal(SIGXFSZ, SIG_IGN);
+                assert_int_equal(stat(world->path, &status), 0);
+                limit_files((rlim_t) status.st_size);
+        }
         return true;
 }
 
@@ -261,6 +279,28 @@ static void test_retry(void **state)
         run(world, RUN_COMPLETED);
         assert_int_equal(records_of(world, "retry"), 1);
         assert_true(runbook_retry(world->runbook, "me", &failure) < 0);
+}
+
+/* What cannot be put on record halts it, and an order that is refused then does not stand in the way of another. */
+static void test_full_disk(void **state)
+{
+        World *world = *state;
+        Failure failure = { 0 };
+        world->fills = "OPEN";
+        begin(world);
+        run(world, RUN_HALTED);
+        assert_non_null(strstr(world->why, "cannot write the journal"));
+        limit_files(RLIM_INFINITY);
+        world->fills = NULL;
+        assert_true(runbook_cancel(world->runbook, "me", "no", &failure) < 0);
+        assert_says(&failure, "passed its point of no return");
+        assert_true(runbook_override(world->runbook, "db2", VERDICT_MET, "me", "", &failure) < 0);
+        assert_says(&failure, "does not wait for db2");
+        assert_true(runbook_lose(world->runbook, "db3", "it is dead", &failure) < 0);
+        assert_int_equal(runbook_retry(world->runbook, "me", &failure), 0);
+        assert_true(runbook_retry(world->runbook, "me", &failure) < 0);
+        run(world, RUN_COMPLETED);
+        assert_int_equal(records_of(world, "halted"), 0);
 }
 
 static int find_override(const Json *record, void *userdata)
@@ -581,6 +621,7 @@ int main(void)
                 TEST(test_status_of_a_halted_run),
                 TEST(test_no_return),
                 TEST(test_retry),
+                TEST(test_full_disk),
                 TEST(test_override),
                 TEST(test_abandon),
                 TEST(test_cancel),
