@@ -507,6 +507,13 @@ static int take_format(FeedReader *reader, const BinlogEvent *event, Failure *re
         return r;
 }
 
+/* Since MariaDB 11.4 the events within a transaction do not say where they end (binlog_legacy_event_pos). In the primary's
+ * own file that is no riddle: one stands behind the other. */
+static bool need_not_say_its_end(const BinlogEvent *event)
+{
+        return event->format->flavour == FLAVOUR_MARIADB && binlog_part(event->header.type) != BINLOG_PART_FRAME;
+}
+
 /* Which place of the primary's log the event has: 1, 0 when none that is wanted, -1 when something is wrong. */
 static int find_place(FeedReader *reader, const BinlogEvent *event, Position *ret_start, uint64_t *ret_end,
                       Failure *reterr)
@@ -516,7 +523,7 @@ static int find_place(FeedReader *reader, const BinlogEvent *event, Position *re
         snprintf(ret_start->file, sizeof ret_start->file, "%s", piece->file);
         *ret_end = reader->at + event->header.length;
         if (!reader->relay) {
-                if ((uint32_t) *ret_end == event->header.end)
+                if ((uint32_t) *ret_end == event->header.end || (event->header.end == 0 && need_not_say_its_end(event)))
                         return 1;
                 (void) bad(reader, "no event begins there", reterr);
                 return -1;

@@ -2,7 +2,7 @@
  * stand. The replica's own events and all that only says where the reading goes on are told apart.
  *
  * MariaDB's receiver writes events that came compressed (log_bin_compress) uncompressed into the relay log: they have
- * their place, but neither their length nor their bytes are the primary's. Since MariaDB 11.7 the events within a
+ * their place, but neither their length nor their bytes are the primary's. Since MariaDB 11.4.1 the events within a
  * transaction do not say where they end (binlog_legacy_event_pos); their places are guessed from their lengths, and the
  * event that ends the transaction tells whether that was right. */
 #pragma once

@@ -8,10 +8,12 @@ import json
 import os
 import queue
 import secrets
+import shutil
 import subprocess
 import sys
 import threading
 import time
+import zlib
 
 import pymysql
 import pytest
@@ -403,7 +405,7 @@ def test_what_it_has_is_skipped(lab):
     show_equal(lab, primary)
 
 
-def feed_one(lab):
+def feed_one(lab, store_of=pieces):
     """The only replica lacks a few rows, and gets them; gives what the driver said last."""
     primary = lab.primary
     db2, = lab.replicas
@@ -414,7 +416,7 @@ def feed_one(lab):
     primary.sql("CREATE TABLE app.tail (id INT PRIMARY KEY)", *[f"INSERT INTO app.tail VALUES ({i})" for i in range(20)])
     primary.kill()
     password = secrets.token_urlsafe(20)
-    with Driver(lab, [feed(db2, pieces(primary), password)]) as driver:
+    with Driver(lab, [feed(db2, store_of(primary), password)]) as driver:
         point(db2, "127.0.0.1", driver.port("db2"), password)
         wait_level(driver, db2)
         time.sleep(1.5)
@@ -439,6 +441,37 @@ def test_semisync(lab):
 @pytest.mark.lab(replicas=1, options={"binlog_checksum": "NONE"})
 def test_no_checksums(lab):
     feed_one(lab)
+
+
+def leave_ends_out(path):
+    """Make a log one of MariaDB 11.4: only the events that begin and end a transaction say where they end."""
+    done = subprocess.run([f"{BUILD}/test/unit/binlog-dump", "events", path], stdout=subprocess.PIPE, text=True,
+                          check=True)
+    with open(path, "r+b") as file:
+        log = bytearray(file.read())
+        for event in map(json.loads, done.stdout.splitlines()):
+            if event["step"] == "inside":
+                at, end = event["pos"], event["pos"] + event["length"]
+                log[at + 13:at + 17] = bytes(4)
+                log[end - 4:end] = zlib.crc32(log[at:end - 4]).to_bytes(4, "little")
+        file.seek(0)
+        file.write(log)
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.lab(replicas=1, options={"binlog_checksum": "CRC32"})
+def test_ends_left_out(lab):
+    """The log of a primary of MariaDB 11.4 or later."""
+    place = f"{lab.mgr.folder}/rescue"
+    os.mkdir(place)
+
+    def store(primary):
+        for name in logs(primary):
+            shutil.copyfile(f"{primary.data}/{name}", f"{place}/{name}")
+            leave_ends_out(f"{place}/{name}")
+        return pieces(primary, place)
+
+    feed_one(lab, store)
 
 
 def relay_pieces(replica):
