@@ -22,10 +22,12 @@ bool skip_without_feed(const Facts *facts)
         return skip_rescue(facts) || (!rescue_is_planned(facts) && !fed_was(facts, facts_string(facts, "candidate")));
 }
 
+/* By its ids one that keeps its relay logs gets again what it loses with them, should its applier stop meanwhile: it need
+ * not wait. By position what it has not applied by then would be passed over. */
 bool skip_settle(const Facts *facts)
 {
         CLEANUP(server_view_free) ServerView *view = status_known(facts, facts_string(facts, "candidate"));
-        return skip_rescue(facts) || server_view_dialect(view)->change_keeps_relay_logs;
+        return skip_rescue(facts) || (status_is_gtid(facts) && server_view_dialect(view)->change_keeps_relay_logs);
 }
 
 static const char *state_of(const Json *feed)
@@ -84,8 +86,15 @@ static void change_to_feed(const Facts *facts, const char *server, const ServerV
         };
         if (spec.mode == SOURCE_POSITION)
                 spec.position = *resume_of(view, channel);
-        if (keeps && !channel->applier_running)
+        /* Its relay logs are kept as long as its applier runs: whether it does is asked first, for it may stop at once. */
+        if (keeps && !channel->applier_running) {
                 script_sql(script, "%s", dialect->start_applier);
+                return;
+        }
+        /* They are needed for what is not applied: while it is at it, it may still stop. */
+        if (keeps && spec.mode == SOURCE_POSITION && !status_is_level(view, channel, false) &&
+            !status_has_read_all(channel))
+                return;
         script_sql(script, "%s", keeps ? dialect->stop_receiver : dialect->stop_replica);
         /* One that seems to stand still may be in the middle of something long, which it ends before it stops: where it is
          * then has to be asked again. */

@@ -60,7 +60,7 @@ void status_ask_pause(const Facts *facts, const char *server, bool pause, Script
                            seconds, server_view_dialect(view)->idle_worker);
 }
 
-static bool has_read_all(const ReplicaChannel *channel)
+bool status_has_read_all(const ReplicaChannel *channel)
 {
         return channel->applier_running && channel->applier_text &&
                strstr(channel->applier_text, "has read all relay log");
@@ -70,7 +70,7 @@ bool status_stands_still(const ServerView *view, const ReplicaChannel *before, c
 {
         const ReplicaChannel *after = server_view_channel(view);
         const char *idle = reply_succeeded(pause) ? reply_get(pause, 0, "idle_workers") : NULL;
-        return before && after && has_read_all(before) && has_read_all(after) &&
+        return before && after && status_has_read_all(before) && status_has_read_all(after) &&
                position_equal(&before->applied, &after->applied) &&
                (view->parallel_workers == 0 || (idle && strtoul(idle, NULL, 10) >= view->parallel_workers));
 }

@@ -25,6 +25,8 @@ bool status_is_level(const ServerView *view, const ReplicaChannel *channel, bool
 double status_pause(const Facts *facts, const char *server);
 /* Between two looks at the replication status: a pause, and how many parallel appliers have nothing to do. One item. */
 void status_ask_pause(const Facts *facts, const char *server, bool pause, Script *script);
+/* Whether its applier has begun with everything that was received; parallel ones may still be at work on it. */
+bool status_has_read_all(const ReplicaChannel *channel);
 /* Whether its applier has done all that it can between two such looks, the first of which showed before: it has read
  * everything, and no parallel one is still at work on it. view is the second look, the reply that of the pause. */
 bool status_stands_still(const ServerView *view, const ReplicaChannel *before, const Reply *pause);

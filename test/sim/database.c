@@ -367,6 +367,10 @@ static void change_source(Database *replica, const char *text, Reply *reply)
                 refuse(reply, 1198, "replication threads run");
                 return;
         }
+        if (!source && strstr(text, "RELAY_LOG_FILE")) { /* to go on with what it has received */
+                replica->gtid = false;
+                return;
+        }
         assert(source && strstr(text, feed ? "${feed_password}" : "${replication_password}"));
         bool gtid = text_equal(automatic, "1") || (using && !text_equal(using, "no")) || (keeps && replica->gtid);
         replica->receiver_errno = replica->applier_errno = 0;
@@ -380,6 +384,13 @@ static void change_source(Database *replica, const char *text, Reply *reply)
                 replica->tail = 0;
 }
 
+static void start_or_stop_applier(Database *replica, bool on)
+{
+        if (on && replica->fails && replica->applied < replica->received)
+                replica->applier_errno = 1032;
+        replica->applier_on = on && replica->applier_errno == 0;
+}
+
 static void start_or_stop(Database *replica, const char *text, Reply *reply)
 {
         bool on = text_starts_with(text, "START");
@@ -390,7 +401,7 @@ static void start_or_stop(Database *replica, const char *text, Reply *reply)
         if (!strstr(text, "SQL_THREAD"))
                 replica->receiver_on = on && replica->receiver_errno == 0;
         if (!strstr(text, "IO_THREAD"))
-                replica->applier_on = on && replica->applier_errno == 0;
+                start_or_stop_applier(replica, on);
         if (!replica->receiver_on)
                 replica->connected = false;
 }

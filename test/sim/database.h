@@ -28,6 +28,7 @@ typedef struct Database {
         uint64_t log;               /* the last transaction in its own log */
         bool holed;                 /* it skipped transactions */
         bool stuck;                 /* its applier makes no headway */
+        bool fails;                 /* its applier stops at once when it is started and has something to do */
         unsigned n_opened;
         usec_t now;
         /* Of a primary that is alive. */

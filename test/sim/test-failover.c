@@ -47,6 +47,7 @@ typedef enum Death {
         DEATH_TAIL_TORN,   /* and had not ended its last transaction */
         DEATH_TAIL_LATE,   /* and a replica is cut off for a while when others are fed */
         DEATH_TAIL_CANCEL, /* and it is ended when the candidate has been fed: undo */
+        DEATH_TAIL_FAILS,  /* and appliers that were stopped cannot go on: undo */
         DEATH_RELAYS,      /* its host is gone, and a replica that lacks something is preferred */
         _DEATH_MAX,
 } Death;
@@ -65,6 +66,7 @@ static const char *const death_names[] = {
         "a torn tail",
         "a tail, and a replica cut off",
         "a tail, cancelled",
+        "a tail, and appliers fail",
         "relay logs only",
 };
 
@@ -92,8 +94,10 @@ static void build_world(Sim *sim)
                 replica->super_read_only = replica->dialect->super_read_only;
                 replica->tail = death == DEATH_HALF_SENT && replicas[i - 1].received == LAST ? 40 : 0;
                 replica->stuck = death == DEATH_APPLIER;
+                replica->fails = death == DEATH_TAIL_FAILS;
+                replica->applier_on = !replica->fails;
         }
-        if (death >= DEATH_TAIL && death <= DEATH_TAIL_CANCEL)
+        if (death >= DEATH_TAIL && death <= DEATH_TAIL_FAILS)
                 primary->log = LAST + 40;
         primary->torn = death == DEATH_TAIL_TORN ? 30 : 0;
         sim->servers[0].dead = death != DEATH_FROZEN;
@@ -213,7 +217,7 @@ static void check_promoted(Trial *trial)
 {
         Sim *sim = trial->sim;
         const Database *candidate = NULL;
-        bool read = death >= DEATH_TAIL && death <= DEATH_TAIL_CANCEL;
+        bool read = death >= DEATH_TAIL && death <= DEATH_TAIL_FAILS;
         uint64_t most = read ? database_of(&sim->servers[0])->log : 0;
         for (size_t i = 1; i < sim->n_servers; i++) {
                 const Database *database = database_of(&sim->servers[i]);
@@ -252,7 +256,7 @@ static void check_undone(Trial *trial)
                 if (database->server->cut)
                         continue;
                 if (database->source != database_of(&trial->sim->servers[0]) || !database->receiver_on ||
-                    !database->applier_on || database->holed)
+                    (!database->applier_on && !database->fails) || database->holed)
                         trial_violate(trial, "aborted, but %s does not follow db1 again", database->server->name);
         }
 }
@@ -265,7 +269,8 @@ static bool is_cancelled(void)
 static void check_end(Trial *trial)
 {
         database_catch_up(trial->sim);
-        bool undone = death == DEATH_APPLIER || death == DEATH_CANDIDATE || (is_cancelled() && told);
+        bool undone = death == DEATH_APPLIER || death == DEATH_CANDIDATE || death == DEATH_TAIL_FAILS ||
+                      (is_cancelled() && told);
         RunOutcome wanted = undone ? RUN_ABORTED : RUN_COMPLETED;
         if (is_cancelled() && told && trial->n_kills && trial->outcome == RUN_COMPLETED)
                 wanted = RUN_COMPLETED; /* it died of the operator's very word */

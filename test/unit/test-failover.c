@@ -875,8 +875,22 @@ static void test_feeding(void **state)
               "{\"channels\": [{\"name\": \"\", \"received\": \"binlog.000003:900\", "
               "\"applied\": \"binlog.000003:600\"}]}");
         weigh(&h, more);
-        assert_true(skip_settle(&h.facts));
+        assert_false(skip_settle(&h.facts));
         expect_act(&h, act_order_feed, "db2", look_reply(none), "\"expected\":\"binlog.000003:900\"");
+        expect_act(&h, act_rescue, "db2", rescued_of(&h, &idle, waits), "MASTER_LOG_POS = 900");
+        /* They stay as long as the applier runs, which what it has not applied may make it stop. */
+        Replica stopped = idle, works = idle;
+        stopped.applier = "No";
+        works.applied = "600";
+        works.state = "Reading event from the relay log";
+        expect_act(&h, act_rescue, "db2", rescued_of(&h, &works, waits), NULL);
+        works.state = idle.state;
+        expect_act(&h, act_rescue, "db2", rescued_of(&h, &works, waits), "MASTER_LOG_POS = 900");
+        CLEANUP(script_done) Script script = { 0 };
+        CLEANUP(replies_free) Replies *replies = rescued_of(&h, &stopped, waits);
+        act_rescue(&h.facts, "db2", replies, &script);
+        assert_int_equal(script.n_items, 1);
+        assert_string_equal(script.items[0].text, "START SLAVE SQL_THREAD");
         facts_done(&h.facts);
 }
 
