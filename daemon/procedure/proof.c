@@ -179,6 +179,31 @@ static void demand(Proof *proof, Judgement *judgement)
                          facts_string(proof->facts, "cluster"));
 }
 
+/* Farther than its log goes now; unset when nobody saw anything beyond. (By ids, what the candidate has received may count in
+ * the log of another. For a plan, the log may go on while it is made.) */
+static Position seen_beyond_end(const Proof *proof)
+{
+        if (rescue_is_planned(proof->facts))
+                return (Position){ 0 };
+        CLEANUP(server_view_free) ServerView *old = status_known(proof->facts, proof->old);
+        const Position *received = &proof->channel->received;
+        if (!status_is_gtid(proof->facts) && position_compare(received, &proof->end) > 0)
+                return position_max(*received, old->binlog);
+        return position_compare(&old->binlog, &proof->end) > 0 ? old->binlog : (Position){ 0 };
+}
+
+/* A host that lost its power takes with it what was not synced: a log without its end does not tell what that was. */
+static void prove_from_cut_log(Proof *proof, const Position *beyond, const char *end, Judgement *judgement)
+{
+        CLEANUP(mem_free) char *seen = position_format(beyond);
+        CLEANUP(mem_free) char *old_had = missing_of_old(proof->facts, proof->view, proof->channel);
+        if (old_had)
+                add_detail(proof, "seen on the old primary, in no log that can be had: %s", old_had);
+        conclude(judgement, old_had ? "lost" : "unknown",
+                 "the binary log of %s was seen at %s and ends at %s now: %s what it has lost", proof->old, seen, end,
+                 old_had ? "nobody has some of" : "it is not known whether anybody has all of");
+}
+
 /* The old primary's own log was read. */
 static void prove_from_log(Proof *proof, Judgement *judgement)
 {
@@ -187,6 +212,7 @@ static void prove_from_log(Proof *proof, Judgement *judgement)
         const char *lost = facts_string(proof->facts, "tail_lost");
         CLEANUP(mem_free) char *end = position_format(&proof->end);
         CLEANUP(mem_free) char *applied = position_format(&proof->channel->applied);
+        Position beyond = seen_beyond_end(proof);
         if (proof->saved)
                 add_saved(proof);
         JSON_FOREACH(hole, holes)
@@ -201,6 +227,8 @@ static void prove_from_log(Proof *proof, Judgement *judgement)
         else if (lost)
                 conclude(judgement, "lost", "the binary log of %s ends at %s, and %s of it could not be copied: %s",
                          proof->old, end, lost, failure ? failure : "its host cannot be reached any more");
+        else if (position_is_set(&beyond))
+                prove_from_cut_log(proof, &beyond, end, judgement);
         else if (proof->saved)
                 conclude(judgement, "none", "the binary log of %s was read to its end at %s, and %s has all of it",
                          proof->old, end, proof->candidate);

@@ -1155,6 +1155,19 @@ static void test_proof(void **state)
         expect_loss(&f, "none", "read to its end at binlog.000004:500");
         learn(&f, "db2", "{\"saved\": null}");
         expect_loss(&f, "none", "it was received to its end");
+        /* Its host lost its power, and with it what was not synced. */
+        learn(&f, "db1", "{\"binlog\": \"binlog.000004:500\"}");
+        expect_loss(&f, "none", "it was received to its end");
+        learn(&f, "db1", "{\"binlog\": \"binlog.000004:700\"}");
+        expect_loss(&f, "lost", "was seen at binlog.000004:700 and ends at binlog.000004:500 now");
+        weigh(&f, more);
+        expect_loss(&f, "lost", "was seen at binlog.000004:700");
+        learn(&f, "db2",
+              "{\"channels\": [{\"name\": \"\", \"received\": \"binlog.000004:800\", "
+              "\"applied\": \"binlog.000004:800\"}], \"saved\": null}");
+        expect_loss(&f, "unknown", "was seen at binlog.000004:800");
+        learn(&f, "db1", "{\"binlog\": \"other.000009:700\"}");
+        expect_loss(&f, "unknown", "was seen at binlog.000004:800");
         facts_done(&f.facts);
 }
 
