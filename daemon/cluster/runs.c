@@ -113,8 +113,8 @@ static Json *frozen_config(const Cluster *cluster, ssize_t old, const Json *opti
         for (size_t i = 0; i < ARRAY_LENGTH(block); i++)
                 set_ms(timeouts, block[i], config->switchover.max_write_block);
         set_ms(timeouts, "end-late-sessions", usec_add(config->switchover.kill_grace, 10 * USEC_SEC));
-        static const char *const hooks[] = { "prepare-hook", "stop-hook",       "shutdown-hook",
-                                             "start-hook",   "abort-stop-hook", "abort-prepare-hook" };
+        static const char *const hooks[] = { "check-hooks", "prepare-hook",    "stop-hook",         "shutdown-hook",
+                                             "start-hook",  "abort-stop-hook", "abort-prepare-hook" };
         for (size_t i = 0; i < ARRAY_LENGTH(hooks); i++)
                 set_ms(timeouts, hooks[i], usec_add(config->hooks.timeout, 5 * USEC_SEC));
         return json;

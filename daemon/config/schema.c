@@ -230,7 +230,7 @@ const SchemaRow schema_rows[] = {
         { CLUSTER("hooks.abort", SCHEMA_ARGUMENTS, hooks.abort), .effect = SCHEMA_NEXT_RUN,
           .meaning = "When a run is taken back: once for each of the hooks stop and prepare that was run, in this order, to take back what that one did." },
         { CLUSTER("hooks.status", SCHEMA_ARGUMENTS, hooks.status), .mha = "master_ip_failover_script --command=status",
-          .meaning = "Says whether the hooks would work, and changes nothing: asked by mhactl check replication, and whenever a primary is found. A status other than 0 is an error of the check, with the first line of its standard error." },
+          .meaning = "Says whether the hooks would work, and changes nothing: asked by mhactl check replication, by the checks of a switchover, and whenever a primary is found. A status other than 0 is an error of the check, and forbids the switchover, with the first line of its standard error." },
         { CLUSTER("hooks.timeout", SCHEMA_DURATION, hooks.timeout), .otherwise = "30s", .min = 100 * USEC_MSEC, .max = USEC_HOUR, .effect = SCHEMA_NEXT_RUN,
           .meaning = "How long a hook may run before it is ended and counts as failed." },
         { CLUSTER("hooks.mha_password_arguments", SCHEMA_BOOL, hooks.mha_password_arguments), .otherwise = "false", .effect = SCHEMA_NEXT_RUN, .mha = "always on",

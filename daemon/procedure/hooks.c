@@ -88,6 +88,26 @@ HOOK(prepare)
 HOOK(stop)
 HOOK(start)
 
+/* MHA's scripts for a failover are not asked: a switchover runs none of them. */
+bool skip_status_hook(const Facts *facts)
+{
+        return !hook_is_configured(facts, "status");
+}
+
+void ask_status_hook(const Facts *facts, const char *server, Script *script)
+{
+        hook_ask_status(facts, 0, script);
+}
+
+void judge_status_hook(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        CLEANUP(mem_free) char *why = hook_judge_status(replies_at(replies, 0));
+        if (why)
+                judge_as(judgement, VERDICT_HOPELESS, "the hooks would not work: %s", why);
+        else
+                judge_as(judgement, VERDICT_MET, "the hook status says that the hooks would work");
+}
+
 /* A script of MHA's takes back what it did by itself; what a hook did is taken back by the hook for that. */
 static bool was_run(const Facts *facts, const char *hook)
 {

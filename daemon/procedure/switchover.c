@@ -58,7 +58,9 @@ static const Step steps[] = {
           THEN_ABORT, 5 * SEC, .check = true, .ask = ask_events, .judge = judge_events_possible,
           .parallel_with_next = true },
         { "check-errant", "no replica has what the primary lacks", ON_OLD_PRIMARY, NEED_EVERY, THEN_ABORT, 5 * SEC,
-          .check = true, .skip = skip_errant, .ask = ask_errant, .judge = judge_errant },
+          .check = true, .skip = skip_errant, .ask = ask_errant, .judge = judge_errant, .parallel_with_next = true },
+        { "check-hooks", "the status hook says that the hooks would work", ON_DAEMON, NEED_EVERY, THEN_ABORT,
+          .check = true, .skip = skip_status_hook, .ask = ask_status_hook, .judge = judge_status_hook },
         { "approve", "all checks have passed", ON_DAEMON, NEED_EVERY, THEN_ABORT, .decide = decide_approved },
         { "prepare-hook", "the prepare hook agrees", ON_DAEMON, NEED_EVERY, THEN_ABORT, .skip = skip_prepare_hook,
           .ask = ask_prepare_hook, .judge = judge_prepare_hook },
@@ -205,7 +207,7 @@ static const Step undo[] = {
 
 const Procedure switchover = {
         .name = "switchover",
-        .version = 2,
+        .version = 3,
         .steps = steps,
         .n_steps = sizeof steps / sizeof *steps,
         .no_return = "open-candidate",

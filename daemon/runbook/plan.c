@@ -1,11 +1,12 @@
 /* A procedure as a plan: asks and judges, never acts. Owns a scratch copy of the facts, the JSON that it makes and the
- * jobs under way. Must never send an act's script, run a hook, or write a record. */
+ * jobs under way. Must never send an act's script, run a hook but that of a check, or write a record. */
 #include "runbook.h"
 
 #include "alloc.h"
 #include "text.h"
 
 #define SCRIPT_LONGEST (10 * USEC_SEC)
+#define HOOK_LONGEST (9 * USEC_SEC) /* with the plan's own time still shorter than who asked for it waits */
 #define TAG "plan"
 
 typedef struct PlanTarget {
@@ -115,7 +116,8 @@ static void plan_ask(PlanTarget *target)
         const char *server = *target->server ? target->server : NULL;
         CLEANUP(script_done) Script script = { 0 };
         plan_current(plan)->ask(&plan->facts, server, &script);
-        if (script_has(&script, SCRIPT_HOOK)) {
+        bool hook = script_has(&script, SCRIPT_HOOK);
+        if (hook && !plan_current(plan)->check) {
                 plan_add_script(target->entry, &script);
                 return;
         }
@@ -123,7 +125,9 @@ static void plan_ask(PlanTarget *target)
                 plan_judge(target, &nothing);
                 return;
         }
-        usec_t longest = usec_add(loop_now(plan->loop), SCRIPT_LONGEST);
+        if (hook) /* what it takes is not missing to those that come after it */
+                plan->deadline = usec_add(plan->deadline, HOOK_LONGEST);
+        usec_t longest = usec_add(loop_now(plan->loop), hook ? HOOK_LONGEST : SCRIPT_LONGEST);
         usec_t deadline = plan->deadline < longest ? plan->deadline : longest;
         target->job = exec_run(plan->exec, server, TAG, &script, deadline, plan_on_asked, target);
         plan->n_asking++;

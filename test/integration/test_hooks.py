@@ -209,6 +209,30 @@ def test_switchover_in_order(lab):
         assert (told["old_primary"]["name"], told["new_primary"]["name"]) == ("db1", "db2")
 
 
+def test_switchover_status(lab):
+    """The status hook is one of the checks: one that refuses is told beside what else is wrong, and none of them is run."""
+    hooks = Hooks(lab, "prepare", "stop", "start", "abort", status="exit 0")
+    manager = start(lab, hooks)
+    done = manager.order("switch", "app1", "--check")
+    assert done.returncode == 0 and "the hooks would work" in done.stdout, done.stdout
+    with open(f"{hooks.folder}/hook-status", "w", encoding="utf-8") as file:
+        file.write("echo the balancer refuses >&2; exit 3\n")
+    lab["db3"].stop_sql()
+    for order in (["--check"], ["--yes", "--to", "db2"]):
+        done = manager.order("switch", "app1", *order)
+        assert done.returncode == 29, done.stdout + done.stderr
+        assert "the hooks would not work: " in done.stdout and "hook ended with status 3: the balancer refuses" in done.stdout
+        assert "db3: its applier is stopped" in done.stdout, done.stdout
+    assert set(hooks.names()) == {"status"} and lab["db1"].writable()
+    lab["db3"].start_sql()
+    with open(f"{hooks.folder}/hook-status", "w", encoding="utf-8") as file:
+        file.write("sleep 4711\n")
+    manager.wait_health("ok")
+    done = manager.order("switch", "app1", "--check")
+    assert done.returncode == 29 and "the hook status did not end" in done.stdout, done.stdout
+    until(lambda: not lab.mgr.processes("sleep"), PATIENCE, "the end of what it had started")
+
+
 @pytest.mark.parametrize("name, run", [
     ("prepare", ["prepare", "abort prepare"]), ("stop", ["prepare", "stop", "abort stop", "abort prepare"])])
 @pytest.mark.parametrize("words", ["echo not today >&2; exit 3", "sleep 4711"], ids=["fails", "hangs"])

@@ -108,7 +108,7 @@ static Json *build_config(void)
         static const char text[] =
                 "{\"address\":{\"ip\":\"10.0.0.100/24\",\"device\":\"eth0\"},\"ssh\":{\"enabled\":true},"
                 "\"replication\":{\"user\":\"repl\",\"has_password\":true},\"switchover\":{\"kill_sessions\":\"all\"},"
-                "\"hooks\":{\"prepare\":true,\"stop\":true,\"start\":true,\"abort\":true},"
+                "\"hooks\":{\"status\":true,\"prepare\":true,\"stop\":true,\"start\":true,\"abort\":true},"
                 "\"timeouts\":{\"block-writes\":5000,\"give-address\":5000,\"give-address-late\":5000,"
                 "\"end-waiting\":5000,\"reach-end\":5000,\"still-blocked\":5000}}";
         Json *config = NULL;

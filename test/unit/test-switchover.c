@@ -13,6 +13,7 @@
 #include "closing.h"
 #include "events.h"
 #include "handover.h"
+#include "hooks.h"
 #include "status.h"
 #include "switchover.h"
 #include "text.h"
@@ -570,6 +571,26 @@ static void test_candidate_weighed(void **state)
         }
 }
 
+static void test_status_hook(void **state)
+{
+        CLEANUP(facts_done) Facts facts = fixture(MARIADB, "position");
+        assert_true(skip_status_hook(&facts));
+        learn(&facts, NULL, "{\"config\":{\"hooks\":{\"status\":true}}}");
+        assert_false(skip_status_hook(&facts));
+        CLEANUP(script_done) Script script = { 0 };
+        ask_status_hook(&facts, "", &script);
+        assert_int_equal(script.n_items, 1);
+        assert_string_equal(script.items[0].text, "status");
+        expect(&facts, judge_status_hook, "", REPLIES("-"), VERDICT_MET, "would work");
+        Replies *refuses = REPLIES("-");
+        Reply *reply = &refuses->items[0];
+        reply->exit_status = 3;
+        reply->err = alloc_string("not today\nor ever\n");
+        failure_set(&reply->failure, FAILURE_EXIT, 3, "status ended with status 3");
+        expect(&facts, judge_status_hook, "", refuses, VERDICT_HOPELESS,
+               "would not work: status ended with status 3: not today");
+}
+
 static void test_everybody(void **state)
 {
         CLEANUP(facts_done) Facts facts = fixture(MARIADB, "position");
@@ -624,6 +645,7 @@ int main(void)
                 cmocka_unit_test(test_closed),
                 cmocka_unit_test(test_candidate_weighed),
                 cmocka_unit_test(test_everybody),
+                cmocka_unit_test(test_status_hook),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
