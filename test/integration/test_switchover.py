@@ -202,7 +202,7 @@ def test_too_late(lab):
 
 @pytest.mark.modes("position")
 def test_checks_are_told_together(lab):
-    manager = Manager.start(lab, switchover={"running_updates_limit": "1s"})
+    manager = Manager.start(lab, switchover={"running_updates_limit": "1s", "running_seconds_limit": "1s"})
     done = manager.order("switch", "app1", "--check")
     assert done.returncode == 0 and "hands the primary role over" in done.stdout, done.stdout
     assert not manager.status().get("last_run")
@@ -211,18 +211,41 @@ def test_checks_are_told_together(lab):
     with held.cursor() as cursor:
         cursor.execute("BEGIN")
         cursor.execute("INSERT INTO app.writes (id, payload, ts) VALUES (77, 'x', NOW(6))")
+    lab["db1"].host.drop_address(lab.address)
+    long = lab["db2"].connect(timeout=PATIENCE)
+    session = long.thread_id()
+    reading = threading.Thread(target=run_quietly, args=(long, "SELECT SLEEP(600)"))
+    reading.start()
     time.sleep(2.5)
-    done = manager.order("switch", "app1", "--check")
-    assert done.returncode == 29
-    assert "db3: its applier is stopped" in done.stdout and "open longer than" in done.stdout, done.stdout
-    switch(manager, status=29)
-    why = manager.report()["why"]
-    assert "db3: its applier is stopped" in why and "open longer than" in why, why
+    said = ["db3: its applier is stopped", "open longer than switchover.running_updates_limit",
+            f"db1: the address {lab.address}/24 is not on its host", "db2: 1 statement runs on it longer than"]
+    try:
+        done = manager.order("switch", "app1", "--check", "--to", "db2")
+        assert done.returncode == 29 and all(words in done.stdout for words in said), done.stdout
+        switch(manager, "--to", "db2", status=29)
+        why = manager.report()["why"]
+        assert all(words in why for words in said), why
+    finally:
+        lab["db2"].sql(f"KILL {session}")
+        reading.join(PATIENCE)
     held.rollback()
+    lab["db1"].host.add_address(lab.address)
+    lab["db2"].host.add_address(lab.address)
+    done = manager.order("switch", "app1", "--check", "--to", "db2")
+    assert done.returncode == 29 and f"db2: the address {lab.address}/24 is on its host" in done.stdout, done.stdout
+    lab["db2"].host.drop_address(lab.address)
     lab["db3"].start_sql()
     manager.wait_health("ok")
     assert only_writable(lab) == ["db1"] and "block-writes" not in {
         name for name, step in steps(manager.report()).items() if step["state"] == "done"}
+
+
+def run_quietly(connection, statement):
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+    except (pymysql.MySQLError, OSError):
+        pass
 
 
 # It is taken back
@@ -280,11 +303,7 @@ class Busy:
         self.thread = threading.Thread(target=self.run)
 
     def run(self):
-        try:
-            with self.connection.cursor() as cursor:
-                cursor.execute("UPDATE app.writes SET payload = 'y' WHERE id = 1 AND SLEEP(45) = 1")
-        except (pymysql.MySQLError, OSError):
-            pass
+        run_quietly(self.connection, "UPDATE app.writes SET payload = 'y' WHERE id = 1 AND SLEEP(45) = 1")
 
     def end(self):
         if self.thread.is_alive() and self.server.running():

@@ -183,6 +183,62 @@ static void test_primary(void **state)
         expect(&facts, fn, "db1", PRIMARY("1", "-", "-"), VERDICT_HOPELESS, "read-only");
 }
 
+static void test_candidate(void **state)
+{
+        CLEANUP(facts_done) Facts facts = fixture(MARIADB, "mariadb_gtid");
+        learn(&facts, NULL, "{\"config\":{\"switchover\":{\"running_seconds_limit_ms\":7000}}}");
+        CLEANUP(script_done) Script script = { 0 };
+        ask_candidate_fit(&facts, "db2", &script);
+        assert_non_null(strstr(script.items[0].text, "time >= 7"));
+        assert_null(strstr(script.items[0].text, "NOT LIKE 'select%'")); /* one that reads counts, too */
+        expect(&facts, judge_candidate_fit, "db2", REPLIES("-"), VERDICT_MET, "nothing long runs on it");
+        expect(&facts, judge_candidate_fit, "db2", REPLIES("id=7|user=report|time=11|text=SELECT SLEEP(60)"),
+               VERDICT_HOPELESS, "session 7 of report, for 11 s: SELECT SLEEP(60)");
+}
+
+#define UUID "3e11fa47-71ca-11e1-9e33-c80aa9429562"
+
+static void expect_successor(const Facts *facts, Verdict verdict, const char *why)
+{
+        Judgement judgement = { 0 };
+        decide_successor(facts, &judgement);
+        if (judgement.verdict != verdict || !strstr(judgement.why, why))
+                fail_msg("%s: %s, wanted %s: %s", verdict_to_string(judgement.verdict), judgement.why,
+                         verdict_to_string(verdict), why);
+        if (verdict == VERDICT_MET)
+                assert_string_equal(json_get_string(judgement.learned, "candidate"), "db2");
+        json_free(judgement.learned);
+}
+
+/* Whom a switchover chooses, and that the others find in its binary log what they lack. */
+static void test_successor(void **state)
+{
+        CLEANUP(facts_done) Facts facts = fixture(MYSQL84, "mysql_gtid");
+        for (int i = 1; i <= 3; i++) {
+                char name[] = { 'd', 'b', (char) ('0' + i), '\0' };
+                CLEANUP(mem_free)
+                char *text = text_format("{\"gtid_mode\":true,\"gtid_executed\":\"" UUID ":1-%d\",\"read_only\":%s}",
+                                         i == 3 ? 40 : 50, i == 1 ? "false" : "true");
+                learn(&facts, name, text);
+                CLEANUP(json_free)
+                Json *channels = parse("{\"channels\":[{\"name\":\"\",\"source_host\":\"db1\",\"source_port\":3306,"
+                                       "\"receiver\":\"connected\",\"applier_running\":true,\"mode\":\"auto\","
+                                       "\"received\":\"binlog.000003:900\",\"applied\":\"binlog.000003:900\"}]}");
+                if (i > 1)
+                        facts_learn(&facts, name, channels);
+        }
+        learn(&facts, "db2", "{\"promotion\":\"prefer\",\"gtid_purged\":\"" UUID ":1-40\"}");
+        expect_successor(&facts, VERDICT_MET, "db2");
+        learn(&facts, "db2", "{\"gtid_purged\":\"" UUID ":1-41\"}");
+        expect_successor(&facts, VERDICT_HOPELESS, "db3 lacks ");
+        expect_successor(&facts, VERDICT_HOPELESS, "which db2 has in no binary log any more");
+        learn(&facts, "db2", "{\"gtid_purged\":\"\",\"log_bin\":false}");
+        learn(&facts, "db3", "{\"promotion\":\"never\"}");
+        expect_successor(&facts, VERDICT_HOPELESS, "db2: it writes no binary log; db3: ");
+        json_set(facts.root, "replicas", json_array());
+        expect_successor(&facts, VERDICT_HOPELESS, "no living replica");
+}
+
 static void test_errant(void **state)
 {
         CLEANUP(facts_done) Facts facts = fixture(MARIADB, "mariadb_gtid");
@@ -605,6 +661,31 @@ static void test_everybody(void **state)
         assert_true(skip_undo(&facts));
 }
 
+static Replies *listing(const char *out, bool works)
+{
+        Replies *replies = replies_new(1);
+        Reply *reply = &replies->items[0];
+        reply->run = true;
+        reply->out = alloc_string(out);
+        if (!works)
+                failure_set(&reply->failure, FAILURE_SSH, 0, "no answer");
+        return replies;
+}
+
+/* Before anything begins the old primary's host has the address, and the candidate's has not. */
+static void test_address_places(void **state)
+{
+        static const char there[] = "2: eth0    inet 10.0.0.100/24 scope global eth0\n";
+        CLEANUP(facts_done) Facts facts = fixture(MARIADB, "position");
+        learn(&facts, NULL, "{\"config\":{\"address\":{\"ip\":\"10.0.0.100/24\"}}}");
+        expect(&facts, judge_address_in_place, "db1", listing(there, true), VERDICT_MET, "is on eth0");
+        expect(&facts, judge_address_in_place, "db1", listing("", true), VERDICT_HOPELESS, "is not on its host");
+        expect(&facts, judge_address_in_place, "db1", listing("", false), VERDICT_UNMET, "no answer");
+        expect(&facts, judge_address_elsewhere, "db2", listing("", true), VERDICT_MET, "does not have the address");
+        expect(&facts, judge_address_elsewhere, "db2", listing(there, true), VERDICT_HOPELESS, "(eth0) already");
+        expect(&facts, judge_address_elsewhere, "db2", listing("", false), VERDICT_UNMET, "no answer");
+}
+
 /* One on the old primary's own host: the address stays where it is. */
 static void test_same_host(void **state)
 {
@@ -628,6 +709,9 @@ int main(void)
                 cmocka_unit_test(test_table),
                 cmocka_unit_test(test_replicas),
                 cmocka_unit_test(test_primary),
+                cmocka_unit_test(test_candidate),
+                cmocka_unit_test(test_successor),
+                cmocka_unit_test(test_address_places),
                 cmocka_unit_test(test_errant),
                 cmocka_unit_test(test_block_with_a_lock),
                 cmocka_unit_test(test_block_without_a_lock),
