@@ -217,8 +217,10 @@ static void import_host(Source *source, CnfSection *server, Sheet *sheet)
                 return;
         }
         become_text(ip ? ip : host, sheet, SCHEMA_SERVER, "host");
-        if (ip)
-                say(host, false, "not needed: its ip is given");
+        if (ip && strcmp(ip->value, host->value) != 0)
+                become_text(host, sheet, SCHEMA_SERVER, "mha_hostname");
+        else if (ip)
+                say(host, false, "the same as ip");
         if (ssh_host && strcmp(ssh_host->value, host->value) != 0)
                 become_text(ssh_host, sheet, SCHEMA_SERVER, "ssh_host");
         else if (ssh_host)

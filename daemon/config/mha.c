@@ -8,8 +8,8 @@
 
 /* clang-format off */
 const MhaParameter mha_parameters[] = {
-        { "hostname", false, NULL },
-        { "ip", false, "goes before hostname" },
+        { "hostname", false, "host, or mha_hostname where ip is given: the name that scripts are told" },
+        { "ip", false, "goes before hostname, which is what scripts are told then" },
         { "port", true, NULL },
         { "node_label", false, "becomes the server's name" },
         { "ssh_host", false, NULL },

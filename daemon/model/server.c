@@ -18,6 +18,7 @@ void server_done(Server *server)
 {
         free(server->name);
         free(server->host);
+        free(server->mha_hostname);
         free(server->ssh_host);
         free(server->ssh_user);
         free(server->binlog_directory);
@@ -29,6 +30,7 @@ Server server_copy(const Server *server)
         Server copy = *server;
         copy.name = alloc_string(server->name);
         copy.host = alloc_string(server->host);
+        copy.mha_hostname = alloc_string(server->mha_hostname);
         copy.ssh_host = alloc_string(server->ssh_host);
         copy.ssh_user = alloc_string(server->ssh_user);
         copy.binlog_directory = alloc_string(server->binlog_directory);
@@ -47,6 +49,7 @@ Json *server_to_json(const Server *server)
         Json *json = json_object();
         json_set_string(json, "name", server->name);
         json_set_string(json, "host", server->host);
+        json_set_string(json, "mha_hostname", server->mha_hostname);
         json_set_int(json, "port", server->port);
         json_set_string(json, "ssh_host", server->ssh_host);
         json_set_int(json, "ssh_port", server->ssh_port);
@@ -85,6 +88,7 @@ int server_from_json(const Json *json, Server *ret, Failure *reterr)
         server.observer = json_get_bool(json, "observer", false);
         server.name = alloc_string(name);
         server.host = alloc_string(host);
+        server.mha_hostname = alloc_string(json_get_string(json, "mha_hostname"));
         server.ssh_host = alloc_string(ssh_host ? ssh_host : host);
         server.ssh_user = alloc_string(json_get_string(json, "ssh_user"));
         server.binlog_directory = alloc_string(json_get_string(json, "binlog_directory"));

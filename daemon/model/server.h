@@ -18,6 +18,7 @@ typedef enum Promotion {
 typedef struct Server {
         char *name; /* unique in its cluster */
         char *host; /* name or address of the database */
+        char *mha_hostname; /* what MHA's scripts are told as its host; NULL: host */
         uint16_t port;
         char *ssh_host; /* equals host unless it was given */
         uint16_t ssh_port;

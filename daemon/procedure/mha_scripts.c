@@ -62,6 +62,12 @@ static const char *ip_of(const Facts *facts, const char *server)
         return address ? address : string_of(facts, server, "host");
 }
 
+static const char *hostname_of(const Facts *facts, const char *server)
+{
+        const char *name = facts_server_string(facts, server, "mha_hostname");
+        return name ? name : string_of(facts, server, "host");
+}
+
 static long port_of(const Facts *facts, const char *server)
 {
         return (long) facts_server_int(facts, server, "port", 3306);
@@ -69,7 +75,7 @@ static long port_of(const Facts *facts, const char *server)
 
 static void add_place(const Facts *facts, Json *arguments, const char *prefix, const char *server)
 {
-        add(arguments, "--%s_host=%s", prefix, string_of(facts, server, "host"));
+        add(arguments, "--%s_host=%s", prefix, hostname_of(facts, server));
         add(arguments, "--%s_ip=%s", prefix, ip_of(facts, server));
         add(arguments, "--%s_port=%ld", prefix, port_of(facts, server));
 }
@@ -80,7 +86,8 @@ static void add_ssh(const Facts *facts, Json *arguments, const char *prefix, con
         const char *host = facts_server_string(facts, server, "ssh_host");
         long port = (long) facts_server_int(facts, server, "ssh_port", 22);
         const char *options = facts_config_string(facts, "hooks.mha.ssh_options");
-        if (host && !text_equal(host, string_of(facts, server, "host"))) {
+        if (host && !text_equal(host, string_of(facts, server, "host")) &&
+            !text_equal(host, hostname_of(facts, server))) {
                 add(arguments, "--%sssh_host=%s", prefix, host);
                 add(arguments, "--%sssh_ip=%s", prefix, host);
         }
@@ -159,7 +166,7 @@ static void add_shutdown(const Facts *facts, Json *arguments, const char *comman
                 add(arguments, "--command=%s", command);
                 add(arguments, "--ssh_user=%s", string_of(facts, server, "ssh_user"));
         }
-        add(arguments, "--host=%s", string_of(facts, server, "host"));
+        add(arguments, "--host=%s", hostname_of(facts, server));
         add(arguments, "--ip=%s", ip_of(facts, server));
         if (stop)
                 add(arguments, "--port=%ld", port_of(facts, server));
@@ -226,7 +233,7 @@ void mha_ask_secondary(const Facts *facts, Script *script)
 
 static void add_info(const Facts *facts, Text *text, const char *server)
 {
-        text_addf(text, "%s(%s:%ld)", string_of(facts, server, "host"), ip_of(facts, server), port_of(facts, server));
+        text_addf(text, "%s(%s:%ld)", hostname_of(facts, server), ip_of(facts, server), port_of(facts, server));
 }
 
 static const Json *find(const Json *list, const char *name)
@@ -247,10 +254,10 @@ static void add_new(const Facts *facts, const Json *report, Json *arguments, con
                 if (!text_equal(json_get_string(server, "state"), "replica"))
                         continue;
                 text_separate(&replicas, ",");
-                text_add(&replicas, string_of(facts, json_get_string(server, "name"), "host"));
+                text_add(&replicas, hostname_of(facts, json_get_string(server, "name")));
         }
         CLEANUP(mem_free) char *list = text_take(&replicas);
-        add(arguments, "--new_master_host=%s", string_of(facts, to, "host"));
+        add(arguments, "--new_master_host=%s", hostname_of(facts, to));
         add(arguments, "--new_slave_hosts=%s", list);
 }
 
@@ -263,7 +270,7 @@ void mha_ask_report(const Facts *facts, const Json *report, const char *conf, Sc
         const char *body = json_get_string(report, "text");
         bool well = to && text_equal(json_get_string(report, "outcome"), "completed");
         Json *arguments = begin(REPORT, script);
-        add(arguments, "--orig_master_host=%s", string_of(facts, old, "host"));
+        add(arguments, "--orig_master_host=%s", hostname_of(facts, old));
         if (to)
                 add_new(facts, report, arguments, to);
         add(arguments, "--conf=%s", conf);

@@ -92,10 +92,10 @@ class Scripts:
         return [(one.get("command"), one) for one in found if one.get("command") != "status"]
 
 
-def start(lab, scripts, health="ok", **hooks):
+def start(lab, scripts, health="ok", servers=None, **hooks):
     """Without an address of mhad's own."""
-    return Manager.start(lab, health=health, only={"app1": {"address": None}}, hooks={"mha": scripts.config} | hooks,
-                         switchover={"max_write_block": "30s"})
+    return Manager.start(lab, health=health, servers=servers, only={"app1": {"address": None}},
+                         hooks={"mha": scripts.config} | hooks, switchover={"max_write_block": "30s"})
 
 
 def switch(manager, status=0):
@@ -253,14 +253,16 @@ def test_password_arguments(lab):
 
 
 def test_check(lab):
-    """What their status commands say is part of what mhactl check says."""
+    """What their status commands say is part of what mhactl check says. They are told the server by its name for MHA."""
     scripts = Scripts(lab, "master_ip_failover_script", master_ip_failover_status="1")
-    manager = start(lab, scripts)
+    manager = start(lab, scripts, servers={"db1": {"mha_hostname": "db1.example.com"}})
     manager.wait_event("warning")
     checks = manager.ask("check", "app1")
     assert not checks["ready"], checks
     found, = [one for one in checks["checks"] if one["id"] == "scripts"]
     assert found["level"] == "error" and "master_ip_failover_script ended with status 1" in found["text"]
+    assert scripts.told()[0]["arguments"][2:4] == ["--orig_master_host=db1.example.com",
+                                                   f"--orig_master_ip={lab['db1'].ip}"]
 
 
 def test_secondary_check(lab):

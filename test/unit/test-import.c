@@ -203,6 +203,8 @@ static void test_every(void **state)
         assert_int_equal(first->promotion, PROMOTION_ALLOW);
         assert_string_equal(second->name, "second");
         assert_string_equal(second->host, "10.0.0.2");
+        assert_string_equal(second->mha_hostname, "db2.example.com"); /* scripts are told the same as before */
+        assert_null(first->mha_hostname);
         assert_string_equal(second->ssh_host, "db2-mgmt.example.com");
         assert_string_equal(second->binlog_directory, "/data/binlog");
         assert_int_equal(second->promotion, PROMOTION_PREFER);
@@ -233,6 +235,7 @@ static void test_every(void **state)
         expect_outcome(&import, "every.cnf:10", "ssh_options", true, "Compression=yes");
         expect_outcome(&import, "every.cnf:35", "candidate_master", true, "default section");
         expect_outcome(&import, "every.cnf:40", "candidate_master", true, "no_master");
+        expect_outcome(&import, "every.cnf:45", "hostname", false, "servers: mha_hostname: db2.example.com");
         expect_outcome(&import, "every.cnf:51", "ignore_fail", false, "continue");
         expect_outcome(&import, "every.cnf:58", "ignore_fail", true, "whole cluster");
         expect_outcome(&import, "every.cnf:59", "ping_interval", false, "line 60 says it again");

@@ -88,6 +88,33 @@ static void test_failover(void **state)
                ask_abort_stop_hook(&facts, "", &script));
 }
 
+/* One that has its ip apart is told by its name, as MHA did. */
+static void test_hostname(void **state)
+{
+        const char *name = "mha.master_ip_failover_script", *shutdown = "mha.shutdown_script";
+        CLEANUP(facts_done) Facts facts = with_all("failover", "");
+        Json *db1 = json_get_mutable(json_get_mutable(facts.root, "servers"), "db1");
+        json_set_string(db1, "host", "10.0.0.1");
+        json_set_string(db1, "ssh_host", "one");
+        json_set_string(db1, "mha_hostname", "one");
+        EXPECT(name, "--command=status --ssh_user=root " ORIG, mha_ask(&facts, name, "status", &script));
+        EXPECT(shutdown, "--command=status --ssh_user=root --host=one --ip=10.0.0.1",
+               mha_ask(&facts, shutdown, "status", &script));
+        EXPECT("mha.secondary_check_script",
+               "--user=root --master_host=one --master_ip=10.0.0.1 --master_port=3306 --master_user=mha "
+               "--master_password=${sql_password} --ping_type=INSERT",
+               mha_ask_secondary(&facts, &script));
+        static const char text[] = "{\"outcome\": \"completed\", \"new_primary\": \"db2\", \"text\": \"\", "
+                                   "\"steps\": [{\"name\": \"stop-receivers\", \"started\": 5}], \"servers\": "
+                                   "[{\"name\": \"db1\", \"state\": \"replica\"}]}";
+        CLEANUP(json_free) Json *report = NULL;
+        assert_int_equal(json_parse(text, strlen(text), &report, NULL), 0);
+        EXPECT("mha.report_script",
+               "--orig_master_host=one --new_master_host=two --new_slave_hosts=one --conf=/etc/x.yaml "
+               "--subject=app1: MySQL Master failover one(10.0.0.1:3306) to two(10.0.0.2:3307) succeeded --body=",
+               mha_ask_report(&facts, report, "/etc/x.yaml", &script));
+}
+
 static void test_ssh_options(void **state)
 {
         const char *name = "mha.master_ip_failover_script";
@@ -246,10 +273,15 @@ static void test_report(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_failover),      cmocka_unit_test(test_ssh_options),
-                cmocka_unit_test(test_online_change), cmocka_unit_test(test_shutdown),
-                cmocka_unit_test(test_statuses),      cmocka_unit_test(test_shutdown_statuses),
-                cmocka_unit_test(test_abort),         cmocka_unit_test(test_report),
+                cmocka_unit_test(test_failover),
+                cmocka_unit_test(test_hostname),
+                cmocka_unit_test(test_ssh_options),
+                cmocka_unit_test(test_online_change),
+                cmocka_unit_test(test_shutdown),
+                cmocka_unit_test(test_statuses),
+                cmocka_unit_test(test_shutdown_statuses),
+                cmocka_unit_test(test_abort),
+                cmocka_unit_test(test_report),
         };
         return cmocka_run_group_tests_name("mha-scripts", tests, NULL, NULL);
 }
