@@ -104,6 +104,9 @@ Scripts *scripts_free(Scripts *scripts);
 void scripts_ask(Scripts *scripts); /* secondary_check_script, again and again until told to rest */
 void scripts_rest(Scripts *scripts);
 bool scripts_witness(const Scripts *scripts, Witness *ret); /* what it says; false when there is none */
+bool scripts_are_asked(const Scripts *scripts);             /* nothing is known of it yet */
+/* Why it forbids a failover, as any status but 0 does; NULL when it does not. */
+const char *scripts_veto(const Scripts *scripts);
 void scripts_check_status(Scripts *scripts);                /* their status commands, once for each primary */
 /* What is wrong with them, for an operator; "" when nothing is, NULL when there are none or they have not ended. */
 const char *scripts_status(const Scripts *scripts);

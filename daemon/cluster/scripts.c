@@ -1,4 +1,4 @@
-/* What the daemon can run on its own host; and outside of runs: MHA's secondary_check_script as a witness, and the questions
+/* What the daemon can run on its own host; and outside of runs: MHA's secondary_check_script as a witness with a veto, and the questions
  * whether the hooks would work. Owns their jobs; must never conclude anything. */
 #include "inside.h"
 
@@ -24,6 +24,7 @@ struct Scripts {
         bool wanted, answered, told;
         bool can_tell;
         TunnelOpinion opinion;
+        char *veto;
 
         /* The status commands. */
         ExecJob *checking;
@@ -80,8 +81,8 @@ static void note_silence(Scripts *scripts, const Reply *reply)
         const Cluster *cluster = scripts->cluster;
         LogFields fields = cluster_fields(cluster, cluster_primary_name(cluster));
         if (!scripts->told)
-                log_event(EVENT_WARNING, &fields, "%s: " SECONDARY_CHECK " cannot tell: %s", cluster->config->name,
-                          reply->failure.text);
+                log_event(EVENT_WARNING, &fields, "%s: " SECONDARY_CHECK " cannot tell, which forbids a failover: %s",
+                          cluster->config->name, reply->failure.text);
         scripts->told = true;
 }
 
@@ -93,6 +94,8 @@ static void on_answer(Replies *replies, void *userdata)
         int status = kind == FAILURE_NONE || kind == FAILURE_EXIT ? reply->exit_status : -1;
         scripts->asking = NULL;
         scripts->answered = true;
+        free(scripts->veto);
+        scripts->veto = status == STATUS_UNREACHABLE ? NULL : alloc_string(reply->failure.text);
         scripts->can_tell = status == STATUS_UNREACHABLE || status == STATUS_REACHABLE;
         scripts->opinion = status == STATUS_UNREACHABLE ? TUNNEL_SAYS_SILENT
                            : status == STATUS_REACHABLE ? TUNNEL_SAYS_GREETING
@@ -129,6 +132,7 @@ void scripts_ask(Scripts *scripts)
 void scripts_rest(Scripts *scripts)
 {
         scripts->wanted = false;
+        free(TAKE(scripts->veto));
         exec_abandon(TAKE(scripts->asking));
         timer_stop(scripts->again);
 }
@@ -144,6 +148,22 @@ bool scripts_witness(const Scripts *scripts, Witness *ret)
                 .tunnel = scripts->opinion,
         };
         return true;
+}
+
+/* A reload may have taken it away. */
+static bool has_secondary(const Scripts *scripts)
+{
+        return scripts->wanted && scripts->cluster->config->hooks.mha.secondary_check_script;
+}
+
+bool scripts_are_asked(const Scripts *scripts)
+{
+        return has_secondary(scripts) && !scripts->answered;
+}
+
+const char *scripts_veto(const Scripts *scripts)
+{
+        return has_secondary(scripts) ? scripts->veto : NULL;
 }
 
 /* The status commands */
@@ -212,6 +232,7 @@ Scripts *scripts_free(Scripts *scripts)
         exec_abandon(scripts->asking);
         exec_abandon(scripts->checking);
         timer_free(scripts->again);
+        free(scripts->veto);
         free(scripts->checked);
         free(scripts->status);
         free(scripts);

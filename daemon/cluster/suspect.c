@@ -167,6 +167,7 @@ GuardReasons suspect_guards(Cluster *cluster, bool with_candidate)
                 .halted = cluster->now == CLUSTER_HALTED,
                 .unreachable = unreachable_replica(cluster),
                 .no_candidate = with_candidate && !candidate ? json_get_string(would, "why") : NULL,
+                .secondary = scripts_veto(cluster->scripts),
         };
         return guard_check(&input);
 }
@@ -189,7 +190,7 @@ static void act(Cluster *cluster, const Conclusion *conclusion)
                 hold(cluster, why);
                 return;
         }
-        if (loop_now(cluster->context.loop) < cluster->retry_at)
+        if (loop_now(cluster->context.loop) < cluster->retry_at || scripts_are_asked(cluster->scripts))
                 return;
         GuardReasons reasons = suspect_guards(cluster, true);
         if (reasons.n_items == 0) {

@@ -546,8 +546,13 @@ static void import_program(Source *source, const char *name)
         CLEANUP(mem_free) char *path = text_format("hooks.mha.%s", name);
         become_text(entry, &source->cluster, SCHEMA_CLUSTER, path);
         if (is_told_password(name))
-                say(entry, true, "%s: %s; passwords are in its environment unless hooks.mha_password_arguments is true",
-                    path, entry->value);
+                say(entry, true,
+                    "%s: %s; passwords are in its environment unless hooks.mha_password_arguments is true%s", path,
+                    entry->value,
+                    text_starts_with(name, "master_ip_")
+                            ? "; a --command=start that fails is reported, and the run goes on"
+                            : "; one that hangs is ended after hooks.mha.secondary_check_timeout, and forbids a "
+                              "failover as any status but 0 does");
 }
 
 static void import_secondary_check(Source *source)
@@ -575,7 +580,11 @@ static void import_secondary_check(Source *source)
                                 add_observer(source, value, user, port, &said);
                 }
         CLEANUP(mem_free) char *text = text_take(&said);
-        say(entry, false, "%s", *text ? text : "it names no host; the replicas are asked anyway");
+        if (*text)
+                say(entry, false, "%s; a host that cannot be asked does not forbid a failover, as it did with MHA",
+                    text);
+        else
+                say(entry, false, "it names no host; the replicas are asked anyway");
         free_words(words, n);
 }
 

@@ -50,6 +50,7 @@ static const char *const guard_names[_GUARD_MAX] = {
         [GUARD_HALTED] = "halted",
         [GUARD_NO_CANDIDATE] = "no_candidate",
         [GUARD_UNREACHABLE] = "unreachable",
+        [GUARD_SECONDARY] = "secondary",
 };
 ENUM_TO_STRING(guard, Guard, guard_names)
 
@@ -434,5 +435,10 @@ GuardReasons guard_check(const GuardInput *input)
         if (input->no_candidate)
                 hold(&reasons, GUARD_NO_CANDIDATE, "No replica can be promoted: %s; see 'mhactl plan failover %s'",
                      input->no_candidate, cluster);
+        if (input->secondary)
+                hold(&reasons, GUARD_SECONDARY,
+                     "secondary_check_script does not confirm that the primary is dead (%s), and is asked again: if it "
+                     "is, type 'mhactl failover %s'",
+                     input->secondary, cluster);
         return reasons;
 }

@@ -154,6 +154,7 @@ typedef enum Guard {
         GUARD_HALTED,      /* the last run waits for an operator */
         GUARD_UNREACHABLE, /* a replica cannot be reached either, and that is to hold */
         GUARD_NO_CANDIDATE,
+        GUARD_SECONDARY, /* MHA's secondary_check_script does not say that it is dead */
         _GUARD_MAX,
         _GUARD_INVALID = -22,
 } Guard;
@@ -175,6 +176,7 @@ typedef struct GuardInput {
         bool halted;
         const char *unreachable;  /* a replica that must not be left behind and cannot be reached, or NULL */
         const char *no_candidate; /* why there is none, or NULL */
+        const char *secondary;    /* what secondary_check_script said instead of "dead", or NULL */
 } GuardInput;
 
 /* Primaries that are lost within this time of each other are lost together. */

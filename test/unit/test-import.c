@@ -241,6 +241,8 @@ static void test_every(void **state)
         expect_outcome(&import, "every.cnf:59", "ping_interval", false, "line 60 says it again");
         expect_outcome(&import, "every.cnf:63", "hostname", true, "binlog servers");
         expect_outcome(&import, "default.cnf:4", "password", false, "nearer");
+        expect_outcome(&import, "every.cnf:28", "master_ip_failover_script", true, "start that fails is reported");
+        expect_outcome(&import, "every.cnf:27", "secondary_check_script", false, "does not forbid a failover");
         expect_outcome(&import, "every.cnf:27", "secondary_check_script", false, "db2.example.com is server2");
 }
 

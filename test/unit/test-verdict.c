@@ -332,6 +332,9 @@ static void test_guards(void **state)
         input.problem = "Two servers are writable";
         assert_held(&input, GUARD_TOPOLOGY, "Two servers are writable");
         input = none;
+        input.secondary = "check ended with status 2";
+        assert_held(&input, GUARD_SECONDARY, "does not confirm that the primary is dead (check ended with status 2)");
+        input = none;
         input.halted = true;
         assert_held(&input, GUARD_HALTED, "app1");
         input = none;
@@ -381,9 +384,8 @@ static void test_flap_window(void **state)
 
 static void test_all_guards_at_once(void **state)
 {
-        GuardInput input = {
-                "app1", true, NULL, true, true, 0, USEC_HOUR, false, 9, 3, NULL, true, "x", true, "y", "z"
-        };
+        GuardInput input = { "app1", true, NULL, true, true, 0,   USEC_HOUR, false, 9,
+                             3,      NULL, true, "x",  true, "y", "z",       "w" };
         GuardReasons reasons = guard_check(&input);
         assert_int_equal(reasons.n_items, _GUARD_MAX);
 }
