@@ -281,7 +281,7 @@ const SchemaRow schema_rows[] = {
           .meaning = "What to do when a replica cannot be reached either: continue without it and report it; abort: no failover by itself as long as one that was not taken out (mhactl server down) cannot be reached." },
         { CLUSTER("failover.storm_limit", SCHEMA_COUNT, failover.storm_limit), .otherwise = "0", .min = 0, .max = 100000,
           .meaning = "When the primaries on so many hosts, or more, are lost within 10 s of each other, the cluster is not failed over by itself: that looks like the network. A host that carries several primaries counts once. 0: a third of the hosts that carry primaries and one more, from six on; with fewer never. A number above that of the hosts: never." },
-        { CLUSTER("failover.set_read_only", SCHEMA_BOOL, failover.set_read_only), .otherwise = "true", .effect = SCHEMA_NEXT_RUN, .mha = "--skip_disable_read_only",
+        { CLUSTER("failover.set_read_only", SCHEMA_BOOL, failover.set_read_only), .otherwise = "true", .effect = SCHEMA_NEXT_RUN,
           .meaning = "Whether read_only is set on every replica (where there is super_read_only, that too)." },
         { CLUSTER("failover.repoint_timeout", SCHEMA_DURATION, failover.repoint_timeout), .otherwise = "60s", .min = USEC_SEC, .max = USEC_DAY, .effect = SCHEMA_NEXT_RUN,
           .meaning = "How long a replica may take to follow the new primary before it is left and reported." },

@@ -14,6 +14,17 @@ OPTIONS = """conf global_conf workdir manager_workdir log_output manager_log hel
     orig_master_is_new_slave running_updates_limit running_seconds_limit skip_lock_all_tables flush_tables app all basedir
     baselog status_dir ping_limit abort abort_timeout command block hostname params secondary_host user port options
     master_host master_ip master_user master_password ping_type timeout disable_relay_log_purge use_hardlink"""
+ON_HOSTS = {
+    "save_binary_logs": """command start_file start_pos binlog_prefix binlog_dir output_file datadir relay_log_info
+        oldest_version handle_raw_binlog skip_filter disable_log_bin manager_version client_bindir client_libdir debug""",
+    "apply_diff_relay_logs": """command datadir relay_log_info relay_dir current_relay_log scp_user scp_host scp_port
+        ssh_options slave_user slave_pass slave_host slave_ip slave_port master_server_id server_id latest_mlf latest_rmlp
+        target_mlf target_rmlp target_version workdir diff_file_readtolatest apply_files timestamp handle_raw_binlog
+        disable_log_bin no_apply manager_version client_bindir client_libdir debug""",
+    "purge_relay_logs": """user password host port socket defaults_file workdir relay_log_info disable_relay_log_purge
+        use_hardlink""",
+    "filter_mysqlbinlog": "help version",
+}
 PARAMETERS = """hostname ip port node_label ssh_host ssh_ip ssh_port ssh_connection_timeout ssh_options ssh_user user password
     repl_user repl_password disable_log_bin handle_raw_binlog master_pid_file master_binlog_dir remote_workdir
     manager_workdir manager_log log_level check_repl_delay check_repl_filter latest_priority multi_tier_slave
@@ -31,6 +42,10 @@ def main():
         page = file.read().replace("\\-", "-")
     missing = [f"tool {tool}" for tool in TOOLS.split() if not re.search(rf"\b{tool}\b", page)]
     missing += [f"option --{option}" for option in OPTIONS.split() if not re.search(rf"--{option}\b(?!-)", page)]
+    for tool, options in ON_HOSTS.items():
+        section = re.search(rf"^\.SS {tool}\n(.+?)(?=^\.S[SH])", page, re.MULTILINE | re.DOTALL)
+        missing += [f"option --{option} of {tool}" for option in options.split()
+                    if not section or not re.search(rf"--{option}\b", section[1])]
     parameters = page[page.index(".SH PARAMETERS"):page.index(".SH EXIT CODES")]
     for parameter in PARAMETERS.split():
         found = re.search(rf"^\.TP\n\\fB{parameter}\\fR\n(.+)$", parameters, re.MULTILINE)
