@@ -139,11 +139,13 @@ Topology cluster_topology(const Cluster *cluster, int64_t max_lag)
 {
         const ClusterConfig *config = cluster->config;
         CLEANUP(mem_free) TopologyServer *servers = ALLOC_ARRAY(TopologyServer, config->n_servers);
+        const Json *fenced = json_get(cluster->state.root, "fenced");
         for (size_t i = 0; i < config->n_servers; i++) {
                 servers[i].server = &config->servers[i];
                 servers[i].view = watch_view(cluster->watches[i]);
                 servers[i].addresses = watch_addresses(cluster->watches[i], &servers[i].n_addresses);
                 servers[i].excused = downtime_holds(cluster, config->servers[i].name);
+                servers[i].fenced = json_array_contains(fenced, config->servers[i].name);
         }
         return topology_read(servers, config->n_servers, json_get_string(cluster->state.root, "known_primary"),
                              max_lag);
@@ -239,6 +241,7 @@ static void evaluate(void *userdata)
         if (settling)
                 return;
         note_primary(cluster);
+        fenced_pardon(cluster);
         set_locks(cluster);
         keep_lock_sessions(cluster);
         ClusterEvent event = what_happens(cluster);

@@ -15,6 +15,23 @@ void fenced_add(Cluster *cluster, const char *server)
                 json_append_string(list, server);
 }
 
+void fenced_pardon(Cluster *cluster)
+{
+        const char *primary = cluster_primary_name(cluster);
+        if (!primary || !json_array_contains(json_get(cluster->state.root, "fenced"), primary) ||
+            topology_find(&cluster->topology, PROBLEM_TWO_PRIMARIES))
+                return;
+        const ServerView *view = watch_view(cluster->watches[cluster->topology.primary]);
+        if (view->evidence != EVIDENCE_ALIVE || !view->ticked || view->read_only)
+                return;
+        LogFields fields = cluster_fields(cluster, primary);
+        fenced_remove(cluster, primary);
+        log_event(
+                EVENT_WARNING, &fields,
+                "%s: %s, which was replaced before, is the only one that takes writes: it counts as the primary again",
+                cluster->config->name, primary);
+}
+
 void fenced_remove(Cluster *cluster, const char *server)
 {
         Json *rest = json_array();

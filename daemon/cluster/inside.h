@@ -165,5 +165,6 @@ void downtime_remove_dead(Cluster *cluster, const char *server, const char *run)
 /* fenced.c */
 void fenced_add(Cluster *cluster, const char *server);
 void fenced_remove(Cluster *cluster, const char *server); /* and saves the state, in any case */
+void fenced_pardon(Cluster *cluster);                     /* one that people have made the primary again */
 void fenced_watch(Cluster *cluster);
 void fenced_done(Cluster *cluster);

@@ -341,11 +341,15 @@ static ssize_t judge_lone_writer(const Picture *picture, ssize_t writer)
         return n_missing > 0 ? most_followed(picture, missing) : writer;
 }
 
+/* However many replicas a fenced one still has: they were not attached yet. */
 static ssize_t judge_several_writers(const Picture *picture, const bool *writers)
 {
         CLEANUP(mem_free) char *names = names_of(picture, writers);
+        CLEANUP(mem_free) bool *unfenced = ALLOC_ARRAY(bool, (size_t) picture->n);
         add_problem(picture, PROBLEM_TWO_PRIMARIES, -1, true, "%s are writable at the same time", names);
-        return most_followed(picture, writers);
+        for (ssize_t i = 0; i < picture->n; i++)
+                unfenced[i] = writers[i] && !picture->servers[i].fenced;
+        return most_followed(picture, count(picture, unfenced) > 0 ? unfenced : writers);
 }
 
 /* Nobody who writes can be read. Candidates: whom the chains of living replicas begin at, and a writable replica of such

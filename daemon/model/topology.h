@@ -57,6 +57,7 @@ typedef struct TopologyServer {
         const char *const *addresses; /* what server->host resolves to */
         size_t n_addresses;
         bool excused; /* an operator works on it: what is wrong with it alone is no problem */
+        bool fenced;  /* it was replaced, or was not to be opened: whoever else takes writes is the primary */
 } TopologyServer;
 
 typedef struct Problem {

@@ -38,14 +38,19 @@ def test_settings_are_put_back(lab):
     compare([lab["db2"], db3])
 
 
+def stray(server):
+    """A replica gets a transaction of its own."""
+    server.set_read_only(False)
+    server.sql("CREATE TABLE app.astray (id INT PRIMARY KEY)")
+    server.set_read_only(True)
+
+
 @pytest.mark.flavours("mysql56", "mysql9")
 @pytest.mark.modes("gtid")
 def test_errant_transaction(lab):
     """A replica with a transaction of its own is left alone and told of; the other one takes over."""
     db3 = lab["db3"]
-    db3.set_read_only(False)
-    db3.sql("CREATE TABLE app.astray (id INT PRIMARY KEY)")
-    db3.set_read_only(True)
+    stray(db3)
     own = db3.value("SELECT @@GLOBAL.server_uuid")
     manager, report = rescued(lab, health=None)
     assert report["new_primary"] == "db2", report["text"]
@@ -53,3 +58,24 @@ def test_errant_transaction(lab):
     assert not db3.replicating() and not db3.writable()
     assert manager.status()["primary"] == "db2"
     assert lab["db2"].value("SELECT COUNT(*) FROM app.tail") == 20
+
+
+@pytest.mark.flavours("mysql56", "mysql9")
+@pytest.mark.modes("gtid")
+def test_old_primary_has_a_follower(lab):
+    """db3 could not be attached, so the old primary comes back with more followers than the new one has: fenced all the same.
+    When people give it its role back, it has it."""
+    stray(lab["db3"])
+    manager, report = rescued(lab, health=None)
+    db1, db2 = lab["db1"], lab["db2"]
+    assert report["new_primary"] == "db2" and states(report)["db3"] == "not attached", report["text"]
+    db1.start()
+    assert manager.wait_event("fenced")
+    until(lambda: not db1.writable(), PATIENCE, "db1 fenced")
+    manager.stays(lambda status: status["primary"] in ("db2", None), 1, "the primary changed")
+    assert manager.wait_state("steady")["primary"] == "db2" and db2.writable()
+    db2.set_read_only(True)
+    db1.set_read_only(False)
+    manager.wait(lambda status: status["primary"] == "db1", "db1 is the primary again")
+    manager.stays(lambda status: status["primary"] == "db1", 2, "the primary changed")
+    assert db1.writable()

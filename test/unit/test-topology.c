@@ -17,7 +17,7 @@ typedef struct Lab {
         Server servers[MAX];
         ServerView views[MAX];
         TopologyServer list[MAX];
-        bool excused[MAX];
+        bool excused[MAX], fenced[MAX];
         size_t n;
         Topology topology;
 } Lab;
@@ -37,7 +37,7 @@ static ReplicaChannel *add_channel(ServerView *view, const char *name, const cha
 }
 
 /* One word a server, called db0, db1, …: W writable, R read-only, D down, E answers with an error, U not asked, O an
- * observer; after W or R the number of its source, or x for a stranger: "W R0 R0 D". */
+ * observer; after W or R the number of its source, or x for a stranger; f at its end: fenced. "W R0 Rf D". */
 static Lab lab(const char *words)
 {
         Lab lab = { 0 };
@@ -59,13 +59,15 @@ static Lab lab(const char *words)
                 view->version = (Version){ FLAVOUR_MARIADB, 10, 11, 6 };
                 view->log_bin = true;
                 view->read_only = *c == 'R';
-                if (c[1] && c[1] != ' ') {
+                if (c[1] && c[1] != ' ' && c[1] != 'f') {
                         c++;
                         CLEANUP(mem_free) char *host = text_format("10.0.0.%c", *c == 'x' ? '9' : *c);
                         ReplicaChannel *channel = add_channel(view, "", host);
                         if (*c != 'x')
                                 channel->source_id = (uint32_t) (*c - '0') + 1;
                 }
+                lab.fenced[i] = c[1] == 'f';
+                c += lab.fenced[i];
         }
         return lab;
 }
@@ -75,7 +77,8 @@ static Topology *read_lab(Lab *lab, const char *known)
         for (size_t i = 0; i < lab->n; i++)
                 lab->list[i] = (TopologyServer){ .server = &lab->servers[i],
                                                  .view = lab->servers[i].observer ? NULL : &lab->views[i],
-                                                 .excused = lab->excused[i] };
+                                                 .excused = lab->excused[i],
+                                                 .fenced = lab->fenced[i] };
         topology_done(&lab->topology);
         lab->topology = topology_read(lab->list, lab->n, known, 10);
         return &lab->topology;
@@ -232,6 +235,19 @@ static void test_old_primary_returns(void **state)
         assert_picture("D W R0", "db1", 1, false, "dead primary sub_replica", "server_down other_source");
         assert_picture("W W R1", "db1", 1, false, "alone primary replica", "two_primaries! alone");
         assert_picture("R W R1", "db1", 1, false, "alone primary replica", "alone");
+}
+
+/* It was replaced, whoever follows it still. */
+static void test_fenced_returns(void **state)
+{
+        assert_picture("Wf R0 W", "db2", 2, false, "alone sub_replica primary", "two_primaries! alone other_source");
+        assert_picture("Wf W R0", "db1", 1, false, "alone primary sub_replica", "two_primaries! alone other_source");
+        assert_picture("Wf W R0", "db0", 1, false, "alone primary sub_replica", "two_primaries! alone other_source");
+        assert_picture("Wf R0 Wf", NULL, 0, false, "primary replica alone", "two_primaries! alone");
+        /* It was made read-only, or somebody made it the primary again. */
+        assert_picture("Rf R0 W", "db2", 2, false, "alone sub_replica primary", "alone other_source");
+        assert_picture("Wf R0 R", "db2", 0, false, "primary replica alone", "alone");
+        assert_picture("Wf R R1", "db1", 0, false, "primary alone sub_replica", "alone other_source");
 }
 
 static void test_nobody_answers(void **state)
@@ -466,6 +482,7 @@ int main(void)
                 cmocka_unit_test(test_circle),
                 cmocka_unit_test(test_all_read_only),
                 cmocka_unit_test(test_old_primary_returns),
+                cmocka_unit_test(test_fenced_returns),
                 cmocka_unit_test(test_nobody_answers),
                 cmocka_unit_test(test_stranger),
                 cmocka_unit_test(test_alone),
