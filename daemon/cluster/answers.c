@@ -409,9 +409,11 @@ int cluster_failover(Cluster *cluster, const Json *options, const char *by, Json
                 return failure_set(reterr, FAILURE_INVALID, REFUSAL_RUN_UNDER_WAY,
                                    "%s: run %s is under way: mhactl status %s", name, runbook_id(cluster->runbook),
                                    name);
+        const Problem *ambiguous = topology_find(&cluster->topology, PROBLEM_AMBIGUOUS_PRIMARY);
         if (!primary)
                 return failure_set(reterr, FAILURE_INVALID, REFUSAL_NO_PRIMARY,
-                                   "%s: nobody knows which server is the primary", name);
+                                   "%s: nobody knows which server is the primary%s%s", name, ambiguous ? ": " : "",
+                                   ambiguous ? ambiguous->text : "");
         const ServerView *view = watch_view(cluster->watches[cluster->topology.primary]);
         if (view->evidence == EVIDENCE_ALIVE || view->evidence == EVIDENCE_ERROR)
                 return failure_set(reterr, FAILURE_INVALID, 0,

@@ -101,7 +101,7 @@ static const CheckRow problems[_PROBLEM_MAX] = {
         [PROBLEM_NO_PRIMARY] = { "no_primary", REPLICATION(ERROR), "No server can be told to be the primary.", "start the primary, or make one server writable and let the others follow it" },
         [PROBLEM_TWO_PRIMARIES] = { "two_primaries", REPLICATION(ERROR), "Two servers that do not follow each other are writable.", "SET GLOBAL read_only = ON on the one that is not the primary, at once; then compare the data" },
         [PROBLEM_ALL_READ_ONLY] = { "all_read_only", REPLICATION(ERROR), "The primary is read-only: nobody can write.", "SET GLOBAL read_only = OFF on it, when it is the right one" },
-        [PROBLEM_AMBIGUOUS_PRIMARY] = { "ambiguous_primary", REPLICATION(ERROR), "Servers disagree on who is the primary.", "see whom each replica follows, and make exactly one root writable" },
+        [PROBLEM_AMBIGUOUS_PRIMARY] = { "ambiguous_primary", REPLICATION(ERROR), "Servers disagree on who is the primary.", "see whom each replica follows, and make exactly one root writable; bring back who was the primary last, or take it out with mhactl server remove" },
         [PROBLEM_WRITABLE_REPLICA] = { "writable_replica", REPLICATION(WARNING), "A replica can be written to: a stray write makes it another database.", "read_only = ON on it, and in its option file" },
         [PROBLEM_UNKNOWN_SOURCE] = { "unknown_source", REPLICATION(ERROR), "A server follows one that is not in the configuration.", "add that server to the cluster, or point the replica at the primary" },
         [PROBLEM_OTHER_SOURCE] = { "other_source", REPLICATION(WARNING), "A server follows another one than the primary, or a dead one.", "point it at the primary" },

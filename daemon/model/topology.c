@@ -308,6 +308,18 @@ static size_t find_followed(const Picture *picture, bool *followed)
         return count(picture, followed);
 }
 
+/* The one of the past may have what nobody else has: while it cannot be asked, only who takes writes can have come after
+ * it, and not one that was fenced. When it answers, alone and read-only, it may be about to go on. */
+static bool is_outdated(const Picture *picture, ssize_t primary)
+{
+        ssize_t known = picture->known;
+        if (primary < 0 || known < 0 || primary == known)
+                return false;
+        if (is_writable(picture, primary) && is_root(picture, primary))
+                return picture->servers[primary].fenced && !is_up(picture, known);
+        return !is_replica(picture, known);
+}
+
 /* "db1 and db2"; the caller frees it. */
 static char *names_of(const Picture *picture, const bool *flags)
 {
@@ -331,7 +343,7 @@ static ssize_t judge_lone_writer(const Picture *picture, ssize_t writer)
         CLEANUP(mem_free) bool *missing = ALLOC_ARRAY(bool, (size_t) picture->n);
         size_t n_missing = find_missing(picture, missing);
         bool known_is_gone = picture->known >= 0 && !is_up(picture, picture->known);
-        if (n_missing == 0 && !known_is_gone)
+        if (n_missing == 0 && (!known_is_gone || is_outdated(picture, writer)))
                 return writer;
         CLEANUP(mem_free) char *names = names_of(picture, missing);
         add_problem(picture, PROBLEM_AMBIGUOUS_PRIMARY, writer, true,
@@ -409,7 +421,7 @@ static ssize_t judge_without_answers(const Picture *picture)
         return picture->known >= 0 && !is_up(picture, picture->known) ? picture->known : -1;
 }
 
-static ssize_t find_primary(const Picture *picture)
+static ssize_t find_candidate(const Picture *picture)
 {
         CLEANUP(mem_free) bool *writers = ALLOC_ARRAY(bool, (size_t) picture->n);
         size_t n = find_writable(picture, writers);
@@ -422,6 +434,21 @@ static ssize_t find_primary(const Picture *picture)
                 primary = judge_read_only(picture);
         if (primary < 0 && !topology_find(picture->topology, PROBLEM_AMBIGUOUS_PRIMARY))
                 primary = judge_without_answers(picture);
+        return primary;
+}
+
+static ssize_t find_primary(const Picture *picture)
+{
+        ssize_t primary = find_candidate(picture), known = picture->known;
+        if (is_outdated(picture, primary)) {
+                add_problem(picture, PROBLEM_AMBIGUOUS_PRIMARY, -1, true,
+                            "%s is %s, but %s was the primary since and %s, or take it out with 'mhactl server remove'",
+                            name_of(picture, primary),
+                            is_writable(picture, primary) ? "writable" : "followed as the primary",
+                            name_of(picture, known),
+                            is_up(picture, known) ? "is read-only: make it writable" : "cannot be read: bring it back");
+                return -1;
+        }
         if (primary >= 0 && is_up(picture, primary) && picture->servers[primary].view->read_only)
                 add_problem(picture, PROBLEM_ALL_READ_ONLY, primary, true,
                             "%s is the primary, but read-only: nobody is writable", name_of(picture, primary));

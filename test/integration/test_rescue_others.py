@@ -4,7 +4,7 @@ import pytest
 
 from labkit import compare
 from labkit.process import until
-from manager import PATIENCE, Manager, states
+from manager import PATIENCE, Manager, brief, states
 from test_feed import write_mixed
 from test_rescue import all_applied, proved, write_rows
 
@@ -72,10 +72,34 @@ def test_old_primary_has_a_follower(lab):
     db1.start()
     assert manager.wait_event("fenced")
     until(lambda: not db1.writable(), PATIENCE, "db1 fenced")
-    manager.stays(lambda status: status["primary"] in ("db2", None), 1, "the primary changed")
+    manager.stays(lambda status: status.get("primary") in ("db2", None), 1, "the primary changed")
     assert manager.wait_state("steady")["primary"] == "db2" and db2.writable()
     db2.set_read_only(True)
+    manager.wait(lambda status: manager.server("db2")["read_only"], "db2 is seen to be read-only")
     db1.set_read_only(False)
-    manager.wait(lambda status: status["primary"] == "db1", "db1 is the primary again")
-    manager.stays(lambda status: status["primary"] == "db1", 2, "the primary changed")
+    manager.wait(lambda status: status.get("primary") == "db1", "db1 is the primary again")
+    manager.stays(lambda status: status.get("primary") == "db1", 2, "the primary changed")
     assert db1.writable()
+
+
+@pytest.mark.flavours("mysql56", "mysql9")
+@pytest.mark.modes("gtid")
+def test_new_primary_dies_alone(lab):
+    """db3 follows the first primary still when the second one dies, with what only that has: nobody is opened in its place."""
+    stray(lab["db3"])
+    manager, report = rescued(lab, health=None, failover={"flap_window": "0"})
+    db2 = lab["db2"]
+    assert report["new_primary"] == "db2" and states(report)["db3"] == "not attached", report["text"]
+    manager.wait_state("steady")
+    write_rows(db2, "since")
+    db2.kill()
+    status = manager.wait(lambda status: any(one["id"] == "ambiguous_primary" for one in status["problems"]), "a problem")
+    assert not status.get("primary"), brief(status)
+    manager.stays(lambda status: status["last_run"]["run"] == report["run"] and not status.get("run"), 3, "a run began")
+    refused = manager.order("failover", manager.cluster.name, "--ignore-last-failover", "--yes")
+    assert refused.returncode and "server remove" in refused.stderr, refused
+    assert not lab["db3"].writable()
+    db2.start()
+    db2.set_read_only(False)
+    assert manager.wait_state("steady")["primary"] == "db2"
+    assert db2.value("SELECT COUNT(*) FROM app.since") == 20 and db2.writable()

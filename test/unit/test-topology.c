@@ -247,7 +247,27 @@ static void test_fenced_returns(void **state)
         /* It was made read-only, or somebody made it the primary again. */
         assert_picture("Rf R0 W", "db2", 2, false, "alone sub_replica primary", "alone other_source");
         assert_picture("Wf R0 R", "db2", 0, false, "primary replica alone", "alone");
+        assert_picture("Wf D", "db1", -1, false, "alone dead", "ambiguous_primary! alone server_down");
+        assert_picture("Wf R0 E", "db2", -1, false, "alone replica unknown", "ambiguous_primary! alone server_error");
+        assert_picture("Wf R0 E", NULL, 0, false, "primary replica unknown", "server_error");
+        assert_picture("Wf Wf D", "db2", -1, false, "alone alone dead", "two_primaries! alone alone server_down");
         assert_picture("Wf R R1", "db1", 0, false, "primary alone sub_replica", "alone other_source");
+}
+
+/* It was the primary after the one that is followed still, and is gone with what it took. */
+static void test_known_is_gone(void **state)
+{
+        assert_picture("D D R0", "db1", -1, false, "dead dead replica", "ambiguous_primary! server_down server_down");
+        assert_picture("D U R0", "db1", -1, false, "dead unknown replica", "ambiguous_primary! server_down");
+        assert_picture("D R R0", "db1", -1, false, "dead alone replica", "ambiguous_primary! server_down alone");
+        assert_picture("R D R0", "db1", -1, false, "alone dead replica", "ambiguous_primary! alone server_down");
+        assert_picture("W D R3 D", "db1", -1, false, "alone dead replica dead",
+                       "ambiguous_primary! ambiguous_primary! alone server_down server_down");
+        /* It is followed itself; it follows; it was taken out; others write since. */
+        assert_picture("D D R0 R1", "db1", 1, true, "dead primary sub_replica replica", "server_down other_source");
+        assert_picture("D R0 R0", "db1", 0, true, "primary replica replica", "");
+        assert_picture("D R0", "db2", 0, true, "primary replica", "");
+        assert_picture("W D R0", "db1", 0, false, "primary dead replica", "server_down");
 }
 
 static void test_nobody_answers(void **state)
@@ -483,6 +503,7 @@ int main(void)
                 cmocka_unit_test(test_all_read_only),
                 cmocka_unit_test(test_old_primary_returns),
                 cmocka_unit_test(test_fenced_returns),
+                cmocka_unit_test(test_known_is_gone),
                 cmocka_unit_test(test_nobody_answers),
                 cmocka_unit_test(test_stranger),
                 cmocka_unit_test(test_alone),
