@@ -343,6 +343,13 @@ void dialect_read_only(const Dialect *dialect, Script *script, bool on)
                 script_sql(script, "SET GLOBAL read_only = %s", on ? "ON" : "OFF");
 }
 
+/* MySQL: read_only stays ON when super_read_only is cleared. */
+void dialect_privileged_writes(const Dialect *dialect, Script *script, bool on)
+{
+        if (dialect->super_read_only)
+                script_sql(script, "SET GLOBAL super_read_only = %s", on ? "OFF" : "ON");
+}
+
 /* Who may read the accounts sees the privileges of all: only our own count. execute_at is told in the event's own time
  * zone. */
 static const char events[] =

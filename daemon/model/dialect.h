@@ -144,6 +144,8 @@ void dialect_change_source(const Dialect *dialect, Script *script, const SourceS
 void dialect_keep_relay_logs(const Dialect *dialect, Script *script, const char *file, uint64_t offset);
 /* Nobody may write (with super_read_only where it exists), or everybody may. */
 void dialect_read_only(const Dialect *dialect, Script *script, bool on);
+/* On a server where nobody may write: privileged accounts may, or no longer. Nothing where they always may. */
+void dialect_privileged_writes(const Dialect *dialect, Script *script, bool on);
 /* One query of one row and one column, "result": 0 or more when reached, -1 when the time passed, NULL when the applier
  * does not run or the server gave up. */
 void dialect_wait_position(const Dialect *dialect, Script *script, const Position *position, usec_t timeout);

@@ -122,24 +122,37 @@ void judge_events_possible(const Facts *facts, const char *server, const Replies
 
 /* Altering */
 
-static void alter(const Facts *facts, const char *server, const Json *events, bool run, Script *script)
+static EventSpec spec_of(const Json *event)
+{
+        return (EventSpec){
+                .schema = json_get_string(event, "schema"),
+                .name = json_get_string(event, "name"),
+                .definer = json_get_string(event, "definer"),
+                .client = json_get_string(event, "client"),
+                .collation = json_get_string(event, "collation"),
+        };
+}
+
+static void alter(const Facts *facts, const char *server, const Json *events, bool run, bool closed, Script *script)
 {
         CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
+        const Dialect *dialect = server_view_dialect(view);
+        bool opened = false;
         if (json_length(events) == 0)
                 return;
         dialect_unlogged(script, true);
         JSON_FOREACH(event, events)
         {
-                EventSpec spec = {
-                        .schema = json_get_string(event, "schema"),
-                        .name = json_get_string(event, "name"),
-                        .definer = json_get_string(event, "definer"),
-                        .client = json_get_string(event, "client"),
-                        .collation = json_get_string(event, "collation"),
-                };
-                if (dialect_event_is_plain(&spec))
-                        dialect_event(server_view_dialect(view), script, &spec, run);
+                EventSpec spec = spec_of(event);
+                if (!dialect_event_is_plain(&spec))
+                        continue;
+                if (closed && !opened)
+                        dialect_privileged_writes(dialect, script, true);
+                opened = closed;
+                dialect_event(dialect, script, &spec, run);
         }
+        if (opened)
+                dialect_privileged_writes(dialect, script, false);
         dialect_unlogged(script, false);
 }
 
@@ -164,12 +177,12 @@ static char *names_of(const Json *events)
         return text_take(&text);
 }
 
-static void act_on(const Facts *facts, const char *server, const Replies *seen, chosen_fn chosen, bool run,
+static void act_on(const Facts *facts, const char *server, const Replies *seen, chosen_fn chosen, bool run, bool closed,
                    Script *script)
 {
         CLEANUP(json_free) Json *read = observation_events(replies_at(seen, 0));
         CLEANUP(json_free) Json *events = choose(facts, server, json_get(read, "events"), chosen);
-        alter(facts, server, events, run, script);
+        alter(facts, server, events, run, closed, script);
 }
 
 /* The old primary */
@@ -206,7 +219,12 @@ void judge_events_rest(const Facts *facts, const char *server, const Replies *re
 
 void act_events_rest(const Facts *facts, const char *server, const Replies *seen, Script *script)
 {
-        act_on(facts, server, seen, to_rest, false, script);
+        act_on(facts, server, seen, to_rest, false, false, script);
+}
+
+void act_events_rest_closed(const Facts *facts, const char *server, const Replies *seen, Script *script)
+{
+        act_on(facts, server, seen, to_rest, false, true, script);
 }
 
 void judge_events_back(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
@@ -224,7 +242,7 @@ void judge_events_back(const Facts *facts, const char *server, const Replies *re
 
 void act_events_back(const Facts *facts, const char *server, const Replies *seen, Script *script)
 {
-        act_on(facts, server, seen, was_stopped, true, script);
+        act_on(facts, server, seen, was_stopped, true, false, script);
 }
 
 /* The new primary */
@@ -325,7 +343,7 @@ static void set_scheduler(const char *wanted, const Replies *seen, Script *scrip
 void act_events_run(const Facts *facts, const char *server, const Replies *seen, Script *script)
 {
         set_scheduler(scheduler_of(facts, old_primary_of(facts)), seen, script);
-        act_on(facts, server, seen, to_run, true, script);
+        act_on(facts, server, seen, to_run, true, false, script);
 }
 
 /* The old primary's scheduler */

@@ -10,6 +10,9 @@ void judge_events_possible(const Facts *facts, const char *server, const Replies
 /* Ahead of the block, and its undoing. */
 void judge_events_rest(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
 void act_events_rest(const Facts *facts, const char *server, const Replies *seen, Script *script);
+/* The same where nobody may write, whatever his privileges: no event can be altered then, so for that long only those without
+ * privileges may not. */
+void act_events_rest_closed(const Facts *facts, const char *server, const Replies *seen, Script *script);
 void judge_events_back(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
 void act_events_back(const Facts *facts, const char *server, const Replies *seen, Script *script);
 /* The new primary, after a failover too: then what the daemon saw on the old one while it lived is what counts. */

@@ -268,7 +268,9 @@ static const Step steps[] = {
           10 * USEC_SEC, .skip = address_skip_moving, .ask = ask_address, .judge = judge_address_absent,
           .act = act_address_remove },
         { "rest-its-events", "none of its scheduled events runs", ON_OLD_PRIMARY, NEED_EVERY, THEN_CONTINUE,
-          10 * USEC_SEC, .ask = ask_events, .judge = judge_events_rest, .act = act_events_rest },
+          10 * USEC_SEC, .ask = ask_events, .judge = judge_events_rest, .act = act_events_rest_closed },
+        { "stay-read-only", "it is still read-only", ON_OLD_PRIMARY, NEED_EVERY, THEN_ABORT, 10 * USEC_SEC,
+          .ask = ask_read_only, .judge = judge_read_only, .act = act_read_only },
         { "what-it-has", "what it has is on record", ON_OLD_PRIMARY, NEED_EVERY, THEN_ABORT, 10 * USEC_SEC,
           .ask = ask_status, .judge = learn_view },
         { "what-the-primary-has", "what the primary has is on record", ON_CANDIDATE, NEED_EVERY, THEN_ABORT,
@@ -290,7 +292,7 @@ static const Step steps[] = {
 
 const Procedure rejoin = {
         .name = "rejoin",
-        .version = 1,
+        .version = 2,
         .steps = steps,
         .n_steps = sizeof steps / sizeof *steps,
 };

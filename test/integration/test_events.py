@@ -105,3 +105,15 @@ def test_failed_over(lab):
     report = manager.wait_run("completed")
     check(lab, report["new_primary"], before)
     assert lab[report["new_primary"]].value("SELECT @@global.event_scheduler") == "ON"
+
+    db1 = lab["db1"]
+    db1.start()
+    until(lambda: not db1.writable(), PATIENCE, "db1 read-only")
+    manager.wait_state("steady")
+    assert manager.order("rejoin", manager.cluster.name, "db1").returncode == 0, manager.report()["text"]
+    steps = {step["name"]: step for step in manager.report()["steps"]}
+    assert steps["rest-its-events"]["state"] == "done", steps
+    assert not enabled(db1) and not db1.writable()
+    if lab.flavour.name.startswith("mysql9"):
+        assert db1.value("SELECT @@global.super_read_only") == 1
+    check(lab, report["new_primary"], before)

@@ -549,6 +549,26 @@ static void test_events_that_rested(void **state)
                    NULL);
 }
 
+/* super_read_only forbids to alter one: only that is taken away meanwhile, and only when there is one to alter. */
+static void test_events_of_one_that_is_read_only(void **state)
+{
+        CLEANUP(facts_done) Facts mysql = fixture(MYSQL84, "mysql_gtid");
+        CLEANUP(facts_done) Facts mariadb = fixture(MARIADB, "position");
+        CLEANUP(script_done) Script script = { 0 };
+        CLEANUP(replies_free) Replies *seen = REPLIES(EVENT("tick", "ENABLED", "0", "NULL"));
+        act_events_rest_closed(&mysql, "db1", seen, &script);
+        static const char *const wanted[] = { "SET SESSION sql_log_bin = 0", "SET GLOBAL super_read_only = OFF",
+                                              "SET SESSION character_set_client", "ALTER DEFINER",
+                                              "SET GLOBAL super_read_only = ON" };
+        for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+                assert_ptr_equal(strstr(script.items[i].text, wanted[i]), script.items[i].text);
+        expect_act(&mysql, act_events_rest_closed, "db1", REPLIES(EVENT("tick", "DISABLED", "0", "NULL")), NULL, NULL);
+        expect_act(&mysql, act_events_rest_closed, "db1", REPLIES(EVENT("t\303\244t", "ENABLED", "0", "NULL")),
+                   "sql_log_bin", "read_only");
+        expect_act(&mariadb, act_events_rest_closed, "db1", REPLIES(EVENT("tick", "ENABLED", "0", "NULL")),
+                   "DISABLE ON SLAVE", "read_only");
+}
+
 /* After a failover only what the daemon has seen of the dead primary is known. */
 static void test_events_of_the_dead(void **state)
 {
@@ -725,6 +745,7 @@ int main(void)
                 cmocka_unit_test(test_circle),
                 cmocka_unit_test(test_events),
                 cmocka_unit_test(test_events_that_rested),
+                cmocka_unit_test(test_events_of_one_that_is_read_only),
                 cmocka_unit_test(test_events_of_the_dead),
                 cmocka_unit_test(test_closed),
                 cmocka_unit_test(test_candidate_weighed),
