@@ -1,5 +1,6 @@
 /* Blocking writes and waiting for the end, as goals. Pure. Where there is no super_read_only the block is a lock of the
- * run's work connection; a variable of that session says that it is held, and goes when the session does. */
+ * run's work connection; a variable of that session says that it is held, and goes when the session does. When the
+ * connection is lost and its server does not know, the session lives on: a user lock, which it has as well, names it. */
 #include "block.h"
 
 #include <inttypes.h>
@@ -128,17 +129,52 @@ static const char *lock_name(const Facts *facts)
         return facts_string(facts, "run");
 }
 
-static void ask_lock(Script *script)
+#define LOCK_STATE                                                                                                     \
+        "SELECT @mhad_lock AS held, @mhad_tried AS tried, UNIX_TIMESTAMP() AS now, IS_USED_LOCK('mhad-%s') AS "        \
+        "holder, "                                                                                                     \
+        "CONNECTION_ID() AS own"
+
+static void ask_lock(const Facts *facts, Script *script)
 {
-        script_sql(script, "SELECT @mhad_lock AS held, @mhad_tried AS tried, UNIX_TIMESTAMP() AS now");
+        script_sql(script, LOCK_STATE, lock_name(facts));
+}
+
+/* The session of a lost connection of this run; NULL when there is none. */
+static const char *left_session(const Reply *lock)
+{
+        const char *holder = reply_get(lock, 0, "holder");
+        return text_equal(holder, reply_get(lock, 0, "own")) ? NULL : holder;
+}
+
+static bool judge_left_session(const Reply *lock, Judgement *judgement)
+{
+        const char *session = left_session(lock);
+        if (session)
+                judge_as(judgement, VERDICT_UNMET, "its tables may be locked by session %s of a lost connection",
+                         session);
+        return session;
+}
+
+static void end_left_session(const Reply *lock, Script *script)
+{
+        const char *session = left_session(lock);
+        if (session)
+                script_try_sql(script, "KILL %s", session);
+}
+
+static void unlock(const Facts *facts, Script *script)
+{
+        script_sql(script, "UNLOCK TABLES");
+        script_sql(script, "SET @mhad_lock = NULL, @mhad_tried = NULL");
+        script_sql(script, "DO RELEASE_LOCK('mhad-%s')", lock_name(facts));
 }
 
 void ask_blocked(const Facts *facts, const char *server, Script *script)
 {
         CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
         script_sql(script, "%s", server_view_dialect(view)->tick);
-        script_sql(script, "SELECT @mhad_lock AS held, @mhad_tried AS tried, UNIX_TIMESTAMP() AS now, "
-                           "(SELECT MAX(id) FROM information_schema.processlist) AS last_session");
+        script_sql(script, LOCK_STATE ", (SELECT MAX(id) FROM information_schema.processlist) AS last_session",
+                   lock_name(facts));
         script_sql(script, "%s", server_view_dialect(view)->show_binlog);
         script_try_sql(script,
                        "SELECT id FROM information_schema.processlist WHERE %s AND command <> 'Sleep' AND "
@@ -161,6 +197,8 @@ static ServerView *read_blocked(const Facts *facts, const char *server, const Re
                 judge_as(judgement, VERDICT_UNMET, "it takes writes");
                 return NULL;
         }
+        if (judge_left_session(replies_at(replies, BLOCK_LOCK), judgement))
+                return NULL;
         if (!dialect->super_read_only &&
             !text_equal(reply_get(replies_at(replies, BLOCK_LOCK), 0, "held"), lock_name(facts))) {
                 judge_as(judgement, VERDICT_UNMET,
@@ -199,10 +237,12 @@ void act_block(const Facts *facts, const char *server, const Replies *seen, Scri
         bool may_kill = !text_equal(facts_config_string(facts, "switchover.kill_sessions"), "none");
         for (size_t i = 0; tried && may_kill && i < waited_for->n_rows; i++)
                 script_try_sql(script, "KILL %s", reply_get(waited_for, i, "id"));
+        end_left_session(replies_at(seen, BLOCK_LOCK), script);
         /* Short, so that it is seen in time what is in the way. */
         script_sql(script, "SET lock_wait_timeout = 1, @mhad_tried = '%s'", lock_name(facts));
         dialect_read_only(server_view_dialect(view), script, true);
         if (needs_lock(facts, server)) {
+                script_sql(script, "DO GET_LOCK('mhad-%s', 1)", lock_name(facts));
                 script_sql(script, "FLUSH TABLES WITH READ LOCK");
                 script_sql(script, "SET @mhad_lock = '%s'", lock_name(facts));
         }
@@ -342,7 +382,7 @@ enum { WAITING_LOCK, WAITING_SESSIONS };
 
 void ask_waiting(const Facts *facts, const char *server, Script *script)
 {
-        ask_lock(script);
+        ask_lock(facts, script);
         script_sql(script,
                    "SELECT id FROM information_schema.processlist WHERE %s AND state LIKE 'Waiting for %%lock%%'",
                    check_is_client());
@@ -384,7 +424,7 @@ bool skip_end_late_sessions(const Facts *facts)
 
 void ask_sessions(const Facts *facts, const char *server, Script *script)
 {
-        ask_lock(script);
+        ask_lock(facts, script);
         script_sql(script,
                    "SELECT id FROM information_schema.processlist WHERE %s AND command <> 'Killed' AND id <= %" PRId64,
                    check_is_client(), facts_server_int(facts, server, "last_session", 0));
@@ -423,15 +463,15 @@ void judge_unlocked(const Facts *facts, const char *server, const Replies *repli
 {
         if (text_equal(reply_get(replies_at(replies, WAITING_LOCK), 0, "held"), lock_name(facts)))
                 judge_as(judgement, VERDICT_UNMET, "the lock is held");
-        else
+        else if (!judge_left_session(replies_at(replies, WAITING_LOCK), judgement))
                 judge_as(judgement, VERDICT_MET, "no lock is held");
 }
 
 void act_unlock(const Facts *facts, const char *server, const Replies *seen, Script *script)
 {
         end_sessions(replies_at(seen, WAITING_SESSIONS), script);
-        script_sql(script, "UNLOCK TABLES");
-        script_sql(script, "SET @mhad_lock = NULL, @mhad_tried = NULL");
+        end_left_session(replies_at(seen, WAITING_LOCK), script);
+        unlock(facts, script);
 }
 
 /* Undo */
@@ -456,7 +496,7 @@ void judge_unblocked(const Facts *facts, const char *server, const Replies *repl
                 judge_as(judgement, VERDICT_UNMET, "it is read-only");
         else if (text_equal(reply_get(replies_at(replies, BLOCK_LOCK), 0, "held"), lock_name(facts)))
                 judge_as(judgement, VERDICT_UNMET, "its tables are locked");
-        else
+        else if (!judge_left_session(replies_at(replies, BLOCK_LOCK), judgement))
                 judge_as(judgement, VERDICT_MET, "it takes writes again");
 }
 
@@ -464,8 +504,8 @@ void act_unblock(const Facts *facts, const char *server, const Replies *seen, Sc
 {
         CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
         if (needs_lock(facts, server)) {
-                script_sql(script, "UNLOCK TABLES");
-                script_sql(script, "SET @mhad_lock = NULL, @mhad_tried = NULL");
+                end_left_session(replies_at(seen, BLOCK_LOCK), script);
+                unlock(facts, script);
         }
         dialect_read_only(server_view_dialect(view), script, false);
 }

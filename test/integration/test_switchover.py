@@ -477,6 +477,33 @@ def test_old_primary_freezes(lab):
         assert [server.name for server in lab.replicas if server.writable()] == [primary]
 
 
+@pytest.mark.flavours("mariadb", "mysql56")
+@pytest.mark.modes("gtid")
+def test_lock_outlives_its_connection(lab):
+    """mhad's host is gone without a word: at the old primary its session lives on, with the lock, until mhad is back."""
+    manager = start(lab, environment={**stop_at("block-writes"), "MHAD_DIE_BY": "hang"})
+    db1 = lab["db1"]
+    order = threading.Thread(target=manager.order, args=("switch", "app1", "--to", "db2", "--yes"))
+    order.start()
+    until(lambda: any('"block-writes"' in line and '"settled"' in line for line in manager.records()), PATIENCE, "blocked",
+          0.01)
+    db1.host.cut("mgr")
+    lab.mgr.power_off()
+    order.join(PATIENCE)
+    lab.mhad.wait(PATIENCE)
+    lab.mhad = None
+    lab.mgr.power_on()
+    db1.host.heal("mgr")
+    sleeping = "SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'mhad' AND command = 'Sleep'"
+    assert int(db1.value(sleeping)) > 0 and not db1.writable()
+    lab.start_mhad()
+    until(db1.writable, PATIENCE, "db1 is not read-only")
+    db1.sql("SET lock_wait_timeout = 5", "CREATE TABLE app.again (id INT PRIMARY KEY)")
+    report = manager.wait_run("aborted")
+    assert steps(report)["unblock-writes"]["state"] == "done", report["text"]
+    assert only_writable(lab) == ["db1"]
+
+
 @pytest.mark.flavours("mariadb")
 @pytest.mark.modes("gtid")
 def test_old_primary_dies(lab):

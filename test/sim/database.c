@@ -91,17 +91,46 @@ static void replicate(Database *replica, usec_t passed)
 static void write_to(Database *database, usec_t passed)
 {
         bool unbound = database->privileged && database->has_address && !database->super_read_only;
-        if (!database->written || database->locked || (database->read_only && !unbound))
+        if (!database->written || database_is_locked(database) || (database->read_only && !unbound))
                 return;
         if (database->source && (database->applied < database->source->log || database->applied < database->received))
                 database->rewritten = true;
         database->log += passed * WRITE_RATE / USEC_MSEC;
 }
 
+static void end_left_session(Database *database)
+{
+        if (database->named_by == database->left)
+                database->named_by = 0;
+        database->left = 0;
+        database->left_locked = false;
+}
+
 void database_end_session(Database *database)
 {
         database->locked = false;
         *database->held = *database->tried = '\0';
+        if (database->named_by == database->session)
+                database->named_by = 0;
+        if (database->server->dead)
+                end_left_session(database);
+        database->session++;
+}
+
+void database_leave_session(Database *database)
+{
+        bool holds = database->locked || database->named_by == database->session;
+        if (holds && !database->left) {
+                database->left = database->session;
+                database->left_locked = database->locked;
+                database->session++;
+        }
+        database_end_session(database);
+}
+
+bool database_is_locked(const Database *database)
+{
+        return database->locked || database->left_locked;
 }
 
 void database_catch_up(Sim *sim)
@@ -420,13 +449,23 @@ static void reset(Database *replica, Reply *reply)
 /* The daemon's own session: its variables, and the lock. */
 static void execute_in_session(Database *database, const char *text, Reply *reply)
 {
-        static const char *const names[] = { "held", "tried", "now", "last_session" };
+        static const char *const names[] = { "held", "tried", "now", "last_session", "own", "holder" };
         const char *quoted = strchr(text, '\'');
         CLEANUP(mem_free) char *value = quoted ? alloc_string_n(quoted + 1, strcspn(quoted + 1, "'")) : NULL;
         if (text_starts_with(text, "SELECT")) {
                 const char *held = *database->held ? database->held : NULL;
-                answer(reply, 4, names,
-                       (const char *const[]){ held, *database->tried ? database->tried : NULL, "1", "9" });
+                CLEANUP(mem_free) char *own = text_format("%u", database->session);
+                CLEANUP(mem_free) char *holder = text_format("%u", database->named_by);
+                answer(reply, 6, names,
+                       (const char *const[]){ held, *database->tried ? database->tried : NULL, "1", "9", own,
+                                              database->named_by ? holder : NULL });
+        } else if (text_starts_with(text, "DO GET_LOCK(")) {
+                database->named_by = database->named_by ? database->named_by : database->session;
+        } else if (text_starts_with(text, "DO RELEASE_LOCK(")) {
+                database->named_by = database->named_by == database->session ? 0 : database->named_by;
+        } else if (text_starts_with(text, "KILL ")) {
+                if (database->left && strtoul(text + 5, NULL, 10) == database->left)
+                        end_left_session(database);
         } else if (text_starts_with(text, "FLUSH TABLES")) {
                 database->locked = true;
         } else if (text_starts_with(text, "UNLOCK")) {
@@ -490,7 +529,8 @@ static void execute_sql(Database *database, const char *text, Reply *reply)
                 answer_nothing(reply);
         else if (sim_chance(database->sim, database->sim->refused))
                 refuse(reply, 1205, "lock wait timeout exceeded");
-        else if (strstr(text, "@mhad") || text_starts_with(text, "FLUSH") || text_starts_with(text, "UNLOCK"))
+        else if (strstr(text, "@mhad") || text_starts_with(text, "FLUSH") || text_starts_with(text, "UNLOCK") ||
+                 text_starts_with(text, "DO ") || text_starts_with(text, "KILL "))
                 execute_in_session(database, text, reply);
         else if (text_starts_with(text, "SET GLOBAL"))
                 set_global(database, text);
@@ -602,7 +642,9 @@ Database *database_add(Sim *sim, const char *name, const char *version, bool gti
 {
         SimServer *server = sim_add(sim, name);
         Database *database = ALLOC(Database);
-        *database = (Database){ .sim = sim, .id = (unsigned) sim->n_servers, .gtid = gtid, .read_only = true };
+        *database = (Database){
+                .sim = sim, .id = (unsigned) sim->n_servers, .gtid = gtid, .read_only = true, .session = 1
+        };
         snprintf(database->version_text, sizeof database->version_text, "%s", version);
         snprintf(database->uuid, sizeof database->uuid, "00000000-0000-0000-0000-%012u", database->id);
         int r = version_parse(version, &database->version, NULL);

@@ -36,6 +36,10 @@ typedef struct Database {
         bool privileged; /* some of them by the address, with an account that read_only does not bind */
         bool locked;     /* by the daemon's session */
         char held[40], tried[40];
+        unsigned session;  /* the daemon's, from 1 on */
+        unsigned named_by; /* the session that has the run's user lock; 0: none */
+        unsigned left;     /* a session whose connection is lost and that does not know; 0: none */
+        bool left_locked;
         bool no_address; /* its host cannot be given one */
         bool marked;     /* its host was told that the run was taken back */
         unsigned port;
@@ -62,5 +66,8 @@ void database_follow(Database *replica, Database *source, uint64_t received, uin
 ServerView *database_view(Database *database);
 /* The daemon is dead, or its session is: so is its lock. */
 void database_end_session(Database *database);
+/* The daemon is gone without a word: its session lives on, and it begins another. */
+void database_leave_session(Database *database);
+bool database_is_locked(const Database *database);
 /* Lets it become what it is by now. */
 void database_catch_up(Sim *sim);

@@ -140,8 +140,11 @@ static Facts build_facts(Sim *sim)
 
 static void on_life(Trial *trial)
 {
-        for (size_t i = 0; i < trial->sim->n_servers; i++)
-                database_end_session(database_of(&trial->sim->servers[i]));
+        for (size_t i = 0; i < trial->sim->n_servers; i++) {
+                Database *database = database_of(&trial->sim->servers[i]);
+                bool unheard = sim_random(trial->sim, 2); /* its host is gone: nobody tells the server */
+                (unheard ? database_leave_session : database_end_session)(database);
+        }
 }
 
 static const char *halted_in(const Runbook *runbook)
@@ -270,7 +273,7 @@ static void check_role(Trial *trial, const Database *primary)
                         trial_violate(trial, "%s has the address: %d", name, database->has_address);
                 if (database->read_only != (database != primary))
                         trial_violate(trial, "%s is read-only: %d", name, database->read_only);
-                if (database->locked)
+                if (database_is_locked(database))
                         trial_violate(trial, "%s is locked", name);
                 if (database->event != (database == primary ? EVENT_RUNS : EVENT_RESTS))
                         trial_violate(trial, "%s: the event %s", name,
@@ -351,7 +354,7 @@ static void check_left(Trial *trial)
                 const Database *database = database_of(&sim->servers[i]);
                 if (i == 1)
                         continue;
-                if (!database->read_only || database->has_address || database->locked || database->holed ||
+                if (!database->read_only || database->has_address || database_is_locked(database) || database->holed ||
                     database->applier_errno || database->event == EVENT_RUNS ||
                     database->source != database_of(&sim->servers[1]))
                         trial_violate(trial, "%s is not ready for a failover: follows %s", database->server->name,

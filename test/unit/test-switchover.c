@@ -281,6 +281,33 @@ static void test_block_with_a_lock(void **state)
                "not held");
 }
 
+/* A connection that was lost, and its server does not know: the session is ended by whoever finds it. */
+static void test_lock_of_a_lost_connection(void **state)
+{
+        CLEANUP(facts_done) Facts facts = fixture(MARIADB, "mariadb_gtid");
+        const char *writable = TICK("0", "0-1-9"), *closed = TICK("1", "0-1-9");
+        const char *ours = "held=r1|holder=5|own=5", *left = "held=NULL|holder=5|own=6", *none = "holder=NULL|own=6";
+        CLEANUP(script_done) Script script = { 0 };
+        ask_blocked(&facts, "db1", &script);
+        assert_non_null(strstr(script.items[1].text, "IS_USED_LOCK('mhad-r1') AS holder, CONNECTION_ID() AS own"));
+        expect_act(&facts, act_block, "db1", replies_new(0), "DO GET_LOCK('mhad-r1', 1)", "KILL");
+        expect(&facts, judge_blocked, "db1", REPLIES(closed, ours, BINLOG("4"), "-"), VERDICT_MET, "nobody writes");
+        expect(&facts, judge_blocked, "db1", REPLIES(closed, left, BINLOG("4"), "-"), VERDICT_UNMET, "by session 5");
+        expect_act(&facts, act_block, "db1", REPLIES(closed, left, BINLOG("4"), "-"), "KILL 5", NULL);
+
+        expect(&facts, judge_unblocked, "db1", REPLIES(writable, none, BINLOG("4"), "-"), VERDICT_MET, "takes writes");
+        expect(&facts, judge_unblocked, "db1", REPLIES(writable, "held=NULL|holder=6|own=6", BINLOG("4"), "-"),
+               VERDICT_MET, "takes writes");
+        expect(&facts, judge_unblocked, "db1", REPLIES(writable, left, BINLOG("4"), "-"), VERDICT_UNMET,
+               "its tables may be locked by session 5 of a lost connection");
+        expect_act(&facts, act_unblock, "db1", REPLIES(writable, left, BINLOG("4"), "-"), "KILL 5", NULL);
+        expect_act(&facts, act_unblock, "db1", REPLIES(writable, ours, BINLOG("4"), "-"), "UNLOCK", "KILL");
+
+        expect(&facts, judge_unlocked, "db1", REPLIES(left, "-"), VERDICT_UNMET, "session 5");
+        expect_act(&facts, act_unlock, "db1", REPLIES(left, "-"), "KILL 5", NULL);
+        expect_act(&facts, act_unlock, "db1", REPLIES(ours, "-"), "RELEASE_LOCK", "KILL");
+}
+
 static void test_block_without_a_lock(void **state)
 {
         CLEANUP(facts_done) Facts facts = fixture(MYSQL84, "mysql_gtid");
@@ -734,6 +761,7 @@ int main(void)
                 cmocka_unit_test(test_address_places),
                 cmocka_unit_test(test_errant),
                 cmocka_unit_test(test_block_with_a_lock),
+                cmocka_unit_test(test_lock_of_a_lost_connection),
                 cmocka_unit_test(test_block_without_a_lock),
                 cmocka_unit_test(test_reached_end),
                 cmocka_unit_test(test_sessions),
