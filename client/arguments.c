@@ -22,7 +22,7 @@ static const struct {
         [OPTION_YES] = { "--yes", "-y", NULL, "do not ask" },
         [OPTION_IGNORE_LAST_FAILOVER] = { "--ignore-last-failover", NULL, NULL, "also shortly after the last one" },
         [OPTION_ACCEPT_LOSS] = { "--accept-loss", NULL, "WHAT",
-                                 "go on although this is lost (as the refusal names it)" },
+                                 "go on although this is lost: the very words that the refusal ends with" },
         [OPTION_CHECK] = { "--check", NULL, NULL, "only check whether it could be done now" },
         [OPTION_NO_DEMOTE] = { "--no-demote", NULL, NULL, "leave the old primary read-only, following nobody" },
         [OPTION_MULTI_TIER] = { "--multi-tier", NULL, "stay|follow",

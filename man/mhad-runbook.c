@@ -37,6 +37,12 @@ static const char head[] =
         "topology by itself.\n"
         ".PP\n"
         "\\fBmhactl cancel app1\\fR undoes a run, as long as no new primary is open.\n"
+        ".PP\n"
+        "A run that was undone because something would be lost says so in its report, with what to put right, and what "
+        "to "
+        "type to go on without it: \\fBmhactl failover app1 \\-\\-accept\\-loss\\fR with the loss in quotes. That "
+        "accepts this "
+        "loss and no other.\n"
         ".SS Where it can halt\n";
 
 /* Each step that halts needs one: the build fails without. */

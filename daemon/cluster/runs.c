@@ -12,6 +12,7 @@
 #include "failover_check.h"
 #include "file.h"
 #include "handover.h"
+#include "loss.h"
 #include "mha_scripts.h"
 #include "report-inside.h"
 #include "run.h"
@@ -51,11 +52,13 @@ static void set_ms(Json *object, const char *name, usec_t duration)
         json_set_int(object, name, (int64_t) (duration / USEC_MSEC));
 }
 
-/* How long a host of which nothing is heard is tried for the sake of its logs: not when an operator goes on without them. */
+/* How long a host of which nothing is heard is tried for the sake of its logs: not when an operator goes on without knowing
+ * what they hold. */
 static usec_t ssh_patience(const Cluster *cluster, const Json *options)
 {
         const RescueConfig *rescue = &cluster->config->rescue;
-        if (!rescue->enabled || !cluster->config->ssh.enabled || json_has(options, "accept_loss"))
+        if (!rescue->enabled || !cluster->config->ssh.enabled ||
+            loss_is_named(json_get_string(options, "accept_loss"), LOSS_UNKNOWN))
                 return 0;
         bool hold = rescue->on_unreachable_tail == RESCUE_TAIL_HOLD;
         return rescue->ssh_patience == 0 && hold ? HOLD_PATIENCE : rescue->ssh_patience;
@@ -82,7 +85,7 @@ static Json *frozen_config(const Cluster *cluster, ssize_t old, const Json *opti
         json_set_bool(election, "allow_newer_version", rules->allow_newer_version);
         if (rules->max_unapplied != CONFIG_NO_LIMIT && rules->max_unapplied < (UINT64_C(1) << 53))
                 json_set_int(election, "max_unapplied", (int64_t) rules->max_unapplied);
-        json_set_bool(election, "accept_loss", json_has(options, "accept_loss"));
+        json_set_string(election, "accept_loss", json_get_string(options, "accept_loss"));
         json_set_string(json_ensure_object(json, "fence"), "command", config->fence.command);
         json_set_bool(json_ensure_object(json, "replication"), "has_password", config->replication.password != NULL);
         usec_t fence = fence_time(cluster, old, options);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "enum.h"
+#include "loss.h"
 #include "topology.h"
 
 static const char *const mode_names[_ELECTION_MODE_MAX] = {
@@ -275,7 +276,8 @@ static void exclude_losing(const Contest *contest)
 {
         for (size_t i = 0; i < contest->n; i++) {
                 Assessment *assessment = &contest->list[i];
-                if (!assessment->eligible || !assessment->loss || contest->input->accept_loss)
+                if (!assessment->eligible || !assessment->loss ||
+                    loss_is_named(contest->input->accept_loss, assessment->loss))
                         continue;
                 CLEANUP(mem_free) char *holders = holders_of_loss(contest, assessment);
                 exclude(assessment, "choosing it would lose %s, which was received by %s", assessment->loss,
@@ -438,6 +440,7 @@ static void explain_none(const Contest *contest, Election *election)
                 if (contest->list[i].only_lacks) {
                         say(election->why, "%s: %s", candidate_of(contest, &contest->list[i])->name,
                             contest->list[i].why);
+                        election->to_accept = alloc_string(contest->list[i].loss);
                         return;
                 }
         Text text = { 0 };
@@ -468,6 +471,8 @@ static void conclude(Contest *contest, Election *election)
         for (size_t i = 0; i < contest->n; i++)
                 if (contest->list[i].eligible)
                         say(contest->list[i].why, "another one was asked for");
+        if (told && found && winner->only_lacks)
+                election->to_accept = alloc_string(winner->loss);
         if (told && found)
                 say(election->why, "%s was asked for, but %s", told, winner->why);
         else if (told)
@@ -530,6 +535,7 @@ void election_done(Election *election)
         }
         free(election->ranks);
         free(election->loss);
+        free(election->to_accept);
         *election = (Election){ .candidate = -1, .donor = -1 };
 }
 
@@ -657,7 +663,7 @@ static void read_rules(const Facts *facts, ElectionInput *input)
         input->told = alloc_string(facts_string(facts, "told_candidate"));
         input->allow_newer_version = facts_config_bool(facts, "election.allow_newer_version", false);
         input->max_unapplied = limit > 0 ? (uint64_t) limit : 0;
-        input->accept_loss = facts_config_bool(facts, "election.accept_loss", false);
+        input->accept_loss = alloc_string(facts_config_string(facts, "election.accept_loss"));
 }
 
 /* By position nobody but the old primary's log, or a replica's relay logs, can give what is lacked: they are read over SSH. */
@@ -720,6 +726,7 @@ void election_input_done(ElectionInput *input)
         }
         free(input->candidates);
         free(input->told);
+        free(input->accept_loss);
         gtid_free(input->old_primary);
         *input = (ElectionInput){ 0 };
 }

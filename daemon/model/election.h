@@ -53,7 +53,7 @@ typedef struct ElectionInput {
         bool allow_newer_version;
         uint64_t max_unapplied; /* bytes; 0: any amount */
         bool rescue;            /* position: what a candidate lacks is saved from others' logs, and fed to it */
-        bool accept_loss;       /* position: a candidate may lack what an ineligible one has */
+        char *accept_loss;      /* what may be lost, as an operator names it (loss.h); NULL: nothing */
 } ElectionInput;
 
 typedef struct ElectionRank {
@@ -70,6 +70,7 @@ typedef struct Election {
         ssize_t candidate; /* index into the candidates; -1: none */
         ssize_t donor;     /* who has what the candidate lacks; -1: it lacks nothing */
         char *loss;        /* what is lost by choosing it, NULL: nothing that anybody received */
+        char *to_accept; /* what would be lost by one that could be chosen if that were accepted; NULL: there is none */
         char why[300];     /* why this one, or why none */
 } Election;
 

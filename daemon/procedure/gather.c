@@ -9,6 +9,7 @@
 
 #include "election.h"
 #include "fed.h"
+#include "loss.h"
 #include "source.h"
 #include "status.h"
 #include "tail.h"
@@ -117,9 +118,12 @@ void decide_candidate(const Facts *facts, Judgement *judgement)
         json_set(learned, "election", result);
         json_set_string(learned, "mode", election_mode_to_string(input.mode));
         if (election.candidate < 0) {
-                judge_as(judgement, VERDICT_HOPELESS, "%s", election.why);
+                CLEANUP(mem_free) char *remedy = election.to_accept ? loss_remedy(facts, election.to_accept) : NULL;
+                judge_as(judgement, VERDICT_HOPELESS, "%s%s%s", election.why, remedy ? ". " : "", remedy ? remedy : "");
                 return;
         }
+        if (election.loss)
+                loss_is_accepted(facts, election.loss, learned);
         json_set_string(learned, "candidate", input.candidates[election.candidate].name);
         if (election.donor >= 0)
                 json_set_string(learned, "donor", input.candidates[election.donor].name);

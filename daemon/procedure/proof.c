@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "loss.h"
 #include "observation.h"
 #include "status.h"
 #include "tail.h"
@@ -162,21 +163,35 @@ static void add_saved(Proof *proof)
         }
 }
 
+/* What it was not fed. The caller frees it. */
+static char *unfed(const Proof *proof)
+{
+        Position end = position_from_json(proof->saved, "end");
+        if (!status_is_gtid(proof->facts))
+                return position_format_range(&proof->channel->applied, &end);
+        GtidFamily family = server_view_gtid_family(proof->view);
+        CLEANUP(gtid_free) GtidSet *lacks = NULL;
+        CLEANUP(gtid_free) GtidSet *applied = server_view_gtid_applied(proof->view);
+        if (gtid_parse(family, json_get_string(proof->saved, "lacks"), &lacks, NULL) < 0)
+                return alloc_string(LOSS_UNKNOWN);
+        CLEANUP(gtid_free) GtidSet *rest = gtid_subtract(lacks, applied);
+        return gtid_describe(rest);
+}
+
 /* What is saved can still be had: nothing goes on without it unless somebody says so. */
 static void demand(Proof *proof, Judgement *judgement)
 {
         CLEANUP(mem_free) char *applied = position_format(&proof->channel->applied);
+        CLEANUP(mem_free) char *lost = unfed(proof);
         const char *failure = facts_server_string(proof->facts, proof->candidate, "feed_failure");
         conclude(judgement, "lost",
                  "%s has applied up to %s only; what it lacks is saved, but could not be fed to it%s%s",
                  proof->candidate, applied, failure ? ": " : "", failure ? failure : "");
-        if (!facts_config_bool(proof->facts, "election.accept_loss", false))
-                judge_as(judgement, VERDICT_HOPELESS,
-                         "%s lacks what is saved behind %s, and cannot be fed%s%.120s. To go on without it: mhactl "
-                         "failover "
-                         "%s --accept-loss 'what is saved only'",
-                         proof->candidate, applied, failure ? ": " : "", failure ? failure : "",
-                         facts_string(proof->facts, "cluster"));
+        if (loss_is_accepted(proof->facts, lost, judge_learned(judgement)))
+                return;
+        CLEANUP(mem_free) char *remedy = loss_remedy(proof->facts, lost);
+        judge_as(judgement, VERDICT_HOPELESS, "%s lacks what is saved behind %s, and cannot be fed%s%.240s. %s",
+                 proof->candidate, applied, failure ? ": " : "", failure ? failure : "", remedy);
 }
 
 /* Farther than its log goes now; unset when nobody saw anything beyond. (By ids, what the candidate has received may count in
@@ -219,7 +234,9 @@ static void prove_from_log(Proof *proof, Judgement *judgement)
         {
                 add_detail(proof, "%s", json_string(hole));
         }
-        if (proof->saved && !json_get_bool(proof->saved, "complete", false))
+        bool holed = proof->saved && !json_get_bool(proof->saved, "complete", false);
+        /* By GTID what is behind a hole would count as lacked, too. */
+        if (holed && (status_is_gtid(proof->facts) || has_applied_saved(proof)))
                 conclude(judgement, "lost", "the binary log of %s has holes; %s has what comes before them, up to %s",
                          proof->old, proof->candidate, applied);
         else if (proof->saved && !has_applied_saved(proof))
@@ -285,11 +302,17 @@ static void prove(Proof *proof, Judgement *judgement)
                 say_what_was_seen(proof, judgement);
         if (!proof->missing)
                 return;
-        conclude(judgement, "lost", "a replica has received what the new primary lacks");
         add_detail(proof, "received by a replica, not by %s: %s", proof->candidate, proof->missing);
-        if (!facts_config_bool(proof->facts, "election.accept_loss", false))
-                judge_as(judgement, VERDICT_HOPELESS, "%s lacks what another replica has received: %s",
-                         proof->candidate, proof->missing);
+        if (judgement->verdict != VERDICT_MET) /* what is demanded already comes first */
+                return;
+        conclude(judgement, "lost", "a replica has received what the new primary lacks");
+        CLEANUP(facts_done) Facts with = facts_copy(proof->facts);
+        json_merge(with.root, judge_learned(judgement));
+        if (loss_is_accepted(&with, proof->missing, judge_learned(judgement)))
+                return;
+        CLEANUP(mem_free) char *remedy = loss_remedy(&with, proof->missing);
+        judge_as(judgement, VERDICT_HOPELESS, "%s lacks what another replica has received: %.240s. %s",
+                 proof->candidate, proof->missing, remedy);
 }
 
 void decide_nothing_missing(const Facts *facts, Judgement *judgement)
@@ -313,4 +336,11 @@ void decide_nothing_missing(const Facts *facts, Judgement *judgement)
         CLEANUP(mem_free) char *missing = missing_on(facts, view, proof.channel);
         proof.missing = missing;
         prove(&proof, judgement);
+        const char *accepted = json_get_string(judgement->learned, "accepted_loss");
+        if (!accepted)
+                accepted = facts_string(facts, "accepted_loss");
+        if (!accepted)
+                return;
+        add_detail(&proof, "an operator has accepted the loss of %s", accepted);
+        json_set_string(json_ensure_object(judge_learned(judgement), "loss"), "accepted", accepted);
 }

@@ -52,7 +52,7 @@ typedef enum OnFailure {
 /* What a judge or a decision has to say. */
 typedef struct Judgement {
         Verdict verdict;
-        char why[800]; /* for people: what was seen, how far it got */
+        char why[1500]; /* for people: what was seen, how far it got */
         Json *learned; /* merged into the facts of that server (judge) or of the run (decide); NULL for nothing. Only
                           * what is learned when a target settles is kept: a judge must not rely on earlier rounds. */
 } Judgement;

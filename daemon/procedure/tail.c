@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "fence.h"
+#include "loss.h"
 #include "status.h"
 #include "text.h"
 
@@ -589,34 +590,52 @@ bool skip_tail_is_enough(const Facts *facts)
                (!holes_of(facts) && !lacking && (!hold || tail_is_had(facts)));
 }
 
-static void say_hole(const Facts *facts, const Json *holes, Judgement *judgement)
+/* From the hole on, for nothing is fed from behind it. The caller frees it. */
+static char *behind_hole(const Facts *facts)
+{
+        const Json *saved = json_get(facts_server(facts, facts_string(facts, "candidate")), "saved");
+        Position from = received_by(facts, facts_string(facts, "candidate")), lowest, to;
+        from = position_max(from, position_from_json(saved, "end"));
+        tail_extremes(facts, &lowest, &to);
+        to = position_max(to, tail_end(facts));
+        to = position_max(to, position_from_json(saved, "last"));
+        CLEANUP(mem_free) char *begin = position_format(&from);
+        if (!position_is_set(&from))
+                return alloc_string(LOSS_UNKNOWN);
+        return position_compare(&to, &from) > 0 ? position_format_range(&from, &to)
+                                                : text_format("%s - " LOSS_UNKNOWN, begin);
+}
+
+static void say_hole(const Facts *facts, const Json *holes, const char *lost, Judgement *judgement)
 {
         const char *damage = json_get_string(json_get(facts_server(facts, old_primary(facts)), "saved"), "damage");
-        judge_as(judgement, VERDICT_HOPELESS,
-                 "%s%s%s. To go on without it: mhactl failover %s --accept-loss 'what is missing'",
+        CLEANUP(mem_free) char *remedy = loss_remedy(facts, lost);
+        judge_as(judgement, VERDICT_HOPELESS, "%.240s%s%.240s, so that %s would be lost. %s",
                  json_length(holes) ? json_string(json_at(holes, 0)) : "the saved logs are not complete",
-                 damage ? "; " : "", damage ? damage : "", facts_string(facts, "cluster"));
+                 damage ? "; " : "", damage ? damage : "", lost, remedy);
 }
 
 /* Its bytes are there, and so is its host: what is in the way can be put right. */
-static void say_not_saved(const Facts *facts, const Json *saved, const char *lacking, Judgement *judgement)
+static void say_not_saved(const Facts *facts, const Json *saved, const char *lost, Judgement *judgement)
 {
-        const char *cause = json_get_string(saved, "cause"), *cluster = facts_string(facts, "cluster");
-        const char *remedy = text_equal(cause, "local")  ? "Make room there, or put right what it says"
-                             : text_equal(cause, "time") ? "Raise failover.apply_timeout"
-                                                         : "Put that right";
+        const char *cause = json_get_string(saved, "cause");
+        CLEANUP(mem_free) char *remedy = loss_remedy(facts, lost);
         judge_as(judgement, VERDICT_HOPELESS,
                  "%s of the binary log is on the host of %s, no replica has it, and it could not be saved: %.240s. %s, "
-                 "then: mhactl failover %s. To go on without it: mhactl failover %s --accept-loss 'what is not saved'",
-                 lacking, old_primary(facts), json_get_string(saved, "failure"), remedy, cluster, cluster);
+                 "then: mhactl failover %s. %s",
+                 lost, old_primary(facts), json_get_string(saved, "failure"),
+                 text_equal(cause, "local")  ? "Make room there, or put right what it says"
+                 : text_equal(cause, "time") ? "Raise failover.apply_timeout"
+                                             : "Put that right",
+                 facts_string(facts, "cluster"), remedy);
 }
 
 static void say_unreachable(const Facts *facts, const char *failure, Judgement *judgement)
 {
+        CLEANUP(mem_free) char *remedy = loss_remedy(facts, LOSS_UNKNOWN);
         judge_as(judgement, VERDICT_HOPELESS,
-                 "what only %s had cannot be known (%s), and rescue.on_unreachable_tail is hold. To go on without it: "
-                 "mhactl failover %s --accept-loss 'what is not known'",
-                 old_primary(facts), failure ? failure : "its host cannot be reached", facts_string(facts, "cluster"));
+                 "what only %s had cannot be known (%.240s), and rescue.on_unreachable_tail is hold. %s",
+                 old_primary(facts), failure ? failure : "its host cannot be reached", remedy);
 }
 
 void decide_tail_is_enough(const Facts *facts, Judgement *judgement)
@@ -625,18 +644,23 @@ void decide_tail_is_enough(const Facts *facts, Judgement *judgement)
         const Json *holes = holes_of(facts), *server = facts_server(facts, old_primary(facts));
         const Json *saved = json_get(server, "saved");
         const char *failure = json_get_string(saved, "failure");
+        bool unreachable = json_get_bool(saved, "unreachable", true);
         CLEANUP(mem_free) char *lacking = tail_not_had(facts);
+        CLEANUP(mem_free) char *lost = holes ? behind_hole(facts) : alloc_string(lacking ? lacking : LOSS_UNKNOWN);
+        Json *learned = judge_learned(judgement);
         if (lacking)
-                json_set_string(judge_learned(judgement), "tail_lost", lacking);
-        if (facts_config_bool(facts, "election.accept_loss", false))
-                judge_as(judgement, VERDICT_MET, "the loss was accepted");
+                json_set_string(learned, "tail_lost", lacking);
+        if (loss_is_accepted(facts, lost, learned))
+                judge_as(judgement, VERDICT_MET, "the loss was accepted: %.240s", lost);
         else if (holes)
-                say_hole(facts, holes, judgement);
-        else if (lacking && !json_get_bool(saved, "unreachable", true))
-                say_not_saved(facts, saved, lacking, judgement);
+                say_hole(facts, holes, lost, judgement);
+        else if (lacking && !unreachable)
+                say_not_saved(facts, saved, lost, judgement);
+        else if (hold && loss_is_accepted(facts, LOSS_UNKNOWN, learned))
+                judge_as(judgement, VERDICT_MET, "that it cannot be known what is lost was accepted");
         else if (hold)
                 say_unreachable(facts, failure ? failure : json_get_string(server, "tail_failure"), judgement);
         else
-                judge_as(judgement, VERDICT_MET, "%s cannot be reached any more: %s", lacking,
+                judge_as(judgement, VERDICT_MET, "%s cannot be reached any more: %s", lost,
                          failure ? failure : "the host of the old primary does not answer");
 }

@@ -1,5 +1,6 @@
 """A primary dies: the best replica takes over, nothing that a living server received is lost, and the report says so."""
 
+import re
 import time
 
 import pytest
@@ -208,7 +209,10 @@ def test_never_and_nobody_else_has_it(lab):
     done = manager.order("failover", manager.cluster.name, "--to", "db2", "--yes")
     assert done.returncode == 1, "never is never, whoever says it"
     assert "promotion: never" in manager.report()["why"]
-    done = manager.order("failover", manager.cluster.name, "--yes", "--accept-loss", "rows")
+    done = manager.order("failover", manager.cluster.name, "--yes", "--accept-loss", "unknown")
+    assert done.returncode == 1 and not lab["db3"].writable(), "it is known"
+    word = re.search(r"--accept-loss '(.*?)'", manager.report()["why"])[1]
+    done = manager.order("failover", manager.cluster.name, "--yes", "--accept-loss", word)
     assert done.returncode == 0, done.stderr
     report = manager.report()
     assert report["loss"]["verdict"] == "lost" and report["loss"]["details"], report["text"]

@@ -3,7 +3,9 @@ replicas, the report proves it, and the old primary, started again where nobody 
 
 import os
 import re
+import shlex
 import threading
+import time
 
 import pytest
 
@@ -207,6 +209,13 @@ def test_torn_tail(lab):
     assert [row["word"] for row in db2.sql("SELECT word FROM app.whole")] == [f"whole {i}" for i in range(20)]
 
 
+def to_type(why):
+    """What a shell makes of the word that a refusal ends with."""
+    words = shlex.split(re.search(r"--accept-loss '.*?'(?=[^']|$)", why)[0])
+    assert words[0] == "--accept-loss" and len(words) == 2, why
+    return words[1]
+
+
 def held(manager, *words):
     """Nothing is opened, for a reason in which these words are."""
     report = manager.wait_run("aborted")
@@ -214,12 +223,27 @@ def held(manager, *words):
     assert not any(replica.writable() for replica in manager.lab.replicas)
 
 
+def told_to_fail_over(manager, loss):
+    """mhactl failover that accepts a loss, when mhad does not try by itself just then."""
+    while True:
+        done = manager.order("failover", manager.cluster.name, "--yes", "--accept-loss", loss)
+        if "is under way" not in done.stderr:
+            return done
+        time.sleep(0.2)
+
+
 def accepted(manager, *words):
-    """An operator accepts the loss, and these words tell of it."""
-    done = manager.order("failover", manager.cluster.name, "--yes", "--accept-loss", "what it says")
-    assert done.returncode == 0, done.stderr
+    """An operator accepts another loss, and nothing is opened; then this one, as it is printed, and these words tell of it."""
+    assert told_to_fail_over(manager, "what is missing").returncode == 1
+    assert not any(replica.writable() for replica in manager.lab.replicas)
+    whys = [manager.report(run["run"])["why"] for run in manager.history()]  # it tries by itself, too
+    assert any("That is not what was accepted ('what is missing')" in why for why in whys), whys
+    assert len({to_type(why) for why in whys}) == 1, whys
+    why = whys[0]
+    done = told_to_fail_over(manager, to_type(why))
+    assert done.returncode == 0, done.stderr + manager.report()["text"]
     loss = manager.report()["loss"]
-    assert loss["verdict"] == "lost", loss
+    assert loss["verdict"] == "lost" and loss["accepted"] == to_type(why), loss
     assert all(any(word in one for one in loss["details"]) for word in words), loss
     manager.well()
 

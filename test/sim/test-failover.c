@@ -114,7 +114,7 @@ static Json *build_config(void)
         static const char text[] =
                 "{\"address\":{\"ip\":\"10.0.0.100/24\",\"device\":\"eth0\"},\"ssh\":{\"enabled\":true},"
                 "\"fence\":{\"stop_process\":true,\"policy\":\"best-effort\"},"
-                "\"replication\":{\"user\":\"repl\",\"has_password\":true},\"election\":{\"accept_loss\":false},"
+                "\"replication\":{\"user\":\"repl\",\"has_password\":true},"
                 "\"timeouts\":{\"fence-address\":8000,\"fence-process\":8000,\"stop-receivers\":30000,"
                 "\"drain-donor\":30000,\"feed-candidate\":30000,\"drain-candidate\":30000}}";
         Json *config = NULL;

@@ -123,8 +123,13 @@ static void test_position_no_silent_loss(void **state)
         assert_elected(&a, -1, -1,
                        "db1: choosing it would lose binlog.000003:100 - binlog.000003:300, which was "
                        "received by db0 (the configuration says promotion: never)");
-        a.input.accept_loss = true;
+        assert_string_equal(a.election.to_accept, "binlog.000003:100 - binlog.000003:300");
+        a.input.accept_loss = alloc_string("binlog.000003:100 - binlog.000003:299");
+        assert_elected(&a, -1, -1, "choosing it would lose");
+        free(a.input.accept_loss);
+        a.input.accept_loss = alloc_string("binlog.000003:100 - binlog.000003:300");
         assert_elected(&a, 1, -1, "the loss was accepted");
+        assert_null(a.election.to_accept);
         assert_string_equal(a.election.loss, "binlog.000003:100 - binlog.000003:300");
         /* Accepted or not: whoever loses nothing comes first. */
         a.input.candidates[0].promotion = PROMOTION_ALLOW;
@@ -323,11 +328,11 @@ static void test_gtid_no_donor(void **state)
         never(&a.input.candidates[1]);
         no_updates(&a.input.candidates[1]);
         assert_elected(&a, -1, -1, "choosing it would lose " P ":101-110, which was received by db1");
-        a.input.accept_loss = true;
+        a.input.accept_loss = alloc_string(P ":101-110");
         assert_elected(&a, 0, -1, "the loss was accepted");
         assert_string_equal(a.election.loss, P ":101-110");
         /* Better one whose log is of no use to the others than a loss. */
-        a.input.accept_loss = false;
+        free(TAKE(a.input.accept_loss));
         a.input.candidates[1].promotion = PROMOTION_ALLOW;
         assert_elected(&a, 1, -1, "");
 }
@@ -429,14 +434,15 @@ static void test_facts_by_gtid(void **state)
                                                    CHANNEL("ha", "auto", "b.1:30",
                                                            P ":5-9")) "},"
                                                                       "\"config\": {\"election\": {\"max_unapplied\": "
-                                                                      "77, \"accept_loss\": true}},"
+                                                                      "77, \"accept_loss\": \"x\"}},"
                                                                       "\"told_candidate\": \"b\"}");
         ENDS Vote a = { 0 };
         assert_int_equal(election_from_facts(&facts, &a.input, NULL), 0);
         assert_int_equal(a.input.mode, ELECTION_MYSQL_GTID);
         assert_int_equal(a.input.n_candidates, 2);
         assert_int_equal(a.input.candidates[0].unapplied, 10);
-        assert_true(a.input.max_unapplied == 77 && a.input.accept_loss && !a.input.allow_newer_version);
+        assert_true(a.input.max_unapplied == 77 && text_equal(a.input.accept_loss, "x") &&
+                    !a.input.allow_newer_version);
         assert_true(gtid_count(a.input.old_primary) == 4);
         assert_elected(&a, 0, 1, "it was asked for");
 }

@@ -13,6 +13,7 @@
 #include "fence.h"
 #include "gather.h"
 #include "hooks.h"
+#include "loss.h"
 #include "promote.h"
 #include "proof.h"
 #include "relays.h"
@@ -696,17 +697,31 @@ static void test_weighing(void **state)
         weigh(&f, more);
         assert_false(skip_rescue(&f.facts));
         assert_true(skip_tail_is_enough(&f.facts));
+        learn(&f, "db2", "{\"saved\": null}");
         weigh(&f, hole);
         assert_false(skip_tail_is_enough(&f.facts));
         Judgement judgement = { 0 };
         decide_tail_is_enough(&f.facts, &judgement);
         assert_int_equal(judgement.verdict, VERDICT_HOPELESS);
         assert_non_null(strstr(judgement.why, "between binlog.000003:950 and binlog.000004:4"));
-        assert_non_null(strstr(judgement.why, "--accept-loss"));
-        configure(&f, "{\"election\": {\"accept_loss\": true}}");
+        assert_non_null(strstr(judgement.why, "--accept-loss 'binlog.000003:950 - unknown'"));
+        json_free(judgement.learned);
+        /* A smaller loss, as that of an earlier run, is not this one. */
+        learn(&f, "db1", "{\"tail\": {\"end\": \"binlog.000004:500\"}}");
+        configure(&f, "{\"election\": {\"accept_loss\": \"binlog.000003:950 - binlog.000004:4\"}}");
+        judgement = (Judgement){ 0 };
+        decide_tail_is_enough(&f.facts, &judgement);
+        assert_int_equal(judgement.verdict, VERDICT_HOPELESS);
+        assert_non_null(strstr(judgement.why, "not what was accepted ('binlog.000003:950 - binlog.000004:4'). To"));
+        assert_non_null(strstr(judgement.why, "--accept-loss 'binlog.000003:950 - binlog.000004:500'"));
+        json_free(judgement.learned);
+        configure(&f, "{\"election\": {\"accept_loss\": \"binlog.000003:950-binlog.000004:500\"}}");
         judgement = (Judgement){ 0 };
         decide_tail_is_enough(&f.facts, &judgement);
         assert_int_equal(judgement.verdict, VERDICT_MET);
+        assert_string_equal(json_get_string(judgement.learned, "accepted_loss"),
+                            "binlog.000003:950 - binlog.000004:500");
+        json_free(judgement.learned);
         facts_done(&f.facts);
 
         /* hold: what cannot be read is not passed over. */
@@ -719,6 +734,46 @@ static void test_weighing(void **state)
         assert_int_equal(judgement.verdict, VERDICT_HOPELESS);
         assert_non_null(strstr(judgement.why, "host cannot be reached"));
         facts_done(&g.facts);
+}
+
+/* Each name is exact, whatever it is made of, and can be typed. */
+static void test_names_of_losses(void **state)
+{
+        static const struct {
+                const char *said, *loss;
+                bool named;
+        } rows[] = {
+                { NULL, "unknown", false },
+                { "", "unknown", false },
+                { "", "", false },
+                { "unknown", "unknown", true },
+                { "unknow", "unknown", false },
+                { "unknown1", "unknown", false },
+                { "what it says", "unknown", false },
+                { "a.1:4-a.1:9", "a.1:4 - a.1:9", true },
+                { "a.1:4 - a.1:99", "a.1:4 - a.1:9", false },
+                { "x ; a.1:4 - a.1:9;y", "a.1:4 - a.1:9", true },
+                { "x;;y", "x", true },
+                { "x;;y", "y", true },
+                { "x;;y", "xy", false },
+        };
+        for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
+                assert_int_equal(loss_is_named(rows[i].said, rows[i].loss), rows[i].named);
+        Fixture f = fixture(false);
+        CLEANUP(mem_free) char *quoted = loss_remedy(&f.facts, "it's:4");
+        assert_string_equal(quoted, "To go on without it: mhactl failover app1 --accept-loss 'it'\\''s:4'");
+        Text text = { 0 };
+        for (int i = 0; i < 100; i++)
+                text_add(&text, "0-1-99,");
+        CLEANUP(mem_free) char *all = text_take(&text);
+        CLEANUP(mem_free) char *most = text_format("%s1-1-1", all);
+        CLEANUP(mem_free) char *remedy = loss_remedy(&f.facts, most);
+        assert_true(strlen(remedy) < 300);
+        const char *word = strchr(remedy, '\'') + 1;
+        CLEANUP(mem_free) char *typed = alloc_string_n(word, strcspn(word, "'"));
+        assert_true(loss_is_named(typed, most));
+        assert_false(loss_is_named(typed, all));
+        facts_done(&f.facts);
 }
 
 static Judgement decide_tail(const Fixture *f)
@@ -778,7 +833,16 @@ static void test_not_saved(void **state)
                 configure(&f, "{\"rescue\": {\"on_unreachable_tail\": \"hold\"}}");
                 judgement = decide_tail(&f);
                 assert_int_equal(judgement.verdict, VERDICT_HOPELESS);
+                if (!rows[i].says)
+                        assert_non_null(strstr(judgement.why, "--accept-loss 'unknown'"));
                 json_free(judgement.learned);
+                for (int j = 0; j < 2; j++) {
+                        configure(&f, j ? "{\"election\": {\"accept_loss\": \"binlog.000003:900 - binlog.000004:500\"}}"
+                                        : "{\"election\": {\"accept_loss\": \"unknown\"}}");
+                        judgement = decide_tail(&f);
+                        assert_int_equal(judgement.verdict, j || !rows[i].says ? VERDICT_MET : VERDICT_HOPELESS);
+                        json_free(judgement.learned);
+                }
                 /* What others have received can be had from them. */
                 learn(&f, "db2",
                       "{\"saved\": {\"complete\": true, \"end\": \"binlog.000004:400\", \"torn\": "
@@ -1137,6 +1201,7 @@ static void test_proof(void **state)
         json_free(judgement.learned);
         expect_loss(&f, "lost", "binlog.000003:900 - binlog.000004:500 of it could not be copied: the session ended");
         json_set_null(f.facts.root, "tail_lost");
+        json_set_null(f.facts.root, "accepted_loss");
         learn(&f, "db1", "{\"saved\": {\"failure\": null, \"bytes\": 1600, \"directory\": \"/d\"}}");
         weigh(&f, more);
         judgement = (Judgement){ 0 };
@@ -1144,9 +1209,27 @@ static void test_proof(void **state)
         assert_int_equal(judgement.verdict, VERDICT_HOPELESS);
         assert_non_null(strstr(judgement.why, "--accept-loss"));
         json_free(judgement.learned);
-        configure(&f, "{\"election\": {\"accept_loss\": true}}");
+        configure(&f, "{\"election\": {\"accept_loss\": \"binlog.000003:900 - binlog.000004:500\"}}");
         expect_loss(&f, "lost", "applied up to binlog.000003:900 only");
+        /* What is before an accepted hole is another loss; both are to be named. */
         weigh(&f, hole);
+        configure(&f, "{\"election\": {\"accept_loss\": \"a; b\"}}");
+        json_set_string(f.facts.root, "accepted_loss", "b");
+        judgement = (Judgement){ 0 };
+        decide_nothing_missing(&f.facts, &judgement);
+        assert_int_equal(judgement.verdict, VERDICT_HOPELESS);
+        assert_non_null(strstr(judgement.why, "--accept-loss 'b; binlog.000003:900 - binlog.000003:950'"));
+        json_free(judgement.learned);
+        configure(&f, "{\"election\": {\"accept_loss\": \"b; binlog.000003:900 - binlog.000003:950\"}}");
+        judgement = (Judgement){ 0 };
+        decide_nothing_missing(&f.facts, &judgement);
+        assert_int_equal(judgement.verdict, VERDICT_MET);
+        assert_string_equal(json_get_string(json_get(judgement.learned, "loss"), "accepted"),
+                            "b; binlog.000003:900 - binlog.000003:950");
+        json_free(judgement.learned);
+        learn(&f, "db2",
+              "{\"channels\": [{\"name\": \"\", \"received\": \"binlog.000003:950\", "
+              "\"applied\": \"binlog.000003:950\"}]}");
         expect_loss(&f, "lost", "has holes");
         weigh(&f, more);
         learn(&f, "db2",
@@ -1205,6 +1288,7 @@ int main(void)
                 cmocka_unit_test(test_tail_is_found),
                 cmocka_unit_test(test_tail_is_collected),
                 cmocka_unit_test(test_weighing),
+                cmocka_unit_test(test_names_of_losses),
                 cmocka_unit_test(test_not_saved),
                 cmocka_unit_test(test_feeding),
                 cmocka_unit_test(test_rescue_is_planned),
