@@ -49,6 +49,7 @@ struct Cluster {
         char *told_held; /* why it is held, as logged */
 
         /* Suspicion. */
+        ssize_t suspect; /* whom it is about */
         usec_t suspected_at, suspected_real, last_good_real;
         const VerdictRow *row; /* of the last conclusion */
         usec_t row_since;

@@ -11,7 +11,7 @@
 
 void suspect_begin(Cluster *cluster)
 {
-        ssize_t primary = cluster->topology.primary;
+        ssize_t primary = cluster->suspect = cluster->topology.primary;
         cluster->suspected_at = loop_now(cluster->context.loop);
         cluster->suspected_real = loop_now_real(cluster->context.loop);
         cluster->last_good_real = watch_last_good_real(cluster->watches[primary]);
@@ -226,6 +226,11 @@ static void note(Cluster *cluster, const Suspicion *suspicion, const Conclusion 
 
 void suspect_judge(Cluster *cluster)
 {
+        /* What the others said of one is no evidence against another, which people put in its place meanwhile. */
+        if (cluster->suspect != cluster->topology.primary) {
+                suspect_end(cluster);
+                suspect_begin(cluster);
+        }
         CLEANUP(mem_free) Witness *witnesses = ALLOC_ARRAY(Witness, witnesses_n(cluster->witnesses) + 1);
         Suspicion suspicion = gather(cluster, witnesses);
         Conclusion conclusion = suspicion_judge(&suspicion);

@@ -256,6 +256,56 @@ def test_stalled(lab):
     nothing_was_done(manager)
 
 
+def move_out_of_sight(lab, manager):
+    """People move the role from one that cannot be seen from here to another such."""
+    db1, db2, _ = lab.clusters[0].servers
+    for server in (db1, db2):
+        server.host.cut("mgr")
+    manager.wait_row("U1")
+    db1.set_read_only(True)
+    until(lambda: db2.status()["executed"] == db1.position(), PATIENCE, "db2 level")
+    db2.sql(db2.word("stop"), db2.word("reset_replica"))
+    db2.set_read_only(False)
+    return db1, db2
+
+
+def turn_to(server, source):
+    server.sql(server.word("stop"))
+    server.follow(source)
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("gtid")
+def test_moved_out_of_sight(lab):
+    """What the others said of the first is no evidence against the second, and when that dies, they are asked about it."""
+    manager = Manager.start(lab)
+    db1, db2 = move_out_of_sight(lab, manager)
+    db1.follow(db2)
+    db1.host.heal("mgr")
+    manager.wait(lambda status: status.get("primary") == "db2", "db2 is the primary")
+    turn_to(lab["db3"], db2)
+    manager.wait_row("U1")
+    manager.untouched(WATCH)
+    db2.kill()
+    report = manager.wait_run()
+    assert report["old_primary"] == "db2", report["text"]
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("gtid")
+def test_moved_out_of_sight_for_good(lab):
+    """The first is gone, and the second was never seen to be the primary: nothing is done before it is."""
+    manager = Manager.start(lab)
+    db1, db2 = move_out_of_sight(lab, manager)
+    turn_to(lab["db3"], db2)
+    db1.stop()
+    manager.untouched(WATCH)
+    db2.host.heal("mgr")
+    assert manager.wait_state("steady")["primary"] == "db2"
+    manager.untouched(1)
+    assert db2.writable()
+
+
 # What is not a cluster that may be acted on
 
 
