@@ -51,6 +51,7 @@ struct Cluster {
         /* Suspicion. */
         ssize_t suspect; /* whom it is about */
         usec_t suspected_at, suspected_real, last_good_real;
+        usec_t gone_since;     /* neither answers nor stalls; 0: it does */
         const VerdictRow *row; /* of the last conclusion */
         usec_t row_since;
         char *row_text; /* the evidence in words */

@@ -32,7 +32,7 @@ void suspect_end(Cluster *cluster)
         scripts_rest(cluster->scripts);
         cluster_hurry(cluster, false);
         cluster->row = NULL;
-        cluster->suspected_at = 0;
+        cluster->suspected_at = cluster->gone_since = 0;
         free(cluster->row_text);
         cluster->row_text = NULL;
         free(cluster->told_held);
@@ -224,6 +224,16 @@ static void note(Cluster *cluster, const Suspicion *suspicion, const Conclusion 
                   cluster->row_text);
 }
 
+/* What it did before may have been long, and was no restart. */
+static void note_gone(Cluster *cluster, Evidence own)
+{
+        bool gone = own == EVIDENCE_REFUSED || own == EVIDENCE_SILENT || own == EVIDENCE_FROZEN;
+        if (!gone)
+                cluster->gone_since = 0;
+        else if (!cluster->gone_since)
+                cluster->gone_since = loop_now(cluster->context.loop);
+}
+
 void suspect_judge(Cluster *cluster)
 {
         /* What the others said of one is no evidence against another, which people put in its place meanwhile. */
@@ -236,10 +246,11 @@ void suspect_judge(Cluster *cluster)
         Conclusion conclusion = suspicion_judge(&suspicion);
         const DetectionConfig *detection = &cluster->config->detection;
         note(cluster, &suspicion, &conclusion);
+        note_gone(cluster, suspicion.own);
         PersistenceTimes times = { .grace = detection->restart_grace };
         usec_t now = loop_now(cluster->context.loop);
-        /* The grace counts from the first sign: that is when a service manager began to restart it. */
-        usec_t from = conclusion.row->persistence == PERSISTENCE_GRACE ? cluster->suspected_at : cluster->row_since;
+        /* The grace counts from when it was gone: that is when a service manager began to restart it. */
+        usec_t from = conclusion.row->persistence == PERSISTENCE_GRACE ? cluster->gone_since : cluster->row_since;
         usec_t remaining = suspicion_remaining(&conclusion, &times, usec_sub(now, from));
         /* One that this daemon has never seen alive may be alive and only slow to answer it: while it starts, it asks much. */
         usec_t patience =

@@ -256,6 +256,23 @@ def test_stalled(lab):
     nothing_was_done(manager)
 
 
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("gtid")
+def test_restarted_after_a_stall(lab):
+    """It stalled for longer than the grace, and somebody restarts it: the grace begins when it is gone."""
+    manager = Manager.start(lab, detection={"ping": "insert", "restart_grace": "20s"})
+    connection = lab["db1"].connect()
+    with connection.cursor() as cursor:
+        cursor.execute("FLUSH TABLES WITH READ LOCK")
+        manager.wait_row("T1")
+        manager.untouched(21)
+        lab["db1"].kill()
+        manager.wait_row("D1", "D2")
+    lab["db1"].start()
+    manager.wait_health("ok")
+    nothing_was_done(manager)
+
+
 def move_out_of_sight(lab, manager):
     """People move the role from one that cannot be seen from here to another such."""
     db1, db2, _ = lab.clusters[0].servers
