@@ -60,7 +60,6 @@ int cluster_plan(Cluster *cluster, const char *procedure, const Json *options, c
                  Failure *reterr);
 void cluster_plan_forget(Cluster *cluster, void *userdata); /* done is not called for that userdata any more */
 int cluster_report(Cluster *cluster, const char *run, Json **ret, Failure *reterr);
-Json *cluster_history(Cluster *cluster);
 int cluster_failover(Cluster *cluster, const Json *options, const char *by, Json **ret, Failure *reterr);
 /* Removes relay logs of one replica; *ret is {"run"}. */
 int cluster_purge(Cluster *cluster, const char *server, const char *by, Json **ret, Failure *reterr);

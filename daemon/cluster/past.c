@@ -1,5 +1,5 @@
-/* Runs that have ended: their reports, and the history of them. Owns the files in reports/; must never remove one that the
- * history or saved logs refer to. */
+/* Runs that have ended: their reports. Owns the files in reports/; must never remove one that the history or saved logs refer
+ * to. */
 #include "inside.h"
 
 #include <dirent.h>
@@ -8,15 +8,11 @@
 #include <unistd.h>
 
 #include "file.h"
+#include "history.h"
 #include "report.h"
 #include "text.h"
 
 #define SUFFIX ".json"
-
-static char *report_path(const Cluster *cluster, const char *run)
-{
-        return text_format("%s/reports/%s" SUFFIX, cluster->directory, run);
-}
 
 Json *past_keep_report(Cluster *cluster, const Json *run, const Facts *facts, RunOutcome outcome)
 {
@@ -25,7 +21,7 @@ Json *past_keep_report(Cluster *cluster, const Json *run, const Facts *facts, Ru
         json_set_string(ended, "outcome", run_outcome_to_string(outcome));
         Json *report = report_make(ended, facts);
         const char *id = facts_string(facts, "run"), *name = cluster->config->name;
-        CLEANUP(mem_free) char *text = json_print_pretty(report), *path = report_path(cluster, id);
+        CLEANUP(mem_free) char *text = json_print_pretty(report), *path = history_report_path(cluster->directory, id);
         LogFields fields = cluster_fields(cluster, NULL);
         fields.run = id;
         if (file_replace(path, text, strlen(text), 0600, &failure) < 0)
@@ -51,7 +47,7 @@ int cluster_report(Cluster *cluster, const char *run, Json **ret, Failure *reter
         if (!is_run_id(run))
                 return failure_set(reterr, FAILURE_INVALID, 0, "\"%s\" is not the id of a run: mhactl history %s", run,
                                    cluster->config->name);
-        CLEANUP(mem_free) char *path = report_path(cluster, run);
+        CLEANUP(mem_free) char *path = history_report_path(cluster->directory, run);
         CLEANUP(mem_free) char *text = NULL;
         size_t length = 0;
         Json *report = NULL;
@@ -74,50 +70,6 @@ static bool holds_run(const Json *runs, const char *id)
         return false;
 }
 
-/* The records of a run follow one another; what is done for a failover in the background goes by the failover's id. */
-static int add_run(const Json *record, void *userdata)
-{
-        Json *runs = userdata;
-        const char *id = json_get_string(record, "run");
-        size_t n = json_length(runs);
-        if (!id || (n && text_equal(json_get_string(json_at(runs, n - 1), "run"), id)) || holds_run(runs, id))
-                return 0;
-        Json *run = json_object();
-        json_set_string(run, "run", id);
-        json_set_int(run, "started", json_get_int(record, "time", 0));
-        json_append(runs, run);
-        return 0;
-}
-
-/* Of both journals. */
-static Json *begun_runs(const Cluster *cluster)
-{
-        Json *runs = json_array();
-        (void) journal_replay(cluster->journal, NULL, add_run, runs);
-        (void) journal_replay(cluster->background_journal, NULL, add_run, runs);
-        return runs;
-}
-
-Json *cluster_history(Cluster *cluster)
-{
-        CLEANUP(json_free) Json *begun = begun_runs(cluster);
-        Json *result = json_object(), *runs = json_ensure_array(result, "runs");
-        JSON_FOREACH(run, begun)
-        {
-                CLEANUP(json_free) Json *found = NULL;
-                Json *line = json_copy(run);
-                json_set_string(line, "cluster", cluster->config->name);
-                if (cluster_report(cluster, json_get_string(run, "run"), &found, NULL) >= 0) {
-                        CLEANUP(json_free) Json *of_report = report_to_history(json_get(found, "report"));
-                        json_merge(line, of_report);
-                } else {
-                        json_set_string(line, "outcome", "running");
-                }
-                json_append(runs, line);
-        }
-        return result;
-}
-
 static bool is_wanted(const Cluster *cluster, const Json *begun, const char *run)
 {
         CLEANUP(mem_free) char *rescue = text_format("%s/rescue/%s", cluster->directory, run);
@@ -128,7 +80,7 @@ static bool is_wanted(const Cluster *cluster, const Json *begun, const char *run
 void past_forget(Cluster *cluster)
 {
         CLEANUP(mem_free) char *folder = text_format("%s/reports", cluster->directory);
-        CLEANUP(json_free) Json *begun = begun_runs(cluster);
+        CLEANUP(json_free) Json *begun = history_of_journals(cluster->directory);
         DIR *directory = opendir(folder);
         if (!directory)
                 return;
@@ -137,7 +89,7 @@ void past_forget(Cluster *cluster)
                 if (length <= suffix || strcmp(entry->d_name + length - suffix, SUFFIX) != 0)
                         continue;
                 CLEANUP(mem_free) char *run = text_format("%.*s", (int) (length - suffix), entry->d_name);
-                CLEANUP(mem_free) char *path = report_path(cluster, run);
+                CLEANUP(mem_free) char *path = history_report_path(cluster->directory, run);
                 if (is_run_id(run) && !is_wanted(cluster, begun, run))
                         (void) unlink(path);
         }

@@ -10,6 +10,7 @@
 #include "cluster.h"
 #include "config.h"
 #include "examination.h"
+#include "history.h"
 #include "log.h"
 #include "savedlogs.h"
 #include "scrape.h"
@@ -30,13 +31,14 @@ typedef struct Unusable {
         char *why;
 } Unusable;
 
-/* Somebody wants to know what is saved. */
+/* Somebody wants to know what the disk tells: which logs are saved, or what has been done. */
 typedef struct Question Question;
 struct Question {
         Question *next;
         Registry *registry;
         char *cluster, *run; /* NULL: all */
         SavedLogs *task;
+        History *history;
         registry_later_fn done;
         void *userdata;
 };
@@ -413,6 +415,7 @@ static void forget_question(Question *question)
                 at = &(*at)->next;
         *at = question->next;
         savedlogs_abandon(question->task);
+        history_abandon(question->history);
         free(question->cluster);
         free(question->run);
         free(question);
@@ -773,33 +776,6 @@ int registry_check(Registry *registry, const char *cluster, Json **ret, Failure 
         return r;
 }
 
-static int newest_first(const void *a, const void *b)
-{
-        const Json *const *one = a, *const *other = b;
-        int64_t mine = json_get_int(*one, "started", 0), theirs = json_get_int(*other, "started", 0);
-        return (mine < theirs) - (mine > theirs);
-}
-
-int registry_history(Registry *registry, const char *cluster, Json **ret, Failure *reterr)
-{
-        CLEANUP(json_free) Json *found = NULL;
-        int r = gather(registry, cluster, "runs", cluster_history, &found, reterr);
-        if (r < 0)
-                return r;
-        size_t n = 0;
-        CLEANUP(mem_free) const Json **order = ALLOC_ARRAY(const Json *, json_length(json_get(found, "runs")));
-        JSON_FOREACH(run, json_get(found, "runs"))
-        {
-                order[n++] = run;
-        }
-        qsort(order, n, sizeof *order, newest_first);
-        *ret = json_object();
-        Json *runs = json_ensure_array(*ret, "runs");
-        for (size_t i = 0; i < n; i++)
-                json_append(runs, json_copy(order[i]));
-        return r;
-}
-
 int registry_plan(Registry *registry, const char *cluster, const char *procedure, const Json *options,
                   registry_later_fn done, void *userdata, Failure *reterr)
 {
@@ -878,6 +854,35 @@ int registry_rescues(Registry *registry, const char *cluster, const char *run, r
                                                         cluster_directory(registry->clusters[i]) };
         question->task = savedlogs_list(registry->loop, places, n, run, on_listed, question);
         free(places);
+        return 0;
+}
+
+static void on_history(Json *answer, void *userdata)
+{
+        Question *question = userdata;
+        registry_later_fn done_fn = question->done;
+        void *whom = question->userdata;
+        question->history = NULL;
+        forget_question(question);
+        done_fn(answer, whom);
+}
+
+int registry_history(Registry *registry, const char *cluster, registry_later_fn done, void *userdata, Failure *reterr)
+{
+        Cluster *only = NULL;
+        int r = cluster ? get(registry, cluster, &only, reterr) : 0;
+        if (r < 0)
+                return r;
+        Question *question = ALLOC(Question);
+        *question = (Question){ .next = registry->questions, .registry = registry, .done = done, .userdata = userdata };
+        registry->questions = question;
+        CLEANUP(mem_free) HistoryPlace *places = ALLOC_ARRAY(HistoryPlace, registry->n_clusters + 1);
+        size_t n = 0;
+        for (size_t i = 0; i < registry->n_clusters; i++)
+                if (!only || registry->clusters[i] == only)
+                        places[n++] = (HistoryPlace){ cluster_name(registry->clusters[i]),
+                                                      cluster_directory(registry->clusters[i]) };
+        question->history = history_read(registry->loop, places, n, on_history, question);
         return 0;
 }
 

@@ -45,6 +45,8 @@ int registry_plan(Registry *registry, const char *cluster, const char *procedure
  * "progress". */
 int registry_rescues(Registry *registry, const char *cluster, const char *run, registry_later_fn done, void *userdata,
                      Failure *reterr);
+/* The runs that have ended and that are under way (history.h). */
+int registry_history(Registry *registry, const char *cluster, registry_later_fn done, void *userdata, Failure *reterr);
 /* what is "ssh", "replication", "failover" or "config": {"what", "checks", "ready"}. mesh: also from each host to each other one. */
 int registry_examine(Registry *registry, const char *cluster, const char *what, bool mesh, registry_later_fn done,
                      void *userdata, Failure *reterr);
@@ -52,7 +54,6 @@ int registry_examine(Registry *registry, const char *cluster, const char *what, 
 void registry_metrics(Registry *registry, registry_later_fn done, void *userdata);
 void registry_forget(Registry *registry, void *userdata);
 int registry_report(Registry *registry, const char *cluster, const char *run, Json **ret, Failure *reterr);
-int registry_history(Registry *registry, const char *cluster, Json **ret, Failure *reterr);
 /* The last events kept in memory, oldest first: {"events": [{"time", "event", "cluster", "server", "run", "step",
  * "priority", "text"}]}. */
 int registry_events(Registry *registry, const char *cluster, Json **ret, Failure *reterr);

@@ -149,7 +149,10 @@ static int report(const Request *request, Json **ret, Failure *reterr)
 
 static int history(const Request *request, Json **ret, Failure *reterr)
 {
-        return registry_history(request->registry, request->cluster, ret, reterr);
+        if (!request->later->may_busy)
+                return too_busy(reterr);
+        return registry_history(request->registry, request->cluster, request->later->answered, request->later->userdata,
+                                reterr);
 }
 
 static int rescues(const Request *request, Json **ret, Failure *reterr)
@@ -271,8 +274,9 @@ static Answer handle(Registry *registry, const ApiCall *call, const Peer *peer, 
         Answer answer = { .follow = call->id == API_EVENTS && call->more && !call->oneway };
         if (handlers[call->id](&request, &answer.parameters, &failure) < 0)
                 return answer_failure(&failure, request.cluster);
-        answer.later = call->id == API_PLAN || call->id == API_RESCUES || call->id == API_METRICS ||
-                       call->id == API_RELOAD || (call->id == API_CHECK && !answer.parameters);
+        answer.later = call->id == API_PLAN || call->id == API_RESCUES || call->id == API_HISTORY ||
+                       call->id == API_METRICS || call->id == API_RELOAD ||
+                       (call->id == API_CHECK && !answer.parameters);
         answer.busy = answer.later && call->id != API_METRICS;
         return answer;
 }

@@ -132,11 +132,11 @@ static int scan_next(Scan *scan, Json **ret, Failure *reterr)
         return scan->torn ? 0 : scan_bad(scan, reterr, "its checksum is wrong");
 }
 
-int journal_replay(const Journal *journal, const char *run, int (*each)(const Json *record, void *userdata),
-                   void *userdata)
+int journal_replay_file(const char *path, const char *run, int (*each)(const Json *record, void *userdata),
+                        void *userdata)
 {
         Scan scan;
-        int r = scan_begin(&scan, journal->path, NULL);
+        int r = scan_begin(&scan, path, NULL);
         while (r >= 0) {
                 CLEANUP(json_free) Json *record = NULL;
                 r = scan_next(&scan, &record, NULL);
@@ -150,6 +150,12 @@ int journal_replay(const Journal *journal, const char *run, int (*each)(const Js
         }
         scan_end(&scan);
         return r;
+}
+
+int journal_replay(const Journal *journal, const char *run, int (*each)(const Json *record, void *userdata),
+                   void *userdata)
+{
+        return journal_replay_file(journal->path, run, each, userdata);
 }
 
 /* Opening */

@@ -31,5 +31,8 @@ const char *journal_open_run(const Journal *journal);
 /* Calls each for every record of a run (NULL: of all), in order; stops when it returns non-zero and returns that. */
 int journal_replay(const Journal *journal, const char *run, int (*each)(const Json *record, void *userdata),
                    void *userdata);
+/* The same for a file that another thread or process may be writing to, without its lock: its last records may be missing. */
+int journal_replay_file(const char *path, const char *run, int (*each)(const Json *record, void *userdata),
+                        void *userdata);
 /* Forgets ended runs but for the last keep of them, by rewriting the file durably. */
 int journal_compact(Journal *journal, size_t keep, Failure *reterr);

@@ -74,9 +74,9 @@ int registry_report(Registry *registry, const char *cluster, const char *run, Js
         return echo(cluster, run, NULL, ret, reterr);
 }
 
-int registry_history(Registry *registry, const char *cluster, Json **ret, Failure *reterr)
+int registry_history(Registry *registry, const char *cluster, registry_later_fn done, void *userdata, Failure *reterr)
 {
-        return echo(cluster, NULL, NULL, ret, reterr);
+        return registry_rescues(registry, cluster, NULL, done, userdata, reterr);
 }
 
 int registry_events(Registry *registry, const char *cluster, Json **ret, Failure *reterr)

@@ -143,9 +143,9 @@ int registry_report(Registry *registry, const char *cluster, const char *run, Js
         return 0;
 }
 
-int registry_history(Registry *registry, const char *cluster, Json **ret, Failure *reterr)
+int registry_history(Registry *registry, const char *cluster, registry_later_fn done, void *userdata, Failure *reterr)
 {
-        return 0;
+        return registry_plan(registry, cluster, "history", NULL, done, userdata, reterr);
 }
 
 int registry_events(Registry *registry, const char *cluster, Json **ret, Failure *reterr)
@@ -490,7 +490,7 @@ static void test_pipelining(void **state)
 
 static void test_byte_by_byte(void **state)
 {
-        static const char call[] = "{\"method\":\"org.mhad.History\"}";
+        static const char call[] = "{\"method\":\"org.mhad.Report\"}";
         Client client = join();
         for (size_t i = 0; i < sizeof call; i++) {
                 put(&client, call + i, 1);
@@ -520,7 +520,7 @@ static void test_later(void **state)
         Client client = join();
         put_call(&client, PLAN("a") "}");
         put_call(&client, PLAN("b") ",\"oneway\":true}");
-        put_call(&client, "{\"method\":\"org.mhad.History\"}");
+        put_call(&client, "{\"method\":\"org.mhad.Report\"}");
         put_call(&client, PLAN("nothing") "}");
         put_call(&client, PLAN("c") "}");
         expect(&client, "{\"parameters\":{\"plan\":{\"procedure\":\"a\"}}}");
@@ -626,7 +626,7 @@ static void test_incomplete(void **state)
         put(&client, "{\"method\":", 10);
         expect(&client, NO_REPLY);
         leave(&client);
-        put_call(&idle, "{\"method\":\"org.mhad.History\"}");
+        put_call(&idle, "{\"method\":\"org.mhad.Report\"}");
         expect(&idle, "{\"parameters\":{}}");
         leave(&idle);
 }
@@ -635,7 +635,7 @@ static void expect_padded(size_t length, const char *expected)
 {
         char *message = alloc_zero(1, length + 1);
         memset(message, ' ', length);
-        memcpy(message, "{\"method\":\"org.mhad.History\"}", 29);
+        memcpy(message, "{\"method\":\"org.mhad.Version\"}", 29);
         CLEANUP(mem_free) char *got = outcome(message);
         free(message);
         assert_string_equal(got, expected);
@@ -687,7 +687,7 @@ static void test_malformed(void **state)
                 size_t length = damage(message, strlen(message), &seed);
                 Client client = join();
                 put(&client, message, length);
-                put(&client, "\0{\"method\":\"org.mhad.History\"}", 31);
+                put(&client, "\0{\"method\":\"org.mhad.Version\"}", 31);
                 shutdown(client.fd, SHUT_WR);
                 for (Json *json; (json = get(&client));)
                         json_free(json);
@@ -710,7 +710,7 @@ static void test_deep(void **state)
 
 static bool is_served(Client *client)
 {
-        put_call(client, "{\"method\":\"org.mhad.History\"}");
+        put_call(client, "{\"method\":\"org.mhad.Version\"}");
         CLEANUP(json_free) Json *json = get(client);
         const char *error = json_get_string(json, "error");
         assert_true(!error || text_equal(error, API_ERROR_REFUSED));
