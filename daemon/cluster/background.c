@@ -10,8 +10,10 @@
 #include "attach.h"
 #include "election.h"
 #include "file.h"
+#include "history.h"
 #include "purge.h"
 #include "rejoin.h"
+#include "run.h"
 #include "text.h"
 
 static void on_event(const RunEvent *event, void *userdata)
@@ -32,10 +34,9 @@ static void on_event(const RunEvent *event, void *userdata)
 }
 
 /* The report of the failover is brought up to date: what is said of these servers in it was true then. */
-static int add_to_report(Cluster *cluster, const Json *run, Failure *reterr)
+static int add_to_report(Cluster *cluster, const Json *run, const char *id, Failure *reterr)
 {
-        CLEANUP(mem_free)
-        char *path = text_format("%s/reports/%s.json", cluster->directory, runbook_id(cluster->background));
+        CLEANUP(mem_free) char *path = history_report_path(cluster->directory, id);
         CLEANUP(mem_free) char *text = NULL;
         CLEANUP(json_free) Json *report = NULL;
         size_t length = 0;
@@ -69,17 +70,18 @@ static int add_to_report(Cluster *cluster, const Json *run, Failure *reterr)
         return file_replace(path, printed, strlen(printed), 0600, reterr);
 }
 
-static void tell_end(Cluster *cluster, const Json *run, RunOutcome outcome, const char *why)
+/* at: when it ended. */
+static void tell_end(Cluster *cluster, const Json *run, const Facts *facts, RunOutcome outcome, const char *why,
+                     usec_t at)
 {
         LogFields fields = cluster_fields(cluster, NULL);
-        const Facts *facts = runbook_facts(cluster->background);
         const char *name = cluster->config->name, *old = facts_string(facts, "old_primary");
         bool well = outcome == RUN_COMPLETED;
         Failure failure = { 0 };
-        fields.run = runbook_id(cluster->background);
+        fields.run = facts_string(facts, "run");
         if (text_equal(facts_string(facts, "procedure"), rejoin.name)) {
                 if (well)
-                        downtime_rejoined(cluster, old);
+                        downtime_rejoined(cluster, old, at);
                 runs_report(cluster, run, facts, outcome);
                 log_event(well ? EVENT_RUN_COMPLETED : EVENT_RUN_ABORTED, &fields, "%s: %s %s%s%s", name, old,
                           well ? "follows the primary again" : "is not attached", *why ? ": " : "", why);
@@ -92,7 +94,7 @@ static void tell_end(Cluster *cluster, const Json *run, RunOutcome outcome, cons
                           json_get_string(report, "summary"));
                 return;
         }
-        if (add_to_report(cluster, run, &failure) < 0)
+        if (add_to_report(cluster, run, fields.run, &failure) < 0)
                 log_event(EVENT_WARNING, &fields, "%s: the report cannot be brought up to date: %s", name,
                           failure.text);
         log_event(well ? EVENT_RUN_COMPLETED : EVENT_RUN_ABORTED, &fields,
@@ -106,7 +108,7 @@ static void on_done(Runbook *runbook, RunOutcome outcome, const char *why, void 
         LogFields fields = cluster_fields(cluster, NULL);
         Failure failure = { 0 };
         CLEANUP(json_free) Json *run = runbook_describe(runbook);
-        tell_end(cluster, run, outcome, why);
+        tell_end(cluster, run, runbook_facts(runbook), outcome, why, loop_now_real(cluster->context.loop));
         cluster->background = runbook_free(cluster->background);
         if (journal_compact(cluster->background_journal, cluster->config->failover.keep_runs, &failure) < 0)
                 log_event(EVENT_ERROR, &fields, "%s: %s", cluster->config->name, failure.text);
@@ -236,11 +238,55 @@ static int find_procedure(const Json *record, void *userdata)
         return 0;
 }
 
+typedef struct Last {
+        Run *run;
+        usec_t at; /* of its last record */
+} Last;
+
+static int apply_record(const Json *record, void *userdata)
+{
+        Last *last = userdata;
+        const Procedure *procedure = &attach;
+        if (!last->run) {
+                (void) find_procedure(record, &procedure);
+                last->run = run_new(procedure);
+        }
+        last->at = (usec_t) json_get_int(record, "time", 0);
+        return run_apply(last->run, last->at, json_get_string(record, "kind"), json_get_string(record, "step"),
+                         json_get_string(record, "server"), json_get(record, "data"), NULL);
+}
+
+/* Whether its report says how it ended. What a failover left to be done adds to the failover's, if that is still there. */
+static bool is_told(Cluster *cluster, const char *id, const Run *run)
+{
+        CLEANUP(json_free) Json *answer = NULL;
+        bool there = cluster_report(cluster, id, &answer, NULL) >= 0;
+        if (run->procedure != &attach)
+                return there;
+        return !there || json_has(json_get(answer, "report"), "afterwards");
+}
+
+/* A daemon that died between the end of a run and what follows from it has left that to us. */
+static void tell_the_last(Cluster *cluster)
+{
+        const char *id = journal_last_run(cluster->background_journal);
+        Last last = { 0 };
+        bool read = id && journal_replay(cluster->background_journal, id, apply_record, &last) == 0;
+        if (read && last.run && last.run->ended && !is_told(cluster, id, last.run)) {
+                CLEANUP(json_free) Json *json = run_describe(last.run);
+                tell_end(cluster, json, &last.run->facts, last.run->outcome, last.run->why ? last.run->why : "",
+                         last.at);
+        }
+        run_free(last.run);
+}
+
 int background_open(Cluster *cluster, Failure *reterr)
 {
         CLEANUP(mem_free) char *path = text_format("%s/background", cluster->directory);
         int r = journal_open(path, cluster->config->name, &cluster->background_journal, reterr);
         const char *open = r < 0 ? NULL : journal_open_run(cluster->background_journal);
+        if (r >= 0 && !open)
+                tell_the_last(cluster);
         if (!open)
                 return r;
         Failure failure = { 0 };

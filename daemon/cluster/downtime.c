@@ -94,9 +94,10 @@ void downtime_remove_dead(Cluster *cluster, const char *server, const char *run)
                 name, server, name, server, name, server);
 }
 
-void downtime_rejoined(Cluster *cluster, const char *server)
+void downtime_rejoined(Cluster *cluster, const char *server, usec_t at)
 {
-        if (json_get_bool(entry_of(cluster, server), "removed", false))
+        const Json *entry = entry_of(cluster, server);
+        if (json_get_bool(entry, "removed", false) && json_get_int(entry, "since", 0) <= (int64_t) at)
                 end(cluster, server, "it follows the primary again");
 }
 

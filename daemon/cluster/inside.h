@@ -131,7 +131,8 @@ Json *past_keep_report(Cluster *cluster, const Json *run, const Facts *facts, Ru
 void past_forget(Cluster *cluster); /* reports of runs that are in no journal any more */
 
 /* background.c */
-int background_open(Cluster *cluster, Failure *reterr); /* and goes on with what the last daemon left */
+int background_open(Cluster *cluster,
+                    Failure *reterr); /* and goes on with what the last daemon left, or tells its end */
 /* After a failover: attaches replicas that it left behind, if there are any. */
 void background_attach(Cluster *cluster, const Facts *facts, const Json *run);
 /* A former primary is back. Nothing else may be in the background. */
@@ -161,7 +162,8 @@ bool downtime_holds(const Cluster *cluster, const char *server);
 Json *downtime_json(const Cluster *cluster, const char *server); /* NULL when it counts; the caller frees it */
 char *downtime_why(const Cluster *cluster, const char *server);  /* the same in words */
 void downtime_watch(Cluster *cluster);                           /* ends what is over */
-void downtime_rejoined(Cluster *cluster, const char *server);    /* one that was a dead primary counts again */
+/* One that was a dead primary, and was taken out before that time, counts again. */
+void downtime_rejoined(Cluster *cluster, const char *server, usec_t at);
 void downtime_remove_dead(Cluster *cluster, const char *server, const char *run); /* does not save */
 
 /* fenced.c */

@@ -530,14 +530,6 @@ int runs_switchover(Cluster *cluster, const Json *options, Failure *reterr)
         return begin(cluster, &switchover, options, reterr);
 }
 
-static int keep_run(const Json *record, void *userdata)
-{
-        char **last = userdata;
-        free(*last);
-        *last = alloc_string(json_get_string(record, "run"));
-        return 0;
-}
-
 static int apply_record(const Json *record, void *userdata)
 {
         Run **run = userdata;
@@ -553,13 +545,25 @@ static int apply_record(const Json *record, void *userdata)
                          NULL);
 }
 
+/* Also when a rejoin was the last run since. */
+static bool is_told(Cluster *cluster, const char *id)
+{
+        const Json *last = json_get(cluster->state.root, "last_run");
+        CLEANUP(json_free) Json *answer = NULL;
+        if (text_equal(json_get_string(last, "run"), id))
+                return true;
+        if (cluster_report(cluster, id, &answer, NULL) < 0)
+                return false;
+        CLEANUP(json_free) Json *told = report_to_history(json_get(answer, "report"));
+        return json_get_int(last, "started", 0) > json_get_int(told, "started", 0);
+}
+
 /* A daemon that died between the end of a run and its report has left the report to us. */
 static void report_the_last(Cluster *cluster)
 {
-        CLEANUP(mem_free) char *last = NULL;
+        const char *last = journal_last_run(cluster->journal);
         CLEANUP(run_free) Run *run = NULL;
-        (void) journal_replay(cluster->journal, NULL, keep_run, &last);
-        if (!last || text_equal(json_get_string(json_get(cluster->state.root, "last_run"), "run"), last))
+        if (!last || is_told(cluster, last))
                 return;
         if (journal_replay(cluster->journal, last, apply_record, &run) != 0 || !run || !run->ended)
                 return;

@@ -272,6 +272,11 @@ const char *journal_open_run(const Journal *journal)
         return journal->last_ended ? NULL : journal->last_run;
 }
 
+const char *journal_last_run(const Journal *journal)
+{
+        return journal->last_run;
+}
+
 /* Writing */
 
 static char *journal_line(int64_t seq, usec_t real_time, const char *cluster, const char *run, const char *kind,

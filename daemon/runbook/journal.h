@@ -28,6 +28,8 @@ int journal_append_soon(Journal *journal, usec_t real_time, const char *run, con
                         const char *server, const Json *data, Failure *reterr);
 /* The id of the last run when it has no "run-ended" record, else NULL. Lent until the next append. */
 const char *journal_open_run(const Journal *journal);
+/* Of the last record; NULL when there is none. Lent until the next append. */
+const char *journal_last_run(const Journal *journal);
 /* Calls each for every record of a run (NULL: of all), in order; stops when it returns non-zero and returns that. */
 int journal_replay(const Journal *journal, const char *run, int (*each)(const Json *record, void *userdata),
                    void *userdata);

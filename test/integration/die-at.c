@@ -1,7 +1,7 @@
 /* Preloaded into mhad by the tests: ends it at a chosen record of its journal, just after the record was written. Where
  * polling from outside would come late on a loaded machine, this cannot.
  *
- *   MHAD_DIE_AT="STEP KIND"   at the first record of that step and kind
+ *   MHAD_DIE_AT="STEP KIND"   at the first record of that step ("-": any or none) and kind
  *   MHAD_DIE_AFTER=N          at its N-th record
  *   MHAD_DIE_BY=SIGNAL        a number; SIGKILL when absent; "hang": it does not die, but does nothing any more */
 #include <dlfcn.h>
@@ -31,7 +31,7 @@ static int is_at(const char *bytes, size_t length, const char *at)
         for (const char *line = bytes, *end = bytes + length; line < end;) {
                 const char *stop = memchr(line, '\n', (size_t) (end - line));
                 size_t size = (size_t) ((stop ? stop : end) - line);
-                if (memmem(line, size, wanted_step, (size_t) n_step) &&
+                if ((strcmp(step, "-") == 0 || memmem(line, size, wanted_step, (size_t) n_step)) &&
                     memmem(line, size, wanted_kind, (size_t) n_kind))
                         return 1;
                 line += size + 1;

@@ -1,5 +1,6 @@
 """A former primary is back: it follows the new one when it is proved that it has nothing of its own; else that is named."""
 
+import concurrent.futures
 import os
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from labkit import Writer, compare
 from labkit.process import until
 from manager import PATIENCE, Manager
+from test_resume import dead, dying
 
 NO_RESCUE = {"rescue": {"enabled": False}}
 
@@ -119,3 +121,31 @@ def test_refusals(lab):
     manager.wait_state("steady")
     done = manager.order("rejoin", name, "db1")
     assert done.returncode == 1 and "does not answer" in done.stderr, done.stderr
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("gtid")
+def test_killed_after_its_end(lab):
+    """What follows from the end of a rejoin is not lost with the daemon, nor done again by each one after it."""
+    manager = Manager.start(lab, failover={"remove_dead_primary": True})
+    name = manager.cluster.name
+    fail_over(lab, manager)
+    assert manager.server("db1")["downtime"]["removed"]
+    assert lab.stop_mhad() == 0
+    lab.start_mhad(environment=dying(MHAD_DIE_AT="- run-ended"))
+    back(lab, manager)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        order = pool.submit(manager.order, "rejoin", name, "db1")
+        dead(lab)
+        lab.start_mhad()
+        assert order.result().returncode == 0, order.result()
+    manager.wait(lambda status: not any("downtime" in server for server in status["servers"]), "db1 counts again")
+    for _ in range(2):
+        past = [(run["procedure"], run["outcome"]) for run in manager.history()]
+        assert past == [("rejoin", "completed"), ("failover", "completed")], past
+        assert manager.report()["procedure"] == "rejoin"
+        assert len(manager.events("report")) <= 1
+        assert lab.stop_mhad() == 0
+        lab.start_mhad()
+        manager.wait_health("ok")
+    assert not manager.events("report"), "told again"
