@@ -8,8 +8,8 @@
 
 /* clang-format off */
 const MhaParameter mha_parameters[] = {
-        { "hostname", false, "host, or mha_hostname where ip is given: the name that scripts are told" },
-        { "ip", false, "goes before hostname, which is what scripts are told then" },
+        { "hostname", false, "where ip is given, host is that, and this is only what scripts are told" },
+        { "ip", false, "goes before hostname" },
         { "port", true, NULL },
         { "node_label", false, "becomes the server's name" },
         { "ssh_host", false, NULL },

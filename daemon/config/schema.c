@@ -109,7 +109,7 @@ const SchemaRow schema_rows[] = {
           .meaning = "A short name, unique in the cluster: letters, digits, and after the first character _ . -, at most 63 in all." },
         { SERVER("host", SCHEMA_HOST, host), .required = true, .mha = "hostname, ip",
           .meaning = "Name or address of the database, as the daemon and the other servers reach it: 10.0.0.1, fd00::1 (without brackets), db1.example. Of a name with several addresses the one is used that answers." },
-        { SERVER("mha_hostname", SCHEMA_HOST, mha_hostname), .unset = "as host", .effect = SCHEMA_NEXT_RUN, .mha = "hostname, where ip is given, too",
+        { SERVER("mha_hostname", SCHEMA_HOST, mha_hostname), .unset = "as host", .effect = SCHEMA_NEXT_RUN, .mha = "hostname",
           .meaning = "What MHA's scripts are told as the server's host (--orig_master_host, --new_slave_hosts, ...), when host is not that name. Nothing else goes by it." },
         { SERVER("port", SCHEMA_PORT, port), .otherwise = "3306", .min = 1, .max = 65535, .mha = "port",
           .meaning = "Port of the database. It tells the servers of one host apart." },
