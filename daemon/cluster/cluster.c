@@ -201,8 +201,10 @@ static void keep_lock_sessions(Cluster *cluster)
 static void note_primary(Cluster *cluster)
 {
         const char *primary = cluster_primary_name(cluster);
-        for (size_t i = 0; i < cluster->config->n_servers; i++)
+        for (size_t i = 0; i < cluster->config->n_servers; i++) {
                 watch_set_primary(cluster->watches[i], (ssize_t) i == cluster->topology.primary);
+                watch_set_urgent(cluster->watches[i], false);
+        }
         scripts_check_status(cluster->scripts);
         if (!primary || text_equal(primary, json_get_string(cluster->state.root, "known_primary")))
                 return;
@@ -240,6 +242,7 @@ static void evaluate(void *userdata)
                 tell_problems(cluster);
         if (settling)
                 return;
+        cluster->settled = true;
         note_primary(cluster);
         fenced_pardon(cluster);
         set_locks(cluster);
@@ -370,9 +373,11 @@ int cluster_new(const ClusterContext *context, const ClusterConfig *config, Clus
                                            on_witness, cluster);
         cluster->watches = ALLOC_ARRAY(Watch *, n);
         const Json *sessions = json_get(cluster->state.root, "lock_sessions");
+        ssize_t known = cluster_find(cluster, json_get_string(cluster->state.root, "known_primary"));
         for (size_t i = 0; i < n; i++) {
                 cluster->watches[i] = watch_new(context->loop, context->resolver, context->gate, cluster->config,
                                                 &cluster->config->servers[i], phase_of(cluster, i), on_watch, cluster);
+                watch_set_urgent(cluster->watches[i], (ssize_t) i == known);
                 watch_remember_lock_session(cluster->watches[i], json_get_string(sessions, config->servers[i].name));
         }
         cluster->scripts = scripts_new(cluster);
@@ -448,6 +453,11 @@ bool cluster_same_host(const Cluster *cluster, size_t a, size_t b)
 {
         CLEANUP(mem_free) char *one = place_of(cluster, a), *other = place_of(cluster, b);
         return text_equal(one, other);
+}
+
+bool cluster_is_settling(const Cluster *cluster)
+{
+        return cluster->now == CLUSTER_STARTING && !cluster->settled;
 }
 
 const char *cluster_primary_host(const Cluster *cluster)

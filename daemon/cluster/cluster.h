@@ -26,6 +26,7 @@ typedef struct ClusterContext {
         size_t (*lost)(usec_t at, char **ret_names, void *userdata);
         size_t (*storm_limit)(void *userdata);
         bool (*stalled)(void *userdata); /* the clock jumped or the process stood still a moment ago */
+        bool (*starting)(void *userdata); /* not every cluster has been asked yet: cluster_is_settling() */
         void (*changed)(void *userdata); /* the summary may have changed */
         void *userdata;
 } ClusterContext;
@@ -42,6 +43,8 @@ const ClusterConfig *cluster_config(const Cluster *cluster);
 const char *cluster_directory(const Cluster *cluster); /* of its state */
 ClusterState cluster_state(const Cluster *cluster);
 bool cluster_is_healthy(const Cluster *cluster); /* steady and nothing that blocks */
+/* Not all of its servers were asked yet since it is watched: its primary may be lost, too. */
+bool cluster_is_settling(const Cluster *cluster);
 /* Its address if that is known; NULL: nobody knows the primary. */
 const char *cluster_primary_host(const Cluster *cluster);
 /* Whether a changed configuration may be taken over now (no run is under way). */

@@ -42,6 +42,7 @@ struct Cluster {
 
         ClusterState now;
         usec_t since_real;
+        bool settled;       /* everybody was asked once */
         usec_t fresh_after; /* what was seen before counts for nothing: a run has changed it */
         Topology topology;
         char **told_problems; /* what was logged, to log only news */

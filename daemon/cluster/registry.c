@@ -226,6 +226,15 @@ static bool is_stalled(void *userdata)
         return loop_now(registry->loop) < registry->stalled_until;
 }
 
+static bool is_starting(void *userdata)
+{
+        Registry *registry = userdata;
+        for (size_t i = 0; i < registry->n_clusters; i++)
+                if (cluster_is_settling(registry->clusters[i]))
+                        return true;
+        return false;
+}
+
 /* At times that a timer keeps exactly. */
 static usec_t next_beat(usec_t now)
 {
@@ -264,6 +273,7 @@ static ClusterContext context_of(Registry *registry)
                 .lost = count_lost,
                 .storm_limit = choose_storm_limit,
                 .stalled = is_stalled,
+                .starting = is_starting,
                 .changed = on_changed,
                 .userdata = registry,
         };

@@ -8,6 +8,8 @@
 
 /* How long a finding about a primary that was never seen alive must hold. */
 #define NEVER_SEEN_PATIENCE (3 * USEC_SEC)
+/* And how long for the other clusters to be asked, too: before that nobody knows how many were lost together with it. */
+#define OTHERS_PATIENCE (30 * USEC_SEC)
 
 void suspect_begin(Cluster *cluster)
 {
@@ -234,6 +236,19 @@ static void note_gone(Cluster *cluster, Evidence own)
                 cluster->gone_since = loop_now(cluster->context.loop);
 }
 
+/* One that this daemon has never seen alive may be alive and only slow to answer it: while it starts, it asks much. */
+static usec_t patience_at_start(const Cluster *cluster)
+{
+        usec_t now = loop_now(cluster->context.loop);
+        if (cluster->last_good_real)
+                return 0;
+        usec_t patience = usec_sub(NEVER_SEEN_PATIENCE, usec_sub(now, cluster->row_since));
+        usec_t others = cluster->context.starting(cluster->context.userdata)
+                                ? usec_sub(OTHERS_PATIENCE, usec_sub(now, cluster->suspected_at))
+                                : 0;
+        return patience > others ? patience : others;
+}
+
 void suspect_judge(Cluster *cluster)
 {
         /* What the others said of one is no evidence against another, which people put in its place meanwhile. */
@@ -252,9 +267,7 @@ void suspect_judge(Cluster *cluster)
         /* The grace counts from when it was gone: that is when a service manager began to restart it. */
         usec_t from = conclusion.row->persistence == PERSISTENCE_GRACE ? cluster->gone_since : cluster->row_since;
         usec_t remaining = suspicion_remaining(&conclusion, &times, usec_sub(now, from));
-        /* One that this daemon has never seen alive may be alive and only slow to answer it: while it starts, it asks much. */
-        usec_t patience =
-                cluster->last_good_real ? 0 : usec_sub(NEVER_SEEN_PATIENCE, usec_sub(now, cluster->row_since));
+        usec_t patience = patience_at_start(cluster);
         remaining = patience > remaining ? patience : remaining;
         /* The others need a moment to notice, too: until then it is no news that nothing can be done. */
         if (!may_act_on(cluster, conclusion.row->finding))

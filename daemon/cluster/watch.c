@@ -54,7 +54,7 @@ struct Watch {
         bool quick;          /* hurry */
         bool again;          /* hurry came while a question was under way */
         usec_t wanted_after; /* hurry: an attempt that began since then is news, whatever it brings */
-        bool primary;
+        bool primary, urgent;
         bool ping_table_made;
         bool events_asked; /* since it is the primary */
         bool write_hung;   /* the last ping: insert did; what else is answered proves nothing until one goes through */
@@ -544,7 +544,7 @@ static void connect_admitted(void *userdata)
 /* Whom somebody waits for does not queue. */
 static void connect_now(Watch *watch)
 {
-        if (watch->primary || watch->quick) {
+        if (watch->primary || watch->urgent || watch->quick) {
                 connect_admitted(watch);
                 return;
         }
@@ -610,6 +610,11 @@ void watch_set_primary(Watch *watch, bool primary)
         if (primary && !watch->primary)
                 watch->events_asked = false;
         watch->primary = primary;
+}
+
+void watch_set_urgent(Watch *watch, bool urgent)
+{
+        watch->urgent = urgent;
 }
 
 Watch *watch_new(Loop *loop, Resolver *resolver, Gate *gate, const ClusterConfig *config, const Server *server,

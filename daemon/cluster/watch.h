@@ -40,6 +40,8 @@ const char *watch_lock_session(const Watch *watch);
 void watch_remember_lock_session(Watch *watch, const char *session);
 /* Whether it is the primary: decides what is asked at each interval. */
 void watch_set_primary(Watch *watch, bool primary);
+/* Whether it is to be connected before others are, as whoever was the primary when a former process watched it. */
+void watch_set_urgent(Watch *watch, bool urgent);
 /* Something is wrong somewhere: ask now, and when there is no connection try at short intervals until watch_relax(). */
 void watch_hurry(Watch *watch);
 void watch_relax(Watch *watch);

@@ -56,6 +56,23 @@ def test_storm(lab):
 
 @pytest.mark.flavours("mariadb")
 @pytest.mark.modes("gtid")
+@pytest.mark.lab(clusters=2, replicas=1)
+def test_storm_at_the_start(lab):
+    """Both are lost when the daemon starts, and of one that takes long to be known: the other waits for it."""
+    Manager.start(lab, failover={"storm_limit": 2}, detection={"connect_timeout": "8s"})
+    managers = [Manager(lab, cluster) for cluster in lab.clusters]
+    lab.kill_mhad()
+    managers[0].cluster.primary.kill()
+    managers[1].cluster.primary.host.cut()
+    lab.start_mhad()
+    for manager in managers:
+        hold, = manager.wait_state("held")["if_primary_died"]["hold"]
+        assert "on 2 hosts were lost together" in hold, hold
+    assert not any(manager.events("run-started") for manager in managers)
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("gtid")
 @pytest.mark.lab(replicas=1)
 def test_daemon_that_stood_still(lab):
     """What it saw is old: it says so, asks again, and then acts."""
