@@ -109,6 +109,8 @@ static void on_done(Runbook *runbook, RunOutcome outcome, const char *why, void 
         Failure failure = { 0 };
         CLEANUP(json_free) Json *run = runbook_describe(runbook);
         tell_end(cluster, run, runbook_facts(runbook), outcome, why, loop_now_real(cluster->context.loop));
+        if (!cluster->runbook) /* whose connections are the same */
+                exec_cool(cluster->exec, runbook_id(runbook));
         cluster->background = runbook_free(cluster->background);
         if (journal_compact(cluster->background_journal, cluster->config->failover.keep_runs, &failure) < 0)
                 log_event(EVENT_ERROR, &fields, "%s: %s", cluster->config->name, failure.text);

@@ -403,7 +403,6 @@ static void forget_run(Cluster *cluster)
         free(TAKE(cluster->run_old));
         free(TAKE(cluster->run_new));
         cluster->run_opened = false;
-        exec_cool(cluster->exec);
         saved_run_ended(cluster);
         Failure failure = { 0 };
         LogFields fields = cluster_fields(cluster, NULL);
@@ -461,6 +460,7 @@ static void on_done(Runbook *runbook, RunOutcome outcome, const char *why, void 
         LogFields fields = cluster_fields(cluster, NULL);
         const char *name = cluster->config->name;
         CLEANUP(json_free) Json *run = runbook_describe(cluster->runbook);
+        exec_cool(cluster->exec, runbook_id(cluster->runbook));
         write_report(cluster, run, runbook_facts(cluster->runbook), outcome);
         note_unconfirmed(cluster, outcome);
         note_old_primary(cluster, outcome);

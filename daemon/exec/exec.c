@@ -205,6 +205,15 @@ static bool is_question(const ScriptItem *item)
                (text_starts_with(item->text, "SELECT ") || text_starts_with(item->text, "SHOW "));
 }
 
+/* What was sent may have been done, whatever becomes of the answer. */
+static void note_lock(ExecJob *job, const char *text)
+{
+        if (text_equal(text, "FLUSH TABLES WITH READ LOCK"))
+                pool_hold(job->pool, job->sql, job->tag);
+        else if (text_equal(text, "UNLOCK TABLES"))
+                pool_hold(job->pool, job->sql, NULL);
+}
+
 static void ask(ExecJob *job)
 {
         Failure failure;
@@ -214,6 +223,7 @@ static void ask(ExecJob *job)
                 job_fail_item(job, &failure);
                 return;
         }
+        note_lock(job, job->items[job->i].text);
         job->asking = true;
         sql_query(job->sql, statement, job->deadline, on_reply, job);
         text_wipe(statement);
@@ -254,7 +264,7 @@ static void step_sql(ExecJob *job)
         if (job->sql)
                 ask_together(job);
         else
-                job->claim = pool_claim_sql(job->pool, job->deadline, on_sql, job);
+                job->claim = pool_claim_sql(job->pool, job->tag, job->deadline, on_sql, job);
 }
 
 /* Commands. */
@@ -584,7 +594,7 @@ static void quiesce_step(ExecJob *job)
         Failure failure;
         CLEANUP(mem_free) char *mark = compose_mark(job->tag);
         if (job->pool && mark) {
-                job->claim = pool_claim_sql(job->pool, job->deadline, on_quiesce_sql, job);
+                job->claim = pool_claim_sql(job->pool, job->tag, job->deadline, on_quiesce_sql, job);
                 return;
         }
         failure_set(&failure, FAILURE_INVALID, 0,
@@ -680,11 +690,11 @@ void exec_warm_sql(Exec *exec, const char *server)
                 pool_warm_sql(pool);
 }
 
-void exec_cool(Exec *exec)
+void exec_cool(Exec *exec, const char *tag)
 {
         free_idle_standbys(exec);
         for (size_t i = 0; i < exec->n_pools; i++)
-                pool_cool(exec->pools[i]);
+                pool_cool(exec->pools[i], tag);
 }
 
 /* The whole. */

@@ -45,7 +45,8 @@ typedef void (*exec_done_fn)(Replies *replies, void *userdata);
 /* Runs a script's items one after another on a server (NULL for hooks only) before deadline (absolute, monotonic; it is
  * USEC_INFINITY at most and then one hour). When it passes, what is running is abandoned: the SQL connection and the
  * SSH channel are closed, and a statement left behind is killed as soon as the server can be reached again. tag is put
- * in front of every statement as a comment (the mark that exec_quiesce() finds) and must be an identifier. */
+ * in front of every statement as a comment (the mark that exec_quiesce() finds) and must be an identifier. A session in which
+ * it has run FLUSH TABLES WITH READ LOCK is its alone until UNLOCK TABLES. */
 ExecJob *exec_run(Exec *exec, const char *server, const char *tag, const Script *script, usec_t deadline,
                   exec_done_fn done, void *userdata);
 /* Ends a job without calling its done function; takes NULL. */
@@ -59,5 +60,6 @@ void exec_warm(Exec *exec, const char *server);
 void exec_warm_sql(Exec *exec, const char *server);
 /* Ends the copies and feeds of a run; what is saved stays. */
 void exec_end_rescue(Exec *exec, const char *tag);
-/* Closes idle connections and sessions, and ends what waits for its word (after a run). */
-void exec_cool(Exec *exec);
+/* After the run with that tag: closes idle connections and sessions, but one where another has a lock, and ends what waits
+ * for its word. */
+void exec_cool(Exec *exec, const char *tag);

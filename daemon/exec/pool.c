@@ -6,6 +6,7 @@
 
 #include "alloc.h"
 #include "reap.h"
+#include "text.h"
 
 #define IDLE_MAX USEC_MINUTE
 #define LEFT_BEHIND_MAX 16
@@ -19,6 +20,7 @@ typedef struct Connection {
         struct Connection *next;
         Pool *pool;
         Sql *sql;
+        char *holder; /* the tag of the jobs whose lock its session has; NULL: anybody's */
         bool lent;
         usec_t idle_since;
 } Connection;
@@ -77,15 +79,26 @@ static void connection_close(Connection *connection)
                 at = &(*at)->next;
         *at = connection->next;
         sql_free(connection->sql);
+        free(connection->holder);
         free(connection);
 }
 
-static Connection *connection_idle(Pool *pool)
+static bool is_held_by_another(const Connection *connection, const char *tag)
 {
-        Connection *connection = pool->connections;
-        while (connection && (connection->lent || !sql_is_usable(connection->sql)))
-                connection = connection->next;
-        return connection;
+        return connection->holder && !text_equal(connection->holder, tag);
+}
+
+/* The one with a lock of that tag before all others. */
+static Connection *connection_idle(Pool *pool, const char *tag)
+{
+        Connection *found = NULL;
+        for (Connection *connection = pool->connections; connection; connection = connection->next) {
+                if (connection->lent || !sql_is_usable(connection->sql) || is_held_by_another(connection, tag))
+                        continue;
+                if (!found || connection->holder)
+                        found = connection;
+        }
+        return found;
 }
 
 static void on_lost(Sql *sql, const Failure *failure, void *userdata)
@@ -95,11 +108,11 @@ static void on_lost(Sql *sql, const Failure *failure, void *userdata)
                 connection_close(connection);
 }
 
-static void close_idle(Pool *pool, usec_t before)
+static void close_idle(Pool *pool, const char *tag, usec_t before)
 {
         for (Connection *connection = pool->connections, *next; connection; connection = next) {
                 next = connection->next;
-                if (!connection->lent && connection->idle_since <= before)
+                if (!connection->lent && connection->idle_since <= before && !is_held_by_another(connection, tag))
                         connection_close(connection);
         }
         if (pool->link && ssh_link_n_tasks(pool->link) == 0 && pool->link_used <= before)
@@ -109,7 +122,7 @@ static void close_idle(Pool *pool, usec_t before)
 static void on_idle(void *userdata)
 {
         Pool *pool = userdata;
-        close_idle(pool, usec_sub(usec_now_monotonic(), IDLE_MAX));
+        close_idle(pool, NULL, usec_sub(usec_now_monotonic(), IDLE_MAX));
         if (pool->connections || pool->link)
                 timer_set_in(pool->idle, IDLE_MAX / 2);
 }
@@ -316,10 +329,10 @@ static void claim_resolve(PoolClaim *claim, const char *host, uint16_t port)
         claim->query = resolver_query(claim->pool->settings->resolver, host, port, claim->deadline, on_resolved, claim);
 }
 
-PoolClaim *pool_claim_sql(Pool *pool, usec_t deadline, pool_fn done, void *userdata)
+PoolClaim *pool_claim_sql(Pool *pool, const char *tag, usec_t deadline, pool_fn done, void *userdata)
 {
         PoolClaim *claim = claim_new(pool, false, deadline, done, userdata);
-        claim->connection = connection_idle(pool);
+        claim->connection = connection_idle(pool, tag);
         if (claim->connection) {
                 claim->connection->lent = true;
                 claim_connected(claim);
@@ -351,6 +364,13 @@ PoolClaim *pool_claim_own_ssh(Pool *pool, usec_t deadline, ssh_link_lost_fn ende
         return claim_ssh(pool, deadline, ended, done, userdata);
 }
 
+void pool_hold(Pool *pool, Sql *sql, const char *tag)
+{
+        Connection *connection = connection_find(pool, sql);
+        free(connection->holder);
+        connection->holder = alloc_string(tag);
+}
+
 void pool_give_back(Pool *pool, Sql *sql)
 {
         Connection *connection = connection_find(pool, sql);
@@ -376,7 +396,7 @@ static void on_swept(Sql *sql, SshLink *link, const Failure *failure, void *user
 static void on_sweep(void *userdata)
 {
         Pool *pool = userdata;
-        (void) pool_claim_sql(pool, usec_add(usec_now_monotonic(), SWEEP_TIMEOUT), on_swept, pool);
+        (void) pool_claim_sql(pool, NULL, usec_add(usec_now_monotonic(), SWEEP_TIMEOUT), on_swept, pool);
 }
 
 void pool_drop(Pool *pool, Sql *sql)
@@ -400,7 +420,7 @@ static void on_warm(Sql *sql, SshLink *link, const Failure *failure, void *userd
 void pool_warm_sql(Pool *pool)
 {
         if (!pool->server.observer && !pool->connections)
-                (void) pool_claim_sql(pool, usec_add(usec_now_monotonic(), WARM_TIMEOUT), on_warm, pool);
+                (void) pool_claim_sql(pool, NULL, usec_add(usec_now_monotonic(), WARM_TIMEOUT), on_warm, pool);
 }
 
 void pool_warm_ssh(Pool *pool)
@@ -409,9 +429,9 @@ void pool_warm_ssh(Pool *pool)
                 (void) pool_claim_ssh(pool, usec_add(usec_now_monotonic(), WARM_TIMEOUT), on_warm, pool);
 }
 
-void pool_cool(Pool *pool)
+void pool_cool(Pool *pool, const char *tag)
 {
-        close_idle(pool, USEC_INFINITY);
+        close_idle(pool, tag, USEC_INFINITY);
 }
 
 Pool *pool_new(Loop *loop, const Server *server, const PoolSettings *settings)

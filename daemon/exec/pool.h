@@ -27,8 +27,9 @@ Pool *pool_free(Pool *pool);
 const char *pool_name(const Pool *pool);
 
 /* A usable SQL connection, the caller's alone until it is given back or dropped. Statements that were left behind in
- * the server are ended first. Jobs one after another get the same connection, and find its session as they left it. */
-PoolClaim *pool_claim_sql(Pool *pool, usec_t deadline, pool_fn done, void *userdata);
+ * the server are ended first. Jobs one after another get the same connection, and find its session as they left it; those of
+ * a tag get the one that is held for it, and no others do. */
+PoolClaim *pool_claim_sql(Pool *pool, const char *tag, usec_t deadline, pool_fn done, void *userdata);
 /* The SSH session: shared, lent until the loop turns. */
 PoolClaim *pool_claim_ssh(Pool *pool, usec_t deadline, pool_fn done, void *userdata);
 /* A session of its own, the caller's from here on. ended is called with NULL when it is up, and with a failure when
@@ -37,6 +38,8 @@ PoolClaim *pool_claim_own_ssh(Pool *pool, usec_t deadline, ssh_link_lost_fn ende
 /* Ends a claim without calling its function; takes NULL. */
 PoolClaim *pool_abandon(PoolClaim *claim);
 
+/* Its session has a lock that jobs of this tag rely on; NULL: no longer. */
+void pool_hold(Pool *pool, Sql *sql, const char *tag);
 /* Back for others; a dead one is closed. */
 void pool_give_back(Pool *pool, Sql *sql);
 /* Closes it in the middle of a statement, which is then ended over another connection, as soon as there is one. */
@@ -44,5 +47,5 @@ void pool_drop(Pool *pool, Sql *sql);
 /* Connect in advance; failures are silent. */
 void pool_warm_sql(Pool *pool);
 void pool_warm_ssh(Pool *pool);
-/* Closes what is idle. */
-void pool_cool(Pool *pool);
+/* Closes what is idle, but what is held for another tag. */
+void pool_cool(Pool *pool, const char *tag);

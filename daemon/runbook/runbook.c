@@ -395,7 +395,6 @@ static void report(Runbook *runbook, RunOutcome outcome, const char *why)
         free_fanouts(runbook);
         if (runbook->run && outcome != RUN_HALTED)
                 exec_end_rescue(runbook->exec, runbook->run->id);
-        exec_cool(runbook->exec);
         runbook->done(runbook, outcome, kept, runbook->userdata);
 }
 

@@ -389,7 +389,7 @@ void exec_end_rescue(Exec *exec, const char *tag)
                 exec->sim->on_client_end(exec->sim);
 }
 
-void exec_cool(Exec *exec)
+void exec_cool(Exec *exec, const char *tag)
 {
 }
 

@@ -1107,15 +1107,20 @@ static Exec *make_exec(Resolver *resolver)
         return exec;
 }
 
-static void job_run(Exec *exec, Job *job, const char *server, Script *script, usec_t timeout)
+static void job_run_of(Exec *exec, Job *job, const char *tag, const char *server, Script *script, usec_t timeout)
 {
         replies_free(job->replies);
         *job = (Job){ 0 };
-        exec_run(exec, server, "run-1", script, in(timeout), on_job, job);
+        exec_run(exec, server, tag, script, in(timeout), on_job, job);
         script_done(script);
         *script = (Script){ 0 };
         assert_false(job->done);
         assert_true(spin(&job->done, timeout + 2 * USEC_SEC));
+}
+
+static void job_run(Exec *exec, Job *job, const char *server, Script *script, usec_t timeout)
+{
+        job_run_of(exec, job, "run-1", server, script, timeout);
 }
 
 static void test_scripts(void **state)
@@ -1197,7 +1202,7 @@ static void test_scripts(void **state)
         job_run(exec, &job, "db1", &script, 300 * USEC_MSEC);
         assert_int_equal(job.replies->failure.kind, FAILURE_TIMEOUT);
         replies_free(job.replies);
-        exec_cool(exec);
+        exec_cool(exec, "run-1");
         pass(300 * USEC_MSEC);
 }
 
@@ -1244,6 +1249,43 @@ static void test_questions(void **state)
         script_sql(&script, "SELECT 1"); /* the one that was left behind is ended first */
         job_run(exec, &job, "db1", &script, 5 * USEC_SEC);
         replies_free(job.replies);
+}
+
+/* A session with a lock is its run's alone, and outlasts what others do. */
+static char *session_of(Exec *exec, const char *tag, const char *first)
+{
+        Job job = { 0 };
+        Script script = { 0 };
+        script_sql(&script, "%s", first);
+        script_sql(&script, "SELECT CONNECTION_ID() AS id");
+        job_run_of(exec, &job, tag, "db1", &script, 5 * USEC_SEC);
+        assert_int_equal(job.replies->failure.kind, FAILURE_NONE);
+        char *id = alloc_string(reply_get(replies_at(job.replies, 1), 0, "id"));
+        replies_free(job.replies);
+        return id;
+}
+
+static void test_session_with_a_lock(void **state)
+{
+        CLEANUP(resolver_free) Resolver *resolver = resolver_new(loop, USEC_MINUTE);
+        CLEANUP(exec_free) Exec *exec = make_exec(resolver);
+        CLEANUP(mem_free) char *other = session_of(exec, "b", "DO 1");
+        CLEANUP(mem_free) char *locked = session_of(exec, "a", "FLUSH TABLES WITH READ LOCK");
+        assert_string_equal(locked, other); /* it was idle */
+        CLEANUP(mem_free) char *check = session_of(exec, "b", "DO 1");
+        assert_string_not_equal(check, locked);
+        exec_cool(exec, "b");
+        CLEANUP(mem_free) char *again = session_of(exec, "a", "DO 1");
+        assert_string_equal(again, locked);
+        CLEANUP(mem_free) char *more = session_of(exec, "b", "DO 1");
+        assert_string_not_equal(more, locked);
+        CLEANUP(mem_free) char *first = session_of(exec, "a", "UNLOCK TABLES");
+        assert_string_equal(first, locked);
+        CLEANUP(mem_free) char *shared = session_of(exec, "b", "FLUSH TABLES WITH READ LOCK");
+        assert_string_equal(shared, locked);
+        exec_cool(exec, "b");
+        CLEANUP(mem_free) char *fresh = session_of(exec, "b", "DO 1");
+        assert_string_not_equal(fresh, locked);
 }
 
 /* What the file on the host says. */
@@ -1295,7 +1337,7 @@ static void test_on_word(void **state)
         assert_string_equal(replies_at(job.replies, 1)->out, "later");
         assert_int_equal(job.replies->failure.kind, FAILURE_EXIT);
         assert_true(job.at - start < 4 * USEC_SEC);
-        exec_cool(exec);
+        exec_cool(exec, "run-1");
         pass(300 * USEC_MSEC);
         assert_noted(exec, file, "1\n1\n");
 
@@ -1420,8 +1462,8 @@ int main(int argc, char **argv)
                 TEST(test_ssh_failures),   TEST(test_commands),       TEST(test_many_commands),
                 TEST(test_probes),         TEST(test_silent_host),    TEST(test_lost_session),
                 TEST(test_hooks),          TEST(test_names),          TEST(test_scripts),
-                TEST(test_on_word),        TEST(test_questions),      TEST(test_left_behind),
-                TEST(test_quiesce),
+                TEST(test_on_word),        TEST(test_questions),      TEST(test_session_with_a_lock),
+                TEST(test_left_behind),    TEST(test_quiesce),
         };
         if (argc > 1)
                 cmocka_set_test_filter(argv[1]);
