@@ -217,10 +217,7 @@ int background_purge(Cluster *cluster, const char *server, const char *by, Failu
 
 void background_note_returning(Cluster *cluster, const Facts *facts)
 {
-        Json *record = rejoin_record(facts);
-        if (record)
-                json_set(json_ensure_object(cluster->state.root, "returning"), facts_string(facts, "old_primary"),
-                         record);
+        rejoin_note(json_ensure_object(cluster->state.root, "returning"), facts);
 }
 
 void background_stop(Cluster *cluster, const char *why)

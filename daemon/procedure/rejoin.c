@@ -29,14 +29,53 @@ Json *rejoin_record(const Facts *run)
                 drained_at ? drained_at : facts_server_string(run, facts_string(run, "old_primary"), "end_position");
         if (!open_position)
                 return NULL;
+        CLEANUP(server_view_free) ServerView *old = status_known(run, facts_string(run, "old_primary"));
         Json *record = json_object();
         json_set_string(record, "run", facts_string(run, "run"));
+        json_set_string(record, "procedure", facts_string(run, "procedure"));
+        if (old->identified) {
+                json_set_int(record, "sync_binlog", old->sync_binlog);
+                json_set_int(record, "flush_log_at_commit", old->flush_log_at_commit);
+        }
         json_set_string(record, "mode", facts_string(run, "mode"));
         json_set_string(record, "new_primary", candidate);
         json_set_string(record, "end", end);
         json_set_string(record, "open_position", open_position);
         json_set_string(record, "open_gtid", facts_server_string(run, candidate, "open_gtid"));
         return record;
+}
+
+/* Only MariaDB's rejoin goes by it. */
+static void bring_down(Json *record, GtidFamily family, const char *opened)
+{
+        CLEANUP(gtid_free) GtidSet *base = NULL;
+        CLEANUP(gtid_free) GtidSet *limit = NULL;
+        const char *known = json_get_string(record, "open_gtid");
+        if (!known || !opened || gtid_parse(family, known, &base, NULL) < 0 ||
+            gtid_parse(family, opened, &limit, NULL) < 0) {
+                json_set(record, "open_gtid", NULL);
+                return;
+        }
+        CLEANUP(gtid_free) GtidSet *lost = gtid_subtract(base, limit);
+        CLEANUP(gtid_free) GtidSet *both = gtid_subtract(base, lost);
+        CLEANUP(mem_free) char *text = gtid_format(both);
+        json_set_string(record, "open_gtid", text);
+}
+
+void rejoin_note(Json *returning, const Facts *run)
+{
+        CLEANUP(server_view_free) ServerView *opened = status_known(run, facts_string(run, "candidate"));
+        const char *old = facts_string(run, "old_primary");
+        Json *record = rejoin_record(run);
+        json_set(returning, old, record);
+        if (text_equal(facts_string(run, "procedure"), "switchover")) /* nothing was lost */
+                return;
+        JSON_FOREACH(other, returning)
+        {
+                if (!text_equal(other->string, old))
+                        bring_down(json_get_mutable(returning, other->string), server_view_gtid_family(opened),
+                                   json_get_string(record, "open_gtid"));
+        }
 }
 
 void rejoin_prepare(Facts *facts, const char *primary, const Json *returning, const char *mode)
@@ -187,6 +226,39 @@ static void act_own_log(const Facts *facts, const char *server, const Replies *s
                 script_rescue(script, "collect", order);
 }
 
+/* Where a commit is not on the disk at once, a crash of the host may have cost the tables transactions that the log names, or
+ * the other way round: neither ids nor positions say what it has. One that handed its role over did so alive. */
+static char *why_not_durable(const Facts *facts)
+{
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, returned(facts));
+        const Json *before = returning_of(facts);
+        if (text_equal(json_get_string(before, "procedure"), "switchover"))
+                return NULL;
+        int64_t log = json_get_int(before, "sync_binlog", view->sync_binlog),
+                tables = json_get_int(before, "flush_log_at_commit", view->flush_log_at_commit);
+        if (log == 1 && tables == 1)
+                return NULL;
+        return text_format("sync_binlog was %" PRId64 " and innodb_flush_log_at_trx_commit %" PRId64
+                           " there, not 1 and 1: if its host crashed, it may lack transactions that its log names",
+                           log, tables);
+}
+
+static void judge_nothing_extra(const Facts *facts, char *sentence, Judgement *judgement)
+{
+        CLEANUP(mem_free) char *nothing = sentence;
+        CLEANUP(mem_free) char *doubt = why_not_durable(facts);
+        if (!doubt)
+                judge_as(judgement, VERDICT_MET, "%s", nothing);
+        else if (text_equal(facts_string(facts, "ordered_by"), "mhad"))
+                judge_as(judgement, VERDICT_HOPELESS,
+                         "%s; but %s. It is not attached by itself: if only its process ended, or its data was "
+                         "compared, type: mhactl rejoin %s %s; else copy its data anew from %s",
+                         nothing, doubt, facts_string(facts, "cluster"), returned(facts),
+                         facts_string(facts, "candidate"));
+        else
+                judge_as(judgement, VERDICT_MET, "%s; but %s. If it did, compare its data", nothing, doubt);
+}
+
 static void decide_nothing_extra(const Facts *facts, Judgement *judgement)
 {
         const char *name = returned(facts), *primary = facts_string(facts, "candidate"),
@@ -204,7 +276,7 @@ static void decide_nothing_extra(const Facts *facts, Judgement *judgement)
                          name, primary, extra, directory ? "; they are kept in " : "", directory ? directory : "",
                          primary);
         } else if (status_is_gtid(facts)) {
-                judge_as(judgement, VERDICT_MET, "%s has nothing that %s lacks", name, primary);
+                judge_nothing_extra(facts, text_format("%s has nothing that %s lacks", name, primary), judgement);
         } else if (!json_get_string(returning, "new_primary")) {
                 judge_as(judgement, VERDICT_HOPELESS,
                          "how far %s had come in its log when it was opened is not on record (that was another daemon, "
@@ -231,8 +303,10 @@ static void decide_nothing_extra(const Facts *facts, Judgement *judgement)
                          name, n, json_get_string(returning, "end"), primary, gtids ? ": " : "", gtids ? gtids : "",
                          directory ? directory : "?", primary);
         } else {
-                judge_as(judgement, VERDICT_MET, "nothing stands in its log behind %s, which %s had applied",
-                         json_get_string(returning, "end"), primary);
+                judge_nothing_extra(facts,
+                                    text_format("nothing stands in its log behind %s, which %s had applied",
+                                                json_get_string(returning, "end"), primary),
+                                    judgement);
         }
 }
 
@@ -292,7 +366,7 @@ static const Step steps[] = {
 
 const Procedure rejoin = {
         .name = "rejoin",
-        .version = 2,
+        .version = 3,
         .steps = steps,
         .n_steps = sizeof steps / sizeof *steps,
 };

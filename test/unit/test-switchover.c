@@ -13,6 +13,7 @@
 #include "closing.h"
 #include "events.h"
 #include "handover.h"
+#include "rejoin.h"
 #include "hooks.h"
 #include "status.h"
 #include "switchover.h"
@@ -617,6 +618,106 @@ static void test_events_of_the_dead(void **state)
                    "`tick` ENABLE", NULL);
 }
 
+static void expect_decision(const Facts *facts, const char *step, Verdict verdict, const char *why)
+{
+        Judgement judgement = { 0 };
+        for (size_t i = 0; i < rejoin.n_steps; i++)
+                if (strcmp(rejoin.steps[i].name, step) == 0)
+                        rejoin.steps[i].decide(facts, &judgement);
+        if (judgement.verdict != verdict || !strstr(judgement.why, why))
+                fail_msg("%s: %s, wanted %s: %s", verdict_to_string(judgement.verdict), judgement.why,
+                         verdict_to_string(verdict), why);
+        json_free(judgement.learned);
+}
+
+/* db1 is back; db2 was opened in its place. */
+static void test_rejoin_of_one_that_is_not_durable(void **state)
+{
+        static const struct {
+                unsigned log, tables;
+                const char *by, *procedure;
+                bool attached;
+                const char *why;
+        } rows[] = {
+                { 1, 1, "mhad", "failover", true, "db1 has nothing that db2 lacks" },
+                { 0, 1, "mhad", "failover", false, "sync_binlog was 0" },
+                { 1, 2, "mhad", "failover", false, "mhactl rejoin app1 db1" },
+                { 0, 1, "mhad", "switchover", true, "has nothing" },
+                { 1, 1, "root", "failover", true, "has nothing" },
+                { 0, 1, "root", "failover", true, "compare its data" },
+                { 1, 2, "root", "failover", true, "innodb_flush_log_at_trx_commit 2" },
+        };
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+                for (int known_before = 0; known_before < 2; known_before++) {
+                        CLEANUP(facts_done) Facts facts = fixture(MYSQL84, "mysql_gtid");
+                        CLEANUP(mem_free)
+                        char *text = text_format("{\"sync_binlog\":%u,\"flush_log_at_commit\":%u,\"procedure\":\"%s\"}",
+                                                 rows[i].log, rows[i].tables, rows[i].procedure);
+                        Json *returning = parse(text);
+                        json_set_string(facts.root, "ordered_by", rows[i].by);
+                        json_set(facts.root, "returning", returning);
+                        learn(&facts, "db1", known_before ? "{\"sync_binlog\":1,\"flush_log_at_commit\":1}" : text);
+                        if (!known_before) {
+                                json_set(returning, "sync_binlog", NULL);
+                                json_set(returning, "flush_log_at_commit", NULL);
+                        }
+                        expect_decision(&facts, "nothing-extra", rows[i].attached ? VERDICT_MET : VERDICT_HOPELESS,
+                                        rows[i].why);
+                }
+}
+
+/* MariaDB: the ids go on with the same numbers. db1 died, db2 was opened at 100; db2 died, db3 is opened at 95. */
+static void test_rejoin_after_two_failovers(void **state)
+{
+        static const struct {
+                const char *opened; /* db3, at */
+                const char *has;    /* db1, now */
+                bool extra;
+        } rows[] = {
+                { "0-1-95", "0-1-95", false },
+                { "0-1-95", "0-1-98", true },
+                { "0-2-120", "0-1-100", false },
+                { "0-2-120", "0-1-101", true },
+                { "0-1-95,1-1-7", "0-1-95,1-1-5", false },
+                { "0-1-95", "0-1-95,1-1-5", true },
+                { "", "0-1-1", true },
+        };
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+                CLEANUP(json_free) Json *returning = json_object();
+                CLEANUP(facts_done) Facts first = fixture(MARIADB, "mariadb_gtid");
+                CLEANUP(facts_done) Facts second = fixture(MARIADB, "mariadb_gtid");
+                CLEANUP(facts_done) Facts facts = fixture(MARIADB, "mariadb_gtid");
+                json_set_string(first.root, "procedure", "failover");
+                learn(&first, "db2", "{\"open_position\":\"binlog.000003:4\",\"open_gtid\":\"0-1-100,1-1-5\"}");
+                rejoin_note(returning, &first);
+                json_set_string(second.root, "procedure", "failover");
+                json_set_string(second.root, "old_primary", "db2");
+                json_set_string(second.root, "candidate", "db3");
+                CLEANUP(mem_free)
+                char *opened =
+                        text_format("{\"open_position\":\"binlog.000003:4\",\"open_gtid\":\"%s\"}", rows[i].opened);
+                learn(&second, "db3", opened);
+                rejoin_note(returning, &second);
+                assert_string_equal(json_get_string(json_get(returning, "db2"), "open_gtid"), rows[i].opened);
+
+                json_set_string(facts.root, "candidate", "db3");
+                json_set(facts.root, "returning", json_copy(json_get(returning, "db1")));
+                CLEANUP(mem_free)
+                char *has = text_format("{\"gtid_executed\":\"%s\"}", rows[i].has);
+                learn(&facts, "db1", has);
+                expect_decision(&facts, "compare-sets", VERDICT_MET,
+                                rows[i].extra ? "it has transactions that db3 lacks" : "db3 has every transaction");
+        }
+        /* Nobody knows what was opened. */
+        CLEANUP(json_free) Json *returning = parse("{\"db1\":{\"open_gtid\":\"0-1-100\"}}");
+        CLEANUP(facts_done) Facts second = fixture(MARIADB, "mariadb_gtid");
+        json_set_string(second.root, "procedure", "failover");
+        json_set_string(second.root, "old_primary", "db2");
+        json_set_string(second.root, "candidate", "db3");
+        rejoin_note(returning, &second);
+        assert_null(json_get_string(json_get(returning, "db1"), "open_gtid"));
+}
+
 /* An opening that was not confirmed. */
 static void test_closed(void **state)
 {
@@ -775,6 +876,8 @@ int main(void)
                 cmocka_unit_test(test_events_that_rested),
                 cmocka_unit_test(test_events_of_one_that_is_read_only),
                 cmocka_unit_test(test_events_of_the_dead),
+                cmocka_unit_test(test_rejoin_of_one_that_is_not_durable),
+                cmocka_unit_test(test_rejoin_after_two_failovers),
                 cmocka_unit_test(test_closed),
                 cmocka_unit_test(test_candidate_weighed),
                 cmocka_unit_test(test_everybody),
