@@ -537,6 +537,11 @@ static void add_copy(Work *work, const SavedSource *source, size_t i)
 {
         const SavedFile *file = &source->files[i];
         const char *next = i + 1 < source->n_files ? source->files[i + 1].file : NULL;
+        char after[POSITION_FILE_MAX];
+        bool another = next && !text_equal(next, file->file);
+        /* What could not even be looked at is not among the copies, and is there. */
+        if (another && relaylog_file_after(file->file, after))
+                next = after;
         ALLOC_GROW(work->copies, work->n_copies);
         work->copies[work->n_copies++] = (Copy){ .server = alloc_string(source->server),
                                                  .file = alloc_string(file->file),
@@ -544,7 +549,7 @@ static void add_copy(Work *work, const SavedSource *source, size_t i)
                                                  .head = alloc_string(file->head),
                                                  .from = file->from,
                                                  .size = file->size,
-                                                 .next = text_equal(next, file->file) ? NULL : alloc_string(next),
+                                                 .next = another ? alloc_string(next) : NULL,
                                                  .indexed = file->indexed && !source->relay };
 }
 

@@ -264,3 +264,25 @@ def test_what_goes_wrong(lab):
         assert source["state"] == "failed" and source["failure"], source
         reply = drive.rescue("feed", may_fail=True, server="db2", version="10.11.6-MariaDB", server_id=2, expected="binlog.000777:4")
         assert "nothing is saved" in reply["failure"], reply
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("position")
+@pytest.mark.lab(replicas=1)
+def test_one_is_left_out(lab):
+    """A log that its host could not look at, between two that crashes ended, is missed."""
+    primary = lab.primary
+    for i in range(2):
+        primary.sql(f"CREATE TABLE app.turn{i} (id INT)")
+        primary.kill()
+        until(lambda: not primary.running(), PATIENCE, "dead")
+        primary.start()
+    files = listing(primary)
+    question = {"name": "db2", "from": f"{files[0]['file']}:4"}
+    assert len(files) == 3
+    with Drive(lab) as drive:
+        drive.rescue("collect", server="db1", kind="binlog", files=[files[0], files[2]])
+        answer = drive.collected("db1", [question])["answers"]["db2"]
+        assert not answer["complete"] and "files between" in answer["holes"][0], answer
+        drive.rescue("collect", server="db1", kind="binlog", files=files)
+        until(lambda: drive.collected("db1", [question])["answers"]["db2"]["complete"], PATIENCE, "complete")
