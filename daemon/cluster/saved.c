@@ -202,10 +202,10 @@ static void on_listed(Replies *replies, void *userdata)
         const Json *files = json_get(list, "files");
         const char *first = json_get_string(json_at(files, 0), "file"), *end = json_get_string(list, "end");
         Json *chosen = list ? choose_files(saved, files) : NULL;
+        CLEANUP(mem_free) char *unlisted = list ? NULL : tail_why_not_listed(reply);
         if (!list)
-                why = text_format("its binary logs cannot be listed: %.*s",
-                                  (int) strcspn(text_is_empty(reply->err) ? replies->failure.text : reply->err, "\n"),
-                                  text_is_empty(reply->err) ? replies->failure.text : reply->err);
+                why = text_format("its binary logs cannot be listed: %s",
+                                  text_is_empty(unlisted) ? replies->failure.text : unlisted);
         else if (json_length(chosen) == 0) {
                 CLEANUP(mem_free) char *from = position_format(&saved->from);
                 why = text_format("there is nothing from %s on: its binary logs are %s to %s", from, first, end);

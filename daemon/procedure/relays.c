@@ -152,9 +152,10 @@ void judge_relays_collected(const Facts *facts, const char *server, const Replie
         const char *state = json_get_string(source, "state"), *failure = json_get_string(source, "failure");
         const char *lacks = look ? who_lacks(facts, server, look) : NULL;
         size_t n = 0, n_files = (size_t) json_get_int(source, "n_files", 0);
+        CLEANUP(mem_free) char *why = list ? NULL : tail_why_not_listed(listed);
         if (!look || !list) {
                 judge_as(judgement, VERDICT_HOPELESS, "its relay logs cannot be saved: %s",
-                         look ? listed->failure.text : reply->failure.text);
+                         look ? why : reply->failure.text);
         } else if (text_equal(state, "failed")) {
                 judge_as(judgement, VERDICT_HOPELESS, "its relay logs could not be copied: %s",
                          failure ? failure : "?");

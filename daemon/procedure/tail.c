@@ -123,6 +123,18 @@ void ask_tail(const Facts *facts, const char *server, Script *script)
         add_list(facts, server, script, false);
 }
 
+/* One line of the list; false for a log that the index names and that could not be looked at. */
+static bool read_listed(const char *line, unsigned long long *ret_size, char **ret_path)
+{
+        char *space = NULL;
+        *ret_size = strtoull(line, &space, 10);
+        bool known = space != line && *space == ' ' && *ret_size <= FILE_MAX;
+        const char *path = line + strcspn(line, " \n");
+        path += *path == ' ';
+        *ret_path = alloc_string_n(path, strcspn(path, "\n"));
+        return known;
+}
+
 Json *tail_read_list(const Reply *reply)
 {
         const char *line = reply_succeeded(reply) ? reply->out : NULL;
@@ -132,13 +144,13 @@ Json *tail_read_list(const Reply *reply)
         Json *files = json_ensure_array(tail, "files");
         CLEANUP(mem_free) char *index = alloc_string_n(line + 6, strcspn(line + 6, "\n"));
         json_set_string(tail, "index", index);
+        bool ends = false; /* with a log whose end is known */
         while ((line = strchr(line, '\n')) && *++line) {
-                char *space = NULL;
-                unsigned long long size = strtoull(line, &space, 10);
-                /* "-": it is in the index, and not there. */
-                if (space == line || *space != ' ' || size > FILE_MAX)
+                unsigned long long size;
+                CLEANUP(mem_free) char *path = NULL;
+                ends = read_listed(line, &size, &path);
+                if (!ends)
                         continue;
-                CLEANUP(mem_free) char *path = alloc_string_n(space + 1, strcspn(space + 1, "\n"));
                 const char *slash = strrchr(path, '/');
                 Json *file = json_object();
                 json_set_string(file, "file", slash ? slash + 1 : path);
@@ -148,7 +160,24 @@ Json *tail_read_list(const Reply *reply)
                 CLEANUP(mem_free) char *end = text_format("%s:%llu", json_get_string(file, "file"), size);
                 json_set_string(tail, "end", end);
         }
-        return json_length(files) ? TAKE(tail) : NULL;
+        return ends ? TAKE(tail) : NULL;
+}
+
+char *tail_why_not_listed(const Reply *reply)
+{
+        const char *said = reply->err ? reply->err : "", *list = reply->out ? reply->out : "", *last = NULL;
+        if (*said)
+                return alloc_string_n(said, strcspn(said, "\n"));
+        if (!reply_succeeded(reply))
+                return alloc_string(reply->failure.text);
+        for (const char *line = list; (line = strchr(line, '\n')) && *++line;)
+                last = line;
+        if (!last)
+                return alloc_string("the index names none");
+        unsigned long long size;
+        CLEANUP(mem_free) char *path = NULL;
+        (void) read_listed(last, &size, &path);
+        return text_format("the last one that the index names, %s, cannot be looked at", path);
 }
 
 static void learn_failure(Judgement *judgement, const char *why)
@@ -166,12 +195,8 @@ void judge_tail_found(const Facts *facts, const char *server, const Replies *rep
                 json_set(judge_learned(judgement), "tail", TAKE(tail));
                 return;
         }
-        const char *said = reply->err ? reply->err : "";
-        CLEANUP(mem_free) char *line = alloc_string_n(said, strcspn(said, "\n"));
-        judge_as(judgement, VERDICT_HOPELESS, "its binary logs cannot be listed: %s",
-                 *line                    ? line
-                 : reply_succeeded(reply) ? "the index names no file that is there"
-                                          : reply->failure.text);
+        CLEANUP(mem_free) char *why = tail_why_not_listed(reply);
+        judge_as(judgement, VERDICT_HOPELESS, "its binary logs cannot be listed: %s", why);
         learn_failure(judgement, judgement->why);
 }
 

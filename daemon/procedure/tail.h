@@ -14,8 +14,11 @@
  * view knows; else it is looked for in folders (with commas between them; NULL: the usual ones) as the one that names last. */
 void tail_list(const ServerView *view, const char *folders, const Position *first, const Position *last, bool may_fail,
                Script *script);
-/* {"index", "files": [{"file", "path", "size"}], "end"}; NULL when it is nothing of use. */
+/* {"index", "files": [{"file", "path", "size"}], "end"}; NULL when it is nothing of use, or where the last log ends is not
+ * known. */
 Json *tail_read_list(const Reply *reply);
+/* Why that is; the caller frees it. */
+char *tail_why_not_listed(const Reply *reply);
 /* An item that lists the logs of an index on a server's host, from the file called first on. When the index is not known, it
  * is looked for in folders (separated by commas) as that which names the file called known. */
 typedef struct LogPlace {

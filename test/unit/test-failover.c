@@ -593,13 +593,18 @@ static void test_tail_is_found(void **state)
         assert_int_equal(end.offset, 500);
         assert_false(skip_collect_tail(&f.facts));
         expect(&f, judge_tail_found, "db1", ssh_reply(4, ""), VERDICT_HOPELESS, "cannot be listed");
-        /* In the index, and not there. */
+        /* In the index, and not there, or not to be looked at: what the last one holds cannot be told then. */
         expect(&f, judge_tail_found, "db1", ssh_reply(0, "index /x\n- /x/binlog.000001\n"), VERDICT_HOPELESS,
-               "no file");
+               "names, /x/binlog.000001, cannot be looked at");
+        expect(&f, judge_tail_found, "db1", ssh_reply(0, "index /x\n500 /x/binlog.000007\n- /x/binlog.000008\n"),
+               VERDICT_HOPELESS, "names, /x/binlog.000008, cannot be looked at");
+        expect(&f, judge_tail_found, "db1", ssh_reply(0, "index /x\n- /x/binlog.000007\n500 /x/binlog.000008\n"),
+               VERDICT_MET, "ends at binlog.000008:500");
+        expect(&f, judge_tail_found, "db1", ssh_reply(0, "index /x\n"), VERDICT_HOPELESS, "names none");
         /* Numbers that no file has: of a host that is not what it says. */
         expect(&f, judge_tail_found, "db1",
                ssh_reply(0, "index /x\n9007199254740993 /x/a\n-1 /x/b\n99999999999999999999 /x/c\n"), VERDICT_HOPELESS,
-               "names no file that is there");
+               "names, /x/c, cannot be looked at");
         learn(&f, "db2",
               "{\"channels\": [{\"name\": \"\", \"received\": \"binlog.000004:500\", "
               "\"applied\": \"binlog.000003:900\"}]}");
@@ -1136,6 +1141,9 @@ static void test_relay_logs(void **state)
         expect(&f, judge_relays_collected, "db2", collected(list, all), VERDICT_HOPELESS, "do not reach back");
         expect(&f, judge_relays_collected, "db2", collected(list, half), VERDICT_MET, "2 of its relay logs are saved");
         expect(&f, judge_relays_collected, "db2", collected(NULL, nothing), VERDICT_HOPELESS, "no route");
+        expect(&f, judge_relays_collected, "db2",
+               collected("index /x\n400 /x/relay.000001\n- /x/relay.000002\n", nothing), VERDICT_HOPELESS,
+               "/x/relay.000002, cannot be looked at");
         /* The old primary's own log is better, and so are replicas that are level. */
         Judgement judgement = judge(&f, judge_tail_found, "db1", ssh_reply(0, listing));
         facts_learn(&f.facts, "db1", judgement.learned);
