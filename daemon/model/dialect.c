@@ -226,7 +226,8 @@ static const char identity[] =
         "'replica_parallel_workers', 'slave_parallel_threads', 'sync_binlog', 'innodb_flush_log_at_trx_commit', "
         "'slave_net_timeout', 'replica_net_timeout', 'rpl_semi_sync_master_enabled', 'rpl_semi_sync_source_enabled', "
         "'rpl_semi_sync_slave_enabled', 'rpl_semi_sync_replica_enabled', "
-        "'rpl_semi_sync_master_wait_for_slave_count', 'rpl_semi_sync_source_wait_for_replica_count')";
+        "'rpl_semi_sync_master_wait_for_slave_count', 'rpl_semi_sync_source_wait_for_replica_count', "
+        "'rpl_semi_sync_master_timeout', 'rpl_semi_sync_source_timeout')";
 
 static const char semi_sync_status[] =
         "SHOW GLOBAL STATUS WHERE Variable_name IN ('Rpl_semi_sync_master_status', 'Rpl_semi_sync_source_status', "

@@ -378,6 +378,9 @@ static void read_semi_sync_identity(ServerView *view, const Reply *reply)
         const char *count = variable_of(reply, "rpl_semi_sync_master_wait_for_slave_count",
                                         "rpl_semi_sync_source_wait_for_replica_count");
         view->semi_sync_wait_count = count ? to_unsigned(count) : 1;
+        view->semi_sync_timeout =
+                to_unsigned(variable_of(reply, "rpl_semi_sync_master_timeout", "rpl_semi_sync_source_timeout")) *
+                USEC_MSEC;
 }
 
 int observation_read_identity(ServerView *view, const Reply *reply, Failure *reterr)
@@ -842,6 +845,7 @@ static void identity_to_json(const ServerView *view, Json *json)
         json_set_bool(json, "semi_sync_source_enabled", view->semi_sync_source_enabled);
         json_set_bool(json, "semi_sync_replica_enabled", view->semi_sync_replica_enabled);
         json_set_int(json, "semi_sync_wait_count", view->semi_sync_wait_count);
+        set_number(json, "semi_sync_timeout", view->semi_sync_timeout);
 }
 
 static void state_to_json(const ServerView *view, Json *json)
@@ -908,6 +912,7 @@ static void identity_from_json(ServerView *view, const Json *json)
         view->semi_sync_source_enabled = json_get_bool(json, "semi_sync_source_enabled", false);
         view->semi_sync_replica_enabled = json_get_bool(json, "semi_sync_replica_enabled", false);
         view->semi_sync_wait_count = get_unsigned(json, "semi_sync_wait_count");
+        view->semi_sync_timeout = get_number(json, "semi_sync_timeout");
 }
 
 static void state_from_json(ServerView *view, const Json *json)

@@ -111,6 +111,7 @@ typedef struct ServerView {
         bool semi_sync_source_enabled, semi_sync_replica_enabled;
         bool semi_sync_installed;
         unsigned semi_sync_wait_count;
+        usec_t semi_sync_timeout; /* of the primary; then it goes on alone. 0: not known */
 
         /* Tick: observation_read_tick(). */
         bool ticked;

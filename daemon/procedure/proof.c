@@ -258,13 +258,42 @@ static void prove_from_log(Proof *proof, Judgement *judgement)
                          proof->old, end);
 }
 
+/* Semi-sync: who gets no acknowledgement goes on without any when its time is out. So long may the old primary have gone on
+ * unseen; a day stands for a server that cannot be fenced, and is told to be read-only as soon as it answers. */
+static usec_t unseen_for(const Facts *facts)
+{
+        int64_t seen = json_get_int(json_get(facts->root, "times"), "last_good", 0);
+        int64_t fenced = json_get_int(facts->root, "fenced_at", 0);
+        return seen > 0 && fenced >= seen ? (usec_t) (fenced - seen) : 24 * USEC_HOUR;
+}
+
+static void say_semi_sync(const Proof *proof, const ServerView *old, Judgement *judgement)
+{
+        usec_t unseen = unseen_for(proof->facts);
+        bool fenced = json_has(proof->facts->root, "fenced_at");
+        if (old->semi_sync_timeout > unseen) {
+                conclude(judgement, json_length(json_get(proof->facts->root, "left_out")) == 0 ? "none" : "unknown",
+                         "every transaction that any reachable replica received is on the new primary; the old "
+                         "primary acknowledged commits only after a replica had received them (semi-sync)");
+                return;
+        }
+        CLEANUP(mem_free)
+        char *why = fenced ? text_format("it was fenced %.1f s after it was last seen", (double) unseen / USEC_SEC)
+                           : alloc_string("it is not known to be fenced");
+        conclude(judgement, "unknown",
+                 "every transaction that any reachable replica received is on the new primary; the old primary "
+                 "acknowledged commits only after a replica had received them (semi-sync), but without a replica it "
+                 "goes on alone after %.1f s, and %s: what it committed then cannot be known from here",
+                 (double) old->semi_sync_timeout / USEC_SEC, why);
+}
+
 /* It was not: what was seen before is all there is. */
 static void say_what_was_seen(Proof *proof, Judgement *judgement)
 {
         const Json *old = facts_server(proof->facts, proof->old);
         const char *failure = json_get_string(old, "tail_failure");
         CLEANUP(mem_free) char *old_had = missing_of_old(proof->facts, proof->view, proof->channel);
-        bool semi_sync = json_get_bool(old, "semi_sync_active", false);
+        CLEANUP(server_view_free) ServerView *view = status_known(proof->facts, proof->old);
         if (old_had)
                 add_detail(proof, "seen on the old primary, on no replica that can be asked: %s", old_had);
         if (rescue_is_on(proof->facts))
@@ -278,16 +307,12 @@ static void say_what_was_seen(Proof *proof, Judgement *judgement)
         if (old_had)
                 conclude(judgement, "lost",
                          "the old primary was seen ahead of every replica; its binary log has the rest");
+        else if (view->semi_sync_active)
+                say_semi_sync(proof, view, judgement);
         else
-                conclude(judgement,
-                         semi_sync && json_length(json_get(proof->facts->root, "left_out")) == 0 ? "none" : "unknown",
-                         "%s",
-                         semi_sync ? "every transaction that any reachable replica received is on the new primary; the "
-                                     "old primary acknowledged commits only after a replica had received them "
-                                     "(semi-sync)"
-                                   : "every transaction that any reachable replica received is on the new primary; "
-                                     "what the old primary committed in its last moments without sending it cannot be "
-                                     "known from here");
+                conclude(judgement, "unknown",
+                         "every transaction that any reachable replica received is on the new primary; what the old "
+                         "primary committed in its last moments without sending it cannot be known from here");
 }
 
 static void prove(Proof *proof, Judgement *judgement)

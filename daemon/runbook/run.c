@@ -321,6 +321,14 @@ static void note_hooks(Run *run, const Json *script)
         }
 }
 
+/* From when on the old primary acknowledges nothing: a proof may hang on how soon that was. */
+static void note_fence(Run *run, const Json *data, usec_t real_time)
+{
+        const Json *fence = json_get(json_get(data, "learned"), "fence");
+        if ((json_has(fence, "process") || json_has(fence, "power")) && !json_has(run->facts.root, "fenced_at"))
+                json_set_int(run->facts.root, "fenced_at", (int64_t) real_time);
+}
+
 static int apply_to_target(Run *run, RunStep *step, RecordKind kind, usec_t real_time, const char *server,
                            const Json *data, Failure *reterr)
 {
@@ -337,6 +345,7 @@ static int apply_to_target(Run *run, RunStep *step, RecordKind kind, usec_t real
         if (r < 0)
                 return r;
         run_learn(run, server, data);
+        note_fence(run, data, real_time);
         if (json_has(data, "by"))
                 run->halted = false;
         step_close(step, real_time);

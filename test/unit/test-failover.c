@@ -522,6 +522,18 @@ static void test_address(void **state)
         facts_done(&f.facts);
 }
 
+static void expect_loss(const Fixture *f, const char *verdict, const char *proof)
+{
+        Judgement judgement = { 0 };
+        decide_nothing_missing(&f->facts, &judgement);
+        const Json *loss = json_get(judgement.learned, "loss");
+        assert_int_equal(judgement.verdict, VERDICT_MET);
+        assert_string_equal(json_get_string(loss, "verdict"), verdict);
+        if (!strstr(json_get_string(loss, "proof"), proof))
+                fail_msg("%s does not say %s", json_get_string(loss, "proof"), proof);
+        json_free(judgement.learned);
+}
+
 static void test_loss(void **state)
 {
         Fixture f = fixture(false);
@@ -538,10 +550,23 @@ static void test_loss(void **state)
         json_free(judgement.learned);
 
         judgement = (Judgement){ 0 };
-        learn(&f, "db1", "{\"semi_sync_active\": true}");
+        /* Semi-sync: as long as it has not gone on alone. */
+        learn(&f, "db1", "{\"semi_sync_active\": true, \"semi_sync_timeout\": 10000000}");
+        learn(&f, NULL, "{\"times\": {\"last_good\": 1000000000}, \"fenced_at\": 1009000000}");
         decide_nothing_missing(&f.facts, &judgement);
         assert_string_equal(json_get_string(json_get(judgement.learned, "loss"), "verdict"), "none");
         json_free(judgement.learned);
+        learn(&f, NULL, "{\"fenced_at\": 1010500000}");
+        expect_loss(&f, "unknown", "alone after 10.0 s, and it was fenced 10.5 s after");
+        learn(&f, NULL, "{\"fenced_at\": 999000000}");
+        expect_loss(&f, "unknown", "cannot be known");
+        learn(&f, NULL, "{\"fenced_at\": null}");
+        expect_loss(&f, "unknown", "is not known to be fenced");
+        learn(&f, "db1", "{\"semi_sync_timeout\": 4294967295000}");
+        expect_loss(&f, "none", "(semi-sync)");
+        learn(&f, "db1", "{\"semi_sync_timeout\": 0}");
+        learn(&f, NULL, "{\"fenced_at\": 1001000000}");
+        expect_loss(&f, "unknown", "alone after 0.0 s");
 
         judgement = (Judgement){ 0 };
         learn(&f, "db3", at_950);
@@ -961,18 +986,6 @@ static void test_feeding(void **state)
         assert_int_equal(script.n_items, 1);
         assert_string_equal(script.items[0].text, "START SLAVE SQL_THREAD");
         facts_done(&h.facts);
-}
-
-static void expect_loss(const Fixture *f, const char *verdict, const char *proof)
-{
-        Judgement judgement = { 0 };
-        decide_nothing_missing(&f->facts, &judgement);
-        const Json *loss = json_get(judgement.learned, "loss");
-        assert_int_equal(judgement.verdict, VERDICT_MET);
-        assert_string_equal(json_get_string(loss, "verdict"), verdict);
-        if (!strstr(json_get_string(loss, "proof"), proof))
-                fail_msg("%s does not say %s", json_get_string(loss, "proof"), proof);
-        json_free(judgement.learned);
 }
 
 /* A plan says what would be copied and fed, and asks nobody who would begin with it. */

@@ -52,7 +52,8 @@ static void test_identity(void **state)
                                                { "innodb_flush_log_at_trx_commit", "2" },
                                                { "replica_net_timeout", "60" },
                                                { "rpl_semi_sync_source_enabled", "ON" },
-                                               { "rpl_semi_sync_source_wait_for_replica_count", "2" } };
+                                               { "rpl_semi_sync_source_wait_for_replica_count", "2" },
+                                               { "rpl_semi_sync_source_timeout", "1000000000000" } };
         for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
                 reply_add_row(reply, rows[i]);
         CLEANUP(server_view_free) ServerView *view = server_view_new();
@@ -67,6 +68,7 @@ static void test_identity(void **state)
         assert_true(view->slave_net_timeout == USEC_MINUTE);
         assert_true(view->semi_sync_installed && view->semi_sync_source_enabled && !view->semi_sync_replica_enabled);
         assert_int_equal(view->semi_sync_wait_count, 2);
+        assert_true(view->semi_sync_timeout == (usec_t) UINT32_MAX * USEC_MSEC);
         assert_string_equal(server_view_dialect(view)->name, "mysql-8.4");
 }
 

@@ -180,6 +180,18 @@ static void test_decisions_and_learning(void **state)
         assert_true(run_no_return_passed(run));
 }
 
+/* From the first that is proved. */
+static void test_when_it_was_fenced(void **state)
+{
+        CLEANUP(run_free) Run *run = started();
+        apply(run, "settled", "one", "db1",
+              "{\"verdict\":\"met\",\"targets\":[\"db1\"],\"learned\":{\"fence\":{\"address\":{}}}}");
+        assert_false(json_has(run->facts.root, "fenced_at"));
+        apply(run, "settled", "two", "db1",
+              "{\"verdict\":\"met\",\"targets\":[\"db1\"],\"learned\":{\"fence\":{\"process\":{}}}}");
+        assert_int_equal(json_get_int(run->facts.root, "fenced_at", 0), 7);
+}
+
 static void test_retry_and_override(void **state)
 {
         CLEANUP(run_free) Run *run = started();
@@ -276,6 +288,7 @@ int main(void)
                 cmocka_unit_test(test_needs),
                 cmocka_unit_test(test_groups_and_skipping),
                 cmocka_unit_test(test_decisions_and_learning),
+                cmocka_unit_test(test_when_it_was_fenced),
                 cmocka_unit_test(test_retry_and_override),
                 cmocka_unit_test(test_a_decision_that_failed_may_be_retaken),
                 cmocka_unit_test(test_undoing),
