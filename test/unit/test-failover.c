@@ -1149,6 +1149,9 @@ static void test_relay_logs(void **state)
         expect_act(&f, act_collect_relays, "db2", collected(list, nothing),
                    "\"files\":[{\"file\":\"relay.000003\",\"path\":\"/data/relay.000003\",\"from\":0,\"to\":600}");
         expect_act(&f, act_collect_relays, "db2", collected(list, nothing), "\"start\":\"binlog.000003:0\"");
+        /* One that the list does not have tells nothing of those that it has. */
+        const char *others = "index /data/relay.index\n400 /data/relay.000001\n";
+        expect_act(&f, act_collect_relays, "db2", collected(others, nothing), "\"start\":\"\"");
         expect(&f, judge_relays_collected, "db2", collected(list, two), VERDICT_UNMET, "4 of its relay logs");
         expect_act(&f, act_collect_relays, "db2", collected(list, two), "\"start\":\"\"");
         expect(&f, judge_relays_collected, "db2", collected(list, all), VERDICT_HOPELESS, "do not reach back");
