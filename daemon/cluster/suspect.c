@@ -86,8 +86,7 @@ static Suspicion gather(const Cluster *cluster, Witness *witnesses)
         const ServerView *view = watch_view(cluster->watches[primary]);
         return (Suspicion){
                 .own = view->evidence,
-                .semi_sync_locked = view->semi_sync_active && view->semi_sync_waiting > 0 &&
-                                    view->semi_sync_clients < view->semi_sync_wait_count,
+                .semi_sync_locked = server_view_is_locked(view),
                 .witnesses = witnesses,
                 .n_witnesses = n,
         };

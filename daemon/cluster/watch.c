@@ -100,17 +100,9 @@ static void mix_text(uint64_t *hash, const char *text)
 static uint64_t fingerprint(const ServerView *view)
 {
         uint64_t hash = UINT64_C(14695981039346656037);
-        int flags[] = { (int) view->evidence,
-                        view->evidence_code,
-                        view->identified,
-                        view->ticked,
-                        view->read_only,
-                        view->super_read_only,
-                        view->replica_read,
-                        (int) view->n_channels,
-                        (int) view->server_id,
-                        view->semi_sync_active && view->semi_sync_waiting > 0 &&
-                                view->semi_sync_clients < view->semi_sync_wait_count };
+        int flags[] = { (int) view->evidence,  view->evidence_code,        view->identified,   view->ticked,
+                        view->read_only,       view->super_read_only,      view->replica_read, (int) view->n_channels,
+                        (int) view->server_id, server_view_is_locked(view) };
         mix(&hash, flags, sizeof flags);
         for (size_t i = 0; i < view->n_channels; i++) {
                 const ReplicaChannel *channel = &view->channels[i];

@@ -119,6 +119,7 @@ static const CheckRow problems[_PROBLEM_MAX] = {
         [PROBLEM_SERVER_ERROR] = { "server_error", REPLICATION(WARNING), "A server lives, but does not let mhad in.", "see to the account of sql, max_connections and blocked hosts there" },
         [PROBLEM_DUPLICATE_ID] = { "duplicate_id", REPLICATION(ERROR), "Two servers have the same server_id or UUID.", "give each a server_id of its own; a copied data directory must lose its auto.cnf" },
         [PROBLEM_MIXED_FLAVOURS] = { "mixed_flavours", REPLICATION(ERROR), "MySQL and MariaDB are mixed in one cluster.", "use one of them" },
+        [PROBLEM_LOCKED] = { "locked", REPLICATION(WARNING), "Writers on the primary wait for more replicas to acknowledge (semi-sync) than can do so: nothing is written until the time-out of semi-sync.", "start the receivers of the replicas, or wait for fewer (rpl_semi_sync_source_wait_for_replica_count), or not at all" },
         [PROBLEM_OTHER_MANAGER] = { "other_manager", REPLICATION(ERROR), "Another manager, of MHA or another mhad, has MHA's lock on a server.", "end it (masterha_stop), or set failover.mode: monitor here" },
 };
 /* clang-format on */

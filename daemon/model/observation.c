@@ -260,6 +260,12 @@ bool server_view_is_read(const ServerView *view)
         return view->evidence == EVIDENCE_ALIVE && view->identified && view->ticked && view->replica_read;
 }
 
+bool server_view_is_locked(const ServerView *view)
+{
+        return view->semi_sync_active && view->semi_sync_waiting > 0 &&
+               view->semi_sync_clients < view->semi_sync_wait_count;
+}
+
 GtidFamily server_view_gtid_family(const ServerView *view)
 {
         return view->version.flavour == FLAVOUR_MARIADB ? GTID_FAMILY_MARIADB : GTID_FAMILY_MYSQL;

@@ -154,6 +154,8 @@ const Dialect *server_view_dialect(const ServerView *view);
 const ReplicaChannel *server_view_channel(const ServerView *view);
 /* Reachable now and read completely: identity, tick and replication. */
 bool server_view_is_read(const ServerView *view);
+/* Sessions wait for a semi-sync acknowledgement, and fewer replicas acknowledge than are needed. */
+bool server_view_is_locked(const ServerView *view);
 GtidFamily server_view_gtid_family(const ServerView *view);
 /* Everything that the server received, applied or not, and what it applied: MySQL retrieved and executed; MariaDB
  * Gtid_IO_Pos (or slave position) and own transactions. Empty sets when text is malformed. */

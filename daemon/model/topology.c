@@ -44,6 +44,7 @@ static const char *const problem_names[_PROBLEM_MAX] = {
         [PROBLEM_SERVER_ERROR] = "server_error",
         [PROBLEM_DUPLICATE_ID] = "duplicate_id",
         [PROBLEM_MIXED_FLAVOURS] = "mixed_flavours",
+        [PROBLEM_LOCKED] = "locked",
         [PROBLEM_OTHER_MANAGER] = "other_manager",
 };
 ENUM_STRINGS(problem, ProblemId, problem_names)
@@ -571,6 +572,16 @@ static void check_manager(const Picture *picture, ssize_t i)
                                     : "another manager is at work, or its purge_relay_logs");
 }
 
+static void check_semi_sync(const Picture *picture, ssize_t i)
+{
+        const ServerView *view = picture->servers[i].view;
+        if (i == picture->topology->primary && is_up(picture, i) && server_view_is_locked(view))
+                add_problem(picture, PROBLEM_LOCKED, i, false,
+                            "%s is locked by semi-sync: its writers wait for %u replica%s to acknowledge, and %u can",
+                            name_of(picture, i), view->semi_sync_wait_count, view->semi_sync_wait_count == 1 ? "" : "s",
+                            view->semi_sync_clients);
+}
+
 static void check_filters(const Picture *picture)
 {
         ssize_t first = -1;
@@ -619,6 +630,7 @@ static void find_problems(const Picture *picture, int64_t max_lag)
                         continue;
                 check_reachable(picture, i);
                 check_manager(picture, i);
+                check_semi_sync(picture, i);
                 if (picture->topology->entries[i].role == ROLE_ALONE)
                         add_problem(picture, PROBLEM_ALONE, i, false,
                                     "%s does not replicate, and nobody counts on it as the primary",

@@ -46,6 +46,7 @@ typedef enum ProblemId {
         PROBLEM_SERVER_ERROR,   /* it lives, but does not let us in */
         PROBLEM_DUPLICATE_ID,   /* two servers with one server_id or UUID */
         PROBLEM_MIXED_FLAVOURS, /* MySQL and MariaDB in one cluster */
+        PROBLEM_LOCKED,         /* the primary's writers wait for replicas to acknowledge, and too few can */
         PROBLEM_OTHER_MANAGER,  /* somebody else has MHA's lock */
         _PROBLEM_MAX,
         _PROBLEM_INVALID = -22,

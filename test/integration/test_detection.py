@@ -256,6 +256,26 @@ def test_stalled(lab):
     nothing_was_done(manager)
 
 
+@pytest.mark.flavours("mariadb", "mysql9")
+@pytest.mark.modes("gtid")
+@pytest.mark.lab(semisync=True)
+def test_locked(lab):
+    """Its writers wait for an acknowledgement that nobody gives: reported, and nothing else."""
+    manager = Manager.start(lab)
+    lab["db1"].sql(f"SET GLOBAL {lab['db1'].word('semisync_source').replace('enabled', 'timeout')} = 3600000")
+    with Writer(lab) as writer:
+        for replica in lab.replicas:
+            replica.stop_io()
+        manager.wait(lambda status: any(one["id"] == "locked" and not one["blocks"] for one in status["problems"]),
+                     "a problem")
+        assert any("locked by semi-sync" in event["text"] for event in manager.events("topology-problem"))
+        manager.untouched(WATCH)
+        for replica in lab.replicas:
+            replica.start_io()
+        manager.wait_health("ok")
+        nothing_was_done(manager, [writer])
+
+
 @pytest.mark.flavours("mariadb")
 @pytest.mark.modes("gtid")
 def test_restarted_after_a_stall(lab):

@@ -462,6 +462,27 @@ static void test_other_manager(void **state)
         assert_problems(read_lab(&lab_, NULL), "server_down");
 }
 
+/* On the primary only, and not what it said before it died. */
+static void test_locked(void **state)
+{
+        LAB("W R0 R0");
+        ServerView *view = &lab_.views[0];
+        view->semi_sync_active = true;
+        view->semi_sync_waiting = view->semi_sync_wait_count = 2;
+        view->semi_sync_clients = 1;
+        assert_problems(read_lab(&lab_, NULL), "locked");
+        assert_string_equal(lab_.topology.problems[0].text,
+                            "db0 is locked by semi-sync: its writers wait for 2 replicas to acknowledge, and 1 can");
+        view->semi_sync_clients = 2;
+        assert_problems(read_lab(&lab_, NULL), "");
+        view->semi_sync_clients = 1;
+        view->semi_sync_waiting = 0;
+        assert_problems(read_lab(&lab_, NULL), "");
+        view->semi_sync_waiting = 1;
+        view->evidence = EVIDENCE_REFUSED;
+        assert_problems(read_lab(&lab_, NULL), "");
+}
+
 /* What is wrong with it alone is no problem; what endangers the others is one. */
 static void test_excused(void **state)
 {
@@ -510,6 +531,7 @@ int main(void)
                 cmocka_unit_test(test_replica_problems),
                 cmocka_unit_test(test_receivers_of_a_dead_primary),
                 cmocka_unit_test(test_match),
+                cmocka_unit_test(test_locked),
                 cmocka_unit_test(test_excused),
                 cmocka_unit_test(test_other_manager),
                 cmocka_unit_test(test_queries),
