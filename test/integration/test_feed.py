@@ -4,6 +4,7 @@ The order in which a replica is pointed at the feed is the safe one: it goes on 
 relay logs are kept (MySQL 9.x with its applier running), behind what it has received.
 """
 
+import contextlib
 import json
 import os
 import queue
@@ -173,7 +174,7 @@ def connection(server, **options):
 
 
 def write_mixed(lab, server, rounds=3, big=True):
-    """Rows, statements, blobs, user variables, LOAD DATA, temporary tables, rotations, a transaction of 5 MB."""
+    """Rows, statements, blobs in both, user variables, LOAD DATA, temporary tables, rotations, a transaction of 5 MB."""
     path = f"{lab.folder}/load.txt"
     server.sql("SET GLOBAL local_infile=1")
     folder.write(path, "".join(f"{i}\tline {i}\n" for i in range(500)))
@@ -214,6 +215,13 @@ def write_mixed(lab, server, rounds=3, big=True):
                            " (SELECT 1 AS id UNION SELECT 2) AS two" for _ in range(8)], "COMMIT")
     finally:
         wire.close()
+    with contextlib.closing(connection(server, database="mix")) as wire, wire.cursor() as cursor:
+        for statement in ("SET SESSION binlog_format='ROW'", "INSERT INTO old (words) VALUES (REPEAT(0x00ff270a, 75000))",
+                          "INSERT INTO rows_ (word, bytes, x) VALUES ('row', 0x00ff27, RAND())",
+                          "UPDATE rows_ SET x = RAND(), word = NULL WHERE id < 50",
+                          "UPDATE old SET words = CONCAT(words, 0xff00) ORDER BY id LIMIT 1",
+                          "DELETE FROM rows_ WHERE word = 'row'", "COMMIT"):
+            cursor.execute(statement)
     if big:  # more than one packet of the protocol
         server.sql("SET GLOBAL max_allowed_packet=67108864")
         server.sql("INSERT INTO mix.old (words) VALUES (REPEAT('0123456789abcdef', 1100000))", timeout=PATIENCE)
