@@ -33,6 +33,7 @@ typedef struct Work {
         bool print; /* afterwards, as text */
         Json *covers;
         char *text;
+        Json *differences;
         Ranges *ranges;
         Position *borders;
         size_t n_borders;
@@ -82,6 +83,7 @@ static Work *work_free(Work *work)
         free(work->load);
         json_free(work->covers);
         free(work->text);
+        json_free(work->differences);
         free(work->borders);
         relaylog_free(work->relay_log);
         ranges_free(work->ranges);
@@ -385,12 +387,12 @@ static void load_index(Work *work)
 static void work_do(void *data)
 {
         Work *work = data;
-        if (work->load) {
+        if (work->load)
                 load_index(work);
-                return;
-        }
-        if (work->n_copies > 0)
+        else if (work->n_copies > 0)
                 index_copies(work);
+        work->differences = json_object();
+        saved_add_differences(work->ranges, work->differences);
         if (!work->print)
                 return;
         CLEANUP(json_free) Json *covers = covers_in_the_end(work);
@@ -498,6 +500,8 @@ static void on_indexed(void *userdata)
         SavedSource *source = indexing->server ? source_find(rescue, indexing->server) : NULL;
         indexing->worker = worker_release(indexing->worker, NULL);
         rescue->ranges = TAKE(work->ranges);
+        json_free(rescue->differences);
+        rescue->differences = TAKE(work->differences);
         if (work->load && work->covers)
                 adopt(rescue, work);
         /* What was ordered in the meantime is indexed in the next round. */

@@ -108,6 +108,7 @@ struct Rescue {
         Position *borders;
         size_t n_borders, n_told; /* to the index */
         Ranges *ranges;           /* NULL while a thread has it */
+        Json *differences;        /* in it, as "differ"; NULL: nobody has looked */
         Indexing *indexing;
         IndexWriter *writer;
         bool unwritten;        /* what is on disk is not the whole index */

@@ -53,6 +53,7 @@ Rescue *rescue_free(Rescue *rescue)
                 source_free(source);
         }
         ranges_free(rescue->ranges);
+        json_free(rescue->differences);
         free(rescue->borders);
         free(rescue->run);
         free(rescue->why);
@@ -119,7 +120,8 @@ static int answer_all(const Rescue *rescue, const Json *questions, Json *json, F
 {
         if (!rescue->ranges)
                 return 0;
-        saved_add_differences(rescue->ranges, json);
+        if (json_has(rescue->differences, "differ"))
+                json_set(json, "differ", json_copy(json_get(rescue->differences, "differ")));
         int r = 0;
         JSON_FOREACH(question, questions)
         {

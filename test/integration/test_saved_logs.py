@@ -286,3 +286,18 @@ def test_one_is_left_out(lab):
         assert not answer["complete"] and "files between" in answer["holes"][0], answer
         drive.rescue("collect", server="db1", kind="binlog", files=files)
         until(lambda: drive.collected("db1", [question])["answers"]["db2"]["complete"], PATIENCE, "complete")
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("position")
+@pytest.mark.lab(replicas=1)
+def test_two_differ(lab):
+    """What two servers tell of one place and is not the same is said, by the next process too."""
+    with Drive(lab) as drive:
+        for server in lab.servers:
+            drive.rescue("collect", server=server.name, kind="binlog", files=listing(server))
+            found = drive.collected(server.name, [{"name": "x", "from": ""}])
+        assert found["differ"][0].startswith("db1 and db2 differ: binlog.000001:4 "), found
+        until(lambda: not drive.rescue("look")["writing"], PATIENCE, "index written")
+    with Drive(lab) as drive:
+        assert drive.collected("db1", [{"name": "x", "from": ""}])["differ"] == found["differ"]
