@@ -233,6 +233,7 @@ static void evaluate(void *userdata)
         downtime_watch(cluster);
         read_topology(cluster);
         fenced_watch(cluster);
+        unfinished_watch(cluster);
         if (cluster->now == CLUSTER_RUNNING || cluster->now == CLUSTER_HALTED) {
                 runs_watch(cluster);
                 return;
@@ -402,6 +403,7 @@ Cluster *cluster_free(Cluster *cluster)
         cluster_examine_forget(cluster, NULL);
         saved_done(cluster);
         fenced_done(cluster);
+        unfinished_stop(cluster);
         background_done(cluster);
         runs_done(cluster);
         exec_free(cluster->exec);

@@ -26,6 +26,16 @@ typedef struct FenceSlot {
         bool bare;   /* its host has lost the address, since it is back */
 } FenceSlot;
 
+/* An attempt to undo what a switchover has left on its old primary. */
+typedef struct Unfinished {
+        Cluster *cluster;
+        ExecJob *job; /* NULL: none is under way */
+        Facts facts;
+        size_t row; /* of the switchover's undo */
+        bool acted;
+        usec_t again; /* not before */
+} Unfinished;
+
 struct Cluster {
         ClusterContext context;
         ClusterConfig *config;
@@ -75,6 +85,8 @@ struct Cluster {
 
         /* Returned old primaries. */
         FenceSlot *fence_slots; /* one a server */
+
+        Unfinished unfinished;
 
         PlanRequest *plans;
         CheckRequest *checks;
@@ -173,3 +185,8 @@ void fenced_remove(Cluster *cluster, const char *server); /* and saves the state
 void fenced_pardon(Cluster *cluster);                     /* one that people have made the primary again */
 void fenced_watch(Cluster *cluster);
 void fenced_done(Cluster *cluster);
+
+/* unfinished.c */
+void unfinished_note(Cluster *cluster, const Json *run); /* of a switchover that was undone; does not save */
+void unfinished_watch(Cluster *cluster);
+void unfinished_stop(Cluster *cluster); /* until it is watched again */

@@ -465,6 +465,8 @@ static void on_done(Runbook *runbook, RunOutcome outcome, const char *why, void 
         note_unconfirmed(cluster, outcome);
         note_old_primary(cluster, outcome);
         note_candidate(cluster, run, outcome);
+        if (!is_failover(cluster) && outcome == RUN_ABORTED)
+                unfinished_note(cluster, run);
         remember(cluster, outcome);
         switch (outcome) {
         case RUN_COMPLETED:
@@ -501,6 +503,7 @@ static int begin(Cluster *cluster, const Procedure *procedure, const Json *optio
         const char *old = cluster_primary_name(cluster);
         LogFields fields = cluster_fields(cluster, old);
         background_stop(cluster, "another run begins");
+        unfinished_stop(cluster);
         Facts facts = runs_facts(cluster, old, options, procedure->name);
         cluster->runbook = runbook_new(cluster->context.loop, cluster->exec, cluster->journal, procedure, on_event,
                                        on_done, cluster);
