@@ -163,7 +163,9 @@ static Json *server_result(const Json *run, const Facts *facts, const char *name
                 const char *lost = facts_string(facts, "lost");
                 json_set_string(result, "state", "primary");
                 json_set_string(result, "text",
-                                lost ? "was opened, and does not answer any more: a failover follows" : "takes writes");
+                                !lost         ? "takes writes"
+                                : handed_over ? "was opened, and does not answer any more: a failover follows"
+                                              : "was opened, and does not answer any more");
                 return result;
         }
         if (text_equal(name, candidate) && json_get_bool(facts->root, "opening", false)) {

@@ -23,8 +23,9 @@
 #define RESUME_WAIT (3 * USEC_SEC)
 #define RETRY_PAUSE (2 * USEC_SEC)
 #define RETRIES_MAX 3
-/* How long a server of a switchover may not answer before the run is ended for it. */
+/* How long a server of a switchover, or the new primary of a failover, may not answer before the run is ended for it. */
 #define LOST_AFTER (2 * USEC_SEC)
+#define LOST_SILENT_AFTER (10 * USEC_SEC)
 #define HOLD_PATIENCE (30 * USEC_SEC)
 /* A host that has just answered. */
 #define LISTING (5 * USEC_SEC)
@@ -417,7 +418,7 @@ static void leave_behind(Cluster *cluster, const Json *run)
         CLEANUP(facts_done) Facts facts = facts_copy(runbook_facts(cluster->runbook));
         bool failed_over = is_failover(cluster);
         forget_run(cluster);
-        if (failed_over)
+        if (failed_over && !facts_string(&facts, "lost"))
                 background_attach(cluster, &facts, run);
 }
 
@@ -658,22 +659,35 @@ void runs_resume(Cluster *cluster)
         runs_watch(cluster);
 }
 
-/* Gone for as long as it takes to be sure. */
-static bool is_lost(Cluster *cluster, const char *server)
+/* When one that is gone has been so for as long as it takes to be sure; USEC_INFINITY when it is not. A refusal tells more than
+ * silence, which may be the network's. */
+static usec_t lost_at(const Cluster *cluster, const char *server, usec_t silence)
 {
         ssize_t i = cluster_find(cluster, server);
         const ServerView *view = i >= 0 ? watch_view(cluster->watches[i]) : NULL;
         if (!view || view->evidence == EVIDENCE_ALIVE || view->evidence == EVIDENCE_ERROR ||
             view->evidence == EVIDENCE_UNKNOWN)
-                return false;
-        return loop_now(cluster->context.loop) >= usec_add(view->evidence_since, LOST_AFTER);
+                return USEC_INFINITY;
+        return usec_add(view->evidence_since, view->evidence == EVIDENCE_REFUSED ? LOST_AFTER : silence);
+}
+
+static bool is_lost(const Cluster *cluster, const char *server)
+{
+        return loop_now(cluster->context.loop) >= lost_at(cluster, server, LOST_AFTER);
+}
+
+static void lose(Cluster *cluster, const char *lost)
+{
+        LogFields fields = cluster_fields(cluster, NULL);
+        CLEANUP(mem_free) char *why = text_format("%s does not answer any more", lost);
+        if (runbook_lose(cluster->runbook, lost, why, NULL) >= 0)
+                log_event(EVENT_WARNING, &fields, "%s: %s", cluster->config->name, why);
 }
 
 /* A switchover with one of the two dead cannot get anywhere: it must not stand in the way of a failover. */
 static void watch_switchover(Cluster *cluster)
 {
         const Facts *facts = runbook_facts(cluster->runbook);
-        LogFields fields = cluster_fields(cluster, NULL);
         const char *candidate = facts->root ? facts_string(facts, "candidate") : NULL;
         bool old_lost = is_lost(cluster, cluster->run_old);
         const char *lost = candidate && is_lost(cluster, candidate) ? candidate
@@ -681,11 +695,20 @@ static void watch_switchover(Cluster *cluster)
                                                                     : NULL;
         /* Not the candidate: that it has not got the address must be asked until the time for that is out. */
         runbook_set_lost(cluster->runbook, old_lost ? cluster->run_old : NULL);
-        if (!lost)
-                return;
-        CLEANUP(mem_free) char *why = text_format("%s does not answer any more", lost);
-        if (runbook_lose(cluster->runbook, lost, why, NULL) >= 0)
-                log_event(EVENT_WARNING, &fields, "%s: %s", cluster->config->name, why);
+        if (lost)
+                lose(cluster, lost);
+}
+
+/* Nor can a failover when the new primary has died just after its opening. */
+static void watch_new_primary(Cluster *cluster)
+{
+        const Facts *facts = runbook_facts(cluster->runbook);
+        const char *candidate = facts->root ? facts_string(facts, "candidate") : NULL;
+        usec_t at = candidate && is_open(cluster) ? lost_at(cluster, candidate, LOST_SILENT_AFTER) : USEC_INFINITY;
+        if (loop_now(cluster->context.loop) >= at)
+                lose(cluster, candidate);
+        else if (at != USEC_INFINITY)
+                timer_set(cluster->evaluation, at);
 }
 
 /* Whether it may take writes. An error is an answer, too, unless it is that of one that goes down, as when it is fenced. */
@@ -704,8 +727,8 @@ static bool lives(const ServerView *view)
 void runs_watch(Cluster *cluster)
 {
         ssize_t i = cluster_find(cluster, cluster->run_old);
-        if (cluster->runbook && cluster->now == CLUSTER_RUNNING && !is_failover(cluster))
-                watch_switchover(cluster);
+        if (cluster->runbook && cluster->now == CLUSTER_RUNNING)
+                (is_failover(cluster) ? watch_new_primary : watch_switchover)(cluster);
         if (!cluster->runbook || cluster->run_opened || i < 0 || !is_failover(cluster))
                 return;
         const ServerView *view = watch_view(cluster->watches[i]);

@@ -38,13 +38,16 @@ typedef struct Progress {
 /* Replies: the replication status, a pause, ask_status()'s, and, of who can be fed, what the saved logs say. */
 enum { PAUSE = 1, AFTER_PAUSE, LOOK = AFTER_PAUSE + _STATUS_MAX };
 
-static Progress progress_attached(const ReplicaChannel *channel, const char *candidate)
+static Progress progress_attached(const Facts *facts, const ReplicaChannel *channel)
 {
+        const char *candidate = facts_string(facts, "candidate");
         if (channel->applier_errno && !channel->applier_running)
                 return PROGRESS(STAGE_BROKEN, "its applier stopped with error %d: %s", channel->applier_errno,
                                 channel->applier_error ? channel->applier_error : "");
         if (channel->receiver == RECEIVER_CONNECTED && channel->applier_running)
                 return PROGRESS(STAGE_FOLLOWS, "it follows %s", candidate);
+        if (facts_string(facts, "lost"))
+                return PROGRESS(STAGE_BROKEN, "it is set to follow %s, which does not answer any more", candidate);
         if (channel->receiver_errno)
                 return PROGRESS(STAGE_STARTING, "its receiver is %s: error %d: %s",
                                 receiver_state_to_string(channel->receiver), channel->receiver_errno,
@@ -167,7 +170,7 @@ static Progress progress_of(const Facts *facts, const char *server, const Replie
         if (!channel)
                 return PROGRESS(STAGE_BROKEN, "its replication configuration is gone");
         if (status_follows(facts, channel, candidate))
-                return progress_attached(channel, candidate);
+                return progress_attached(facts, channel);
         /* The port of its feed changes when its SSH session is lost. */
         bool was_fed = can_be_fed(facts, server) && text_equal(channel->source_user, FEED_USER);
         CLEANUP(mem_free) char *followed = host_and_port(channel->source_host, channel->source_port);
@@ -306,6 +309,9 @@ void judge_level(const Facts *facts, const char *server, const Replies *replies,
         if (level)
                 judge_as(judgement, VERDICT_MET, "it has applied everything %s",
                          later ? "that the primary had then" : "up to the opening");
+        else if (facts_string(facts, "lost"))
+                judge_as(judgement, VERDICT_HOPELESS, "it is at %s, and %s does not answer any more", applied,
+                         candidate);
         else
                 judge_as(judgement, VERDICT_UNMET, "it is at %s", applied);
 }

@@ -318,6 +318,10 @@ static void test_repoint_by_position(void **state)
         expect_act(&f, act_follow_candidate, "db3", repoint_of(&f, &receiving, &receiving), "STOP SLAVE IO_THREAD");
         expect(&f, judge_follows_candidate, "db3", repoint_of(&f, &starting, &starting), VERDICT_UNMET, "connecting");
         expect(&f, judge_follows_candidate, "db3", repoint_of(&f, &following, &following), VERDICT_MET, "follows db2");
+        json_set_string(f.facts.root, "lost", "db2"); /* it is dead: who is on the way to it is left so */
+        expect(&f, judge_follows_candidate, "db3", repoint_of(&f, &starting, &starting), VERDICT_HOPELESS, "any more");
+        expect(&f, judge_follows_candidate, "db3", repoint_of(&f, &applying, &applying), VERDICT_UNMET, "applies");
+        json_set(f.facts.root, "lost", NULL);
         facts_done(&f.facts);
 }
 
