@@ -383,3 +383,43 @@ void act_restore_receiver(const Facts *facts, const char *server, const Replies 
         if (!is->applier_running && !is->applier_errno)
                 script_sql(script, "%s", dialect->start_applier);
 }
+
+/* Could it not be stopped in time, it may have been afterwards. Of one that nobody could ask nothing was asked. */
+static bool was_to_be_stopped(const Facts *facts, const char *server)
+{
+        CLEANUP(server_view_free) ServerView *known = status_known(facts, server);
+        const ReplicaChannel *channel = server_view_channel(known);
+        return channel && channel->receiver != RECEIVER_STOPPED &&
+               status_follows(facts, channel, facts_string(facts, "old_primary"));
+}
+
+void ask_left_out(const Facts *facts, const char *server, Script *script)
+{
+        if (was_to_be_stopped(facts, server))
+                ask_status(facts, server, script);
+}
+
+void judge_left_out_restored(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        const char *old = facts_string(facts, "old_primary");
+        if (!was_to_be_stopped(facts, server)) {
+                judge_as(judgement, VERDICT_MET, "nothing was done to it");
+                return;
+        }
+        CLEANUP(server_view_free) ServerView *view = status_read(facts, server, replies, 0, judgement);
+        const ReplicaChannel *channel = server_view_channel(view);
+        if (!view)
+                return;
+        if (!status_follows(facts, channel, old))
+                judge_as(judgement, VERDICT_HOPELESS, "it does not follow %s: it is left as it is", old);
+        else if (channel->receiver == RECEIVER_STOPPED)
+                judge_as(judgement, VERDICT_UNMET, "its receiver is stopped");
+        else
+                judge_as(judgement, VERDICT_MET, "it follows %s again", old);
+}
+
+void act_restore_left_out(const Facts *facts, const char *server, const Replies *seen, Script *script)
+{
+        CLEANUP(server_view_free) ServerView *known = status_known(facts, server);
+        script_sql(script, "%s", server_view_dialect(known)->start_receiver);
+}

@@ -18,3 +18,7 @@ void act_feed(const Facts *facts, const char *server, const Replies *seen, Scrip
 /* Undo: replicas receive from the old primary again. */
 void judge_receiver_restored(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
 void act_restore_receiver(const Facts *facts, const char *server, const Replies *seen, Script *script);
+/* Of those that were too slow to stop. */
+void ask_left_out(const Facts *facts, const char *server, Script *script);
+void judge_left_out_restored(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
+void act_restore_left_out(const Facts *facts, const char *server, const Replies *seen, Script *script);

@@ -427,6 +427,8 @@ static void start_or_stop(Database *replica, const char *text, Reply *reply)
                 refuse(reply, 1200, "the server is not configured as replica");
                 return;
         }
+        if (!on && strstr(text, "IO_THREAD"))
+                replica->sim->pause = replica->slow_stop;
         if (!strstr(text, "SQL_THREAD"))
                 replica->receiver_on = on && replica->receiver_errno == 0;
         if (!strstr(text, "IO_THREAD"))

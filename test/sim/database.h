@@ -29,6 +29,7 @@ typedef struct Database {
         bool holed;                 /* it skipped transactions */
         bool stuck;                 /* its applier makes no headway */
         bool fails;                 /* its applier stops at once when it is started and has something to do */
+        usec_t slow_stop;           /* so much later it says that its receiver has stopped */
         unsigned n_opened;
         usec_t now;
         /* Of a primary that is alive. */

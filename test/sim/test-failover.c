@@ -42,6 +42,7 @@ typedef enum Death {
         DEATH_CANDIDATE,    /* the candidate is cut off for good, before it is opened: undo */
         DEATH_APPLIER,      /* the candidate cannot apply: undo */
         DEATH_CANCEL,       /* an operator ends it before anything is opened: undo */
+        DEATH_SLOW_STOP,    /* and a replica had taken too long to stop its receiver */
         /* From here on logs are saved. */
         DEATH_TAIL,        /* it had logged more than anybody received */
         DEATH_TAIL_TORN,   /* and had not ended its last transaction */
@@ -62,6 +63,7 @@ static const char *const death_names[] = {
         "candidate lost",
         "cannot apply",
         "cancelled",
+        "cancelled, and a receiver slow to stop",
         "a tail",
         "a torn tail",
         "a tail, and a replica cut off",
@@ -104,6 +106,7 @@ static void build_world(Sim *sim)
         sim->servers[0].frozen = death == DEATH_FROZEN;
         primary->ssh_dead = death == DEATH_HOST || death == DEATH_RELAYS;
         sim->servers[1].cut = death == DEATH_AND_REPLICA;
+        database_of(&sim->servers[1])->slow_stop = death == DEATH_SLOW_STOP ? 4 * USEC_SEC : 0;
         sim->stuck = 100;
         sim->lost = 30;
         sim->refused = 50;
@@ -120,6 +123,8 @@ static Json *build_config(void)
         Json *config = NULL;
         assert_int_equal(json_parse(text, strlen(text), &config, NULL), 0);
         json_set_bool(json_ensure_object(config, "rescue"), "enabled", death >= DEATH_TAIL);
+        if (death == DEATH_SLOW_STOP)
+                json_set_int(json_ensure_object(config, "timeouts"), "stop-receivers", 3000);
         return config;
 }
 
@@ -171,6 +176,11 @@ static void on_cancel(void *userdata)
                 told |= runbook_cancel(trial->runbook, "operator", "a mistake", NULL) >= 0 || trial->killed;
 }
 
+static bool is_cancelled(void)
+{
+        return death == DEATH_CANCEL || death == DEATH_SLOW_STOP || death == DEATH_TAIL_CANCEL;
+}
+
 /* The world moves on while the run does. */
 static void on_event(Trial *trial, const RunEvent *event, Runbook *runbook)
 {
@@ -187,7 +197,7 @@ static void on_event(Trial *trial, const RunEvent *event, Runbook *runbook)
         }
         if (death == DEATH_CANDIDATE && text_equal(event->step->name, "drain-candidate"))
                 sim_find(sim, facts_string(runbook_facts(runbook), "candidate"))->cut = true;
-        if ((death == DEATH_CANCEL || death == DEATH_TAIL_CANCEL) && text_equal(event->step->name, "detach-candidate"))
+        if (is_cancelled() && text_equal(event->step->name, "detach-candidate"))
                 loop_defer(sim->loop, on_cancel, trial);
 }
 
@@ -259,11 +269,6 @@ static void check_undone(Trial *trial)
                     (!database->applier_on && !database->fails) || database->holed)
                         trial_violate(trial, "aborted, but %s does not follow db1 again", database->server->name);
         }
-}
-
-static bool is_cancelled(void)
-{
-        return death == DEATH_CANCEL || death == DEATH_TAIL_CANCEL;
 }
 
 static void check_end(Trial *trial)
