@@ -63,6 +63,15 @@ static const struct {
 
 static const char more_halts[] =
         ".TP\n"
+        "\\fBa cluster that was changed\\fR\n"
+        "A daemon that finds a failover which has opened nobody yet looks whether somebody has helped himself while no "
+        "daemon was there: a replica takes writes, follows another server, or follows nobody. Then, or when it was "
+        "away "
+        "for a quarter of an hour longer than the step could have taken, it does nothing. When the servers are as they "
+        "are to be, or another failover is to begin: \\fBmhactl run abandon\\fR, which changes nothing. When this one "
+        "is to go on: \\fBmhactl run retry\\fR. \\fBmhactl cancel\\fR undoes it, and leaves the replicas that were "
+        "changed, and the address, as they are.\n"
+        ".TP\n"
         "\\fBthe journal\\fR\n"
         "It cannot be written (a full disk), or was left by another version of mhad whose steps meant something else: "
         "the next act could not be put on record, so there is none. Make room and \\fBmhactl run retry\\fR; after a "

@@ -157,7 +157,7 @@ static void read_topology(Cluster *cluster)
         cluster->topology = cluster_topology(cluster, 0);
 }
 
-static bool everybody_was_asked(const Cluster *cluster)
+bool cluster_everybody_was_asked(const Cluster *cluster)
 {
         for (size_t i = 0; i < cluster->config->n_servers; i++) {
                 const ServerView *view = watch_view(cluster->watches[i]);
@@ -238,7 +238,7 @@ static void evaluate(void *userdata)
                 runs_watch(cluster);
                 return;
         }
-        bool settling = cluster->now == CLUSTER_STARTING && !everybody_was_asked(cluster);
+        bool settling = cluster->now == CLUSTER_STARTING && !cluster_everybody_was_asked(cluster);
         if (!settling)
                 tell_problems(cluster);
         if (settling)

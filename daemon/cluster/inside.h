@@ -102,6 +102,8 @@ void cluster_transition(Cluster *cluster, ClusterEvent event, const char *detail
 void cluster_evaluate_soon(Cluster *cluster);
 /* As the servers are seen now; a lag of max_lag seconds or more is a problem (0: never). Ends with topology_done(). */
 Topology cluster_topology(const Cluster *cluster, int64_t max_lag);
+/* Since the last run. */
+bool cluster_everybody_was_asked(const Cluster *cluster);
 void cluster_save(Cluster *cluster);
 void cluster_hurry(Cluster *cluster, bool on);
 

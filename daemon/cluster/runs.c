@@ -13,6 +13,7 @@
 #include "file.h"
 #include "handover.h"
 #include "loss.h"
+#include "meanwhile.h"
 #include "mha_scripts.h"
 #include "report-inside.h"
 #include "run.h"
@@ -21,6 +22,8 @@
 
 /* How long a former run waits to hear from the old primary before it goes on, and pauses after an aborted run. */
 #define RESUME_WAIT (3 * USEC_SEC)
+/* After how long without a daemon it is more likely than not that somebody has helped himself. */
+#define AWAY_LONG (15 * USEC_MINUTE)
 #define RETRY_PAUSE (2 * USEC_SEC)
 #define RETRIES_MAX 3
 /* How long a server of a switchover, or the new primary of a failover, may not answer before the run is ended for it. */
@@ -391,7 +394,7 @@ static void note_candidate(Cluster *cluster, const Json *run, RunOutcome outcome
 
 static void remember(Cluster *cluster, RunOutcome outcome)
 {
-        if (is_failover(cluster) && (outcome != RUN_ABORTED || cluster->run_opened))
+        if (is_failover(cluster) && (outcome == RUN_COMPLETED || cluster->run_opened))
                 note_failover(cluster, runbook_facts(cluster->runbook), run_outcome_to_string(outcome));
         if (is_failover(cluster) && outcome == RUN_COMPLETED && cluster->config->failover.remove_dead_primary)
                 downtime_remove_dead(cluster, cluster->run_old, runbook_id(cluster->runbook));
@@ -445,6 +448,13 @@ static void note_old_primary(Cluster *cluster, RunOutcome outcome)
 static char *advice(const Cluster *cluster, const Json *run)
 {
         const char *name = cluster->config->name;
+        const Run *halted = runbook_run(cluster->runbook);
+        if (halted && halted->halted && !run_blocking_step(halted))
+                return text_format(
+                        "Look at the servers. When they are as they are to be, or another failover is to begin, "
+                        "type: mhactl run abandon %s, which changes nothing; when this one is to go on: mhactl "
+                        "run retry %s; when it is to be undone: mhactl cancel %s",
+                        name, name, name);
         if (!text_equal(json_get_string(run, "step"), "candidate-closed"))
                 return text_format("Mend it and type: mhactl run retry %s; or: mhactl run abandon %s", name, name);
         const char *candidate = facts_string(runbook_facts(cluster->runbook), "candidate");
@@ -598,6 +608,8 @@ int runs_open_journal(Cluster *cluster, Failure *reterr)
 typedef struct Opening {
         Json *initial;
         char *opened; /* who was told to take writes; NULL: nobody */
+        bool detaching;
+        usec_t last; /* when the last record was written, by the wall clock */
 } Opening;
 
 static int read_opening(const Json *record, void *userdata)
@@ -606,13 +618,54 @@ static int read_opening(const Json *record, void *userdata)
         const char *kind = json_get_string(record, "kind");
         if (!opening->initial && json_has(json_get(record, "data"), "facts"))
                 opening->initial = json_copy(json_get(json_get(record, "data"), "facts"));
-        if (!opening->opened && text_equal(json_get_string(record, "step"), "open-candidate") &&
-            text_equal(kind, "intent"))
+        const char *step = text_equal(kind, "intent") ? json_get_string(record, "step") : NULL;
+        if (!opening->opened && text_equal(step, "open-candidate"))
                 opening->opened = alloc_string(json_get_string(record, "server"));
+        opening->detaching |= text_equal(step, "detach-candidate");
+        opening->last = (usec_t) json_get_int(record, "time", 0);
         return 0;
 }
 
-/* A former run goes on as soon as the old primary was asked once (it may be back), or could not be asked for a while. */
+/* Longer than what was under way could have taken, and some more. */
+static bool was_long_ago(const Run *run, usec_t last, usec_t now)
+{
+        usec_t longest = 0;
+        size_t first = 0, end = 0;
+        (void) run_current_group(run, &first, &end);
+        for (size_t i = first; i < end; i++) {
+                usec_t timeout = step_timeout(run->steps[i].step, &run->facts);
+                longest = timeout > longest ? timeout : longest;
+        }
+        return usec_sub(now, last) > usec_add(longest, AWAY_LONG);
+}
+
+/* Why a failover that has opened nobody must not simply go on; NULL when it may. */
+static char *why_not(const Cluster *cluster, const Opening *opening, Json **ret_learned)
+{
+        CLEANUP(run_free) Run *run = NULL;
+        if (run_load(cluster->journal, &failover, &run, NULL) < 0 || run->halted)
+                return NULL;
+        CLEANUP(topology_done) Topology topology = cluster_topology(cluster, 0);
+        size_t n = cluster->config->n_servers;
+        CLEANUP(mem_free) Present *servers = ALLOC_ARRAY(Present, n);
+        for (size_t i = 0; i < n; i++)
+                servers[i] = (Present){ .name = cluster->config->servers[i].name,
+                                        .view = watch_view(cluster->watches[i]),
+                                        .primary = (ssize_t) i == topology.primary };
+        CLEANUP(mem_free) char *done = meanwhile_done(&run->facts, opening->detaching, servers, n);
+        if (done) {
+                *ret_learned = meanwhile_learned(opening->detaching);
+                return text_format("the cluster was changed while mhad was away: %s", done);
+        }
+        usec_t now = loop_now_real(cluster->context.loop);
+        if (!was_long_ago(run, opening->last, now))
+                return NULL;
+        CLEANUP(mem_free) char *time = usec_format_human(usec_sub(now, opening->last));
+        return text_format("mhad was away in the middle of it, for %s: somebody may have done something else", time);
+}
+
+/* A former run goes on as soon as the old primary was asked once (it may be back), and all others when nobody is open yet; or
+ * could not be asked for a while. */
 void runs_resume(Cluster *cluster)
 {
         Opening opening = { 0 };
@@ -623,11 +676,14 @@ void runs_resume(Cluster *cluster)
         ssize_t i = cluster_find(cluster, old);
         usec_t now = loop_now(cluster->context.loop);
         bool waits = !text_equal(name, switchover.name); /* whose clients may be waiting */
-        if (waits && now < cluster->resume_by && i >= 0 && !watch_asked_at(cluster->watches[i])) {
+        bool asked = opened ? i < 0 || watch_asked_at(cluster->watches[i]) : cluster_everybody_was_asked(cluster);
+        if (waits && now < cluster->resume_by && !asked) {
                 timer_set(cluster->evaluation, cluster->resume_by);
                 return;
         }
         cluster->resume_pending = false;
+        CLEANUP(json_free) Json *learned = NULL;
+        CLEANUP(mem_free) char *why = waits && !opened ? why_not(cluster, &opening, &learned) : NULL;
         Failure failure = { 0 };
         const Procedure *procedure = find_procedure(name ? name : failover.name);
         cluster->run_old = alloc_string(old);
@@ -641,7 +697,8 @@ void runs_resume(Cluster *cluster)
         cluster->runbook = runbook_new(cluster->context.loop, cluster->exec, cluster->journal,
                                        procedure ? procedure : &failover, on_event, on_done, cluster);
         LogFields fields = cluster_fields(cluster, NULL);
-        int r = runbook_resume(cluster->runbook, &failure);
+        int r = why ? runbook_resume_halted(cluster->runbook, why, learned, &failure)
+                    : runbook_resume(cluster->runbook, &failure);
         fields.run = runbook_id(cluster->runbook);
         if (r < 0) {
                 log_event(EVENT_RUN_HALTED, &fields, "%s: the run that the last daemon left cannot go on: %s",
@@ -649,8 +706,9 @@ void runs_resume(Cluster *cluster)
                 cluster_transition(cluster, CLUSTER_RUN_HALTED, failure.text);
                 return;
         }
-        log_event(EVENT_RUN_RESUMED, &fields, "%s: going on with the run that the last daemon left open",
-                  cluster->config->name);
+        if (!why)
+                log_event(EVENT_RUN_RESUMED, &fields, "%s: going on with the run that the last daemon left open",
+                          cluster->config->name);
         if (cluster->run_opened && is_failover(cluster)) {
                 note_failover(cluster, runbook_facts(cluster->runbook), "running");
                 cluster_save(cluster);
@@ -732,7 +790,10 @@ void runs_watch(Cluster *cluster)
         if (!cluster->runbook || cluster->run_opened || i < 0 || !is_failover(cluster))
                 return;
         const ServerView *view = watch_view(cluster->watches[i]);
-        if (!lives(view))
+        /* Whether it is to be the primary again is for those to say who have made another one. */
+        const Run *run = runbook_run(cluster->runbook);
+        bool theirs = run && run->halted && json_has(run->facts.root, "meanwhile");
+        if (theirs || !lives(view))
                 return;
         bool error = view->evidence == EVIDENCE_ERROR;
         CLEANUP(mem_free)

@@ -6,6 +6,7 @@
 #include "fence.h"
 #include "gather.h"
 #include "hooks.h"
+#include "meanwhile.h"
 #include "promote.h"
 #include "proof.h"
 #include "relays.h"
@@ -114,9 +115,10 @@ static const Step undo[] = {
           NEED_NONE, THEN_CONTINUE, 5 * SEC, .ask = ask_left_out, .judge = judge_left_out_restored,
           .act = act_restore_left_out, .parallel_with_next = true },
         { "restore-address", "the old primary's host has the address again", ON_OLD_PRIMARY, NEED_NONE, THEN_CONTINUE,
-          5 * SEC, .skip = address_skip, .ask = ask_address, .judge = judge_address_present, .act = act_address_add },
+          5 * SEC, .skip = skip_restore_address, .ask = ask_address, .judge = judge_address_present,
+          .act = act_address_add },
         { "abort-stop-hook", "what the stop hook did is taken back", ON_DAEMON, NEED_EVERY, THEN_CONTINUE,
-          .skip = skip_abort_stop_hook, .ask = ask_abort_stop_hook, .judge = judge_stop_hook },
+          .skip = skip_take_stop_back, .ask = ask_abort_stop_hook, .judge = judge_stop_hook },
         { "abort-prepare-hook", "what the prepare hook did is taken back", ON_DAEMON, NEED_EVERY, THEN_CONTINUE,
           .skip = skip_abort_prepare_hook, .ask = ask_abort_prepare_hook, .judge = judge_prepare_hook },
 };

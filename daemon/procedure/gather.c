@@ -10,6 +10,7 @@
 #include "election.h"
 #include "fed.h"
 #include "loss.h"
+#include "meanwhile.h"
 #include "source.h"
 #include "status.h"
 #include "tail.h"
@@ -351,7 +352,9 @@ void judge_receiver_restored(const Facts *facts, const char *server, const Repli
                 return;
         const ReplicaChannel *channel = server_view_channel(view);
         const char *old = facts_string(facts, "old_primary");
-        if (!status_follows(facts, channel, old))
+        if (meanwhile_is_theirs(facts, server, view))
+                judge_as(judgement, VERDICT_HOPELESS, "it was changed while mhad was away: it is left as it is");
+        else if (!status_follows(facts, channel, old))
                 judge_as(judgement, VERDICT_UNMET, "it does not follow %s", old);
         else if (channel->receiver == RECEIVER_STOPPED || (!channel->applier_running && !channel->applier_errno))
                 judge_as(judgement, VERDICT_UNMET, "it follows %s, but not all of its threads run", old);

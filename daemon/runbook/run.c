@@ -452,6 +452,7 @@ int run_apply(Run *run, usec_t real_time, const char *kind_name, const char *ste
         case RECORD_HALTED:
                 run->halted = true;
                 run_set_why(run, data);
+                run_learn(run, NULL, data);
                 return 0;
         case RECORD_RETRY:
                 apply_retry(run);

@@ -12,7 +12,7 @@
  * intent       x    x       script, targets                   before the effect; repeated when the script is another
  * settled      x    x       verdict, why, learned, targets    and by, when it was overridden
  * lost                x     why                               after the point of no return: nothing is done there any more
- * halted       x            why
+ * halted       x            why                               and learned, without a step, when a resume found it so
  * retry                     by                                what failed is unsettled again
  * undoing                   why                               from here on the undo steps
  * run-ended                 outcome, why                      and by, when it was abandoned

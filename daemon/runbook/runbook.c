@@ -613,8 +613,9 @@ static int look_back(Runbook *runbook, Failure *reterr)
         return begin_undo(runbook, NULL, "the daemon was restarted in the middle of it", reterr);
 }
 
-int runbook_resume(Runbook *runbook, Failure *reterr)
+static int resume(Runbook *runbook, Json *halted, Failure *reterr)
 {
+        CLEANUP(json_free) Json *data = halted;
         int r = reload(runbook, reterr);
         if (r < 0) {
                 free(runbook->refused);
@@ -623,12 +624,24 @@ int runbook_resume(Runbook *runbook, Failure *reterr)
         }
         r = record(runbook, RECORD_RESUMED, NULL, NULL, NULL, reterr);
         if (r >= 0)
-                r = look_back(runbook, reterr);
+                r = data ? record(runbook, RECORD_HALTED, NULL, NULL, TAKE(data), reterr) : look_back(runbook, reterr);
         if (r < 0)
                 return r;
         warm(runbook);
         schedule(runbook);
         return 0;
+}
+
+int runbook_resume(Runbook *runbook, Failure *reterr)
+{
+        return resume(runbook, NULL, reterr);
+}
+
+int runbook_resume_halted(Runbook *runbook, const char *why, const Json *learned, Failure *reterr)
+{
+        Json *data = data_why(why);
+        json_set(data, "learned", json_copy(learned));
+        return resume(runbook, data, reterr);
 }
 
 /* An operator's word: on a run that stands still or (for a cancel) goes on. */

@@ -53,6 +53,9 @@ int runbook_begin(Runbook *runbook, Facts initial, Failure *reterr);
 /* Goes on with the run that the journal left open (journal_open_run()). FAILURE_INVALID for another version of the
  * procedure or an unknown step: the run is halted, never guessed (done is not called; it may be abandoned). */
 int runbook_resume(Runbook *runbook, Failure *reterr);
+/* The same, but it waits for an operator: it has become doubtful whether it may go on. learned, which is lent, is merged into
+ * its facts; NULL for nothing. */
+int runbook_resume_halted(Runbook *runbook, const char *why, const Json *learned, Failure *reterr);
 /* Before the point of no return, also when halted: undo and end as ABORTED. FAILURE_INVALID after it. */
 int runbook_cancel(Runbook *runbook, const char *by, const char *reason, Failure *reterr);
 /* A server that is known to be gone (NULL: none is): what is undone, and what follows the point of no return, waits for it a

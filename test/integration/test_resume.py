@@ -7,7 +7,7 @@ import pytest
 from labkit import Writer
 from labkit.host import BUILD
 from labkit.process import until
-from manager import PATIENCE, Manager, rungs, steps
+from manager import PATIENCE, Manager, brief, rungs, steps
 from test_detection import Crowd
 
 POINTS = [  # a step and the record of it after which mhad is killed
@@ -161,6 +161,35 @@ def test_candidate_dies_meanwhile(lab):
     manager.wait_run(after=aborted["run"])
     writer.wait_elsewhere(PATIENCE)
     assert manager.well([writer], dead=("db1", "db2")) is lab["db3"]
+
+
+@pytest.mark.flavours("mariadb", "mysql9")
+@pytest.mark.modes("gtid")
+@pytest.mark.parametrize("order", [("run", "abandon"), ("cancel",)], ids=["abandoned", "cancelled"])
+def test_people_at_work_meanwhile(lab, order):
+    """Nobody is left of mhad, so they promote another replica by hand: the next daemon leaves it so, and asks."""
+    manager, writer = killed_at(lab, ("drain-candidate", "settled"), servers={"db2": {"promotion": "prefer"}})
+    writer.stop()
+    db2, db3 = lab["db2"], lab["db3"]
+    db3.sql(db3.word("stop"), db3.word("reset_replica"))
+    db3.set_read_only(False)
+    db2.sql(db2.word("stop"))
+    db2.follow(db3)
+
+    def as_they_left_it(status=None):
+        return [one.name for one in lab.replicas if one.writable()] == ["db3"] and db2.status()["source"] == db3.ip
+
+    lab.start_mhad()
+    manager.wait_state("halted")
+    told, = manager.events("run-halted")
+    assert "db2 follows db3, db3 takes writes" in told["text"] and "mhactl run abandon app1" in told["text"], told
+    manager.stays(as_they_left_it, 2, "the cluster was changed")
+    done = manager.order(*order, "app1")
+    assert done.returncode == 0, done.stderr
+    manager.wait_run("aborted")
+    status = manager.wait_state("steady")
+    assert status["primary"] == "db3" and as_they_left_it(), brief(status)
+    assert lab.address not in lab["db1"].host.addresses()
 
 
 @pytest.mark.flavours("mariadb")

@@ -281,6 +281,55 @@ static void test_retry(void **state)
         assert_true(runbook_retry(world->runbook, "me", &failure) < 0);
 }
 
+static void hold(World *world)
+{
+        begin(world);
+        sim_pass(world->sim, 4 * USEC_MSEC);
+        restart(world);
+        CLEANUP(json_free) Json *learned = json_object();
+        json_set_bool(learned, "doubtful", true);
+        assert_int_equal(runbook_resume_halted(world->runbook, "it is doubtful", learned, NULL), 0);
+        unsigned before = world->n_scripts;
+        run(world, RUN_HALTED);
+        assert_int_equal(world->n_scripts, before);
+        assert_string_equal(world->why, "it is doubtful");
+        /* Halted it stays, also over a restart, and what was learned is known. */
+        restart(world);
+        assert_int_equal(runbook_resume(world->runbook, NULL), 0);
+        run(world, RUN_HALTED);
+        assert_int_equal(world->n_scripts, before);
+        assert_string_equal(world->why, "it is doubtful");
+        assert_true(json_get_bool(runbook_facts(world->runbook)->root, "doubtful", false));
+        assert_true(runbook_override(world->runbook, "db3", VERDICT_MET, "me", "", NULL) < 0);
+}
+
+static void test_resumed_halted(void **state)
+{
+        World *world = *state;
+        hold(world);
+        assert_int_equal(runbook_retry(world->runbook, "me", NULL), 0);
+        run(world, RUN_COMPLETED);
+}
+
+static void test_resumed_halted_and_cancelled(void **state)
+{
+        World *world = *state;
+        hold(world);
+        assert_int_equal(runbook_cancel(world->runbook, "me", "no", NULL), 0);
+        run(world, RUN_ABORTED);
+        assert_int_equal(json_get_int(sim_find(world->sim, "db1")->state, "writable", -1), 1);
+}
+
+static void test_resumed_halted_and_abandoned(void **state)
+{
+        World *world = *state;
+        hold(world);
+        unsigned before = world->n_scripts;
+        assert_int_equal(runbook_abandon(world->runbook, "me", "no", NULL), 0);
+        run(world, RUN_ABORTED);
+        assert_int_equal(world->n_scripts, before);
+}
+
 /* What cannot be put on record halts it, and an order that is refused then does not stand in the way of another. */
 static void test_full_disk(void **state)
 {
@@ -621,6 +670,9 @@ int main(void)
                 TEST(test_status_of_a_halted_run),
                 TEST(test_no_return),
                 TEST(test_retry),
+                TEST(test_resumed_halted),
+                TEST(test_resumed_halted_and_cancelled),
+                TEST(test_resumed_halted_and_abandoned),
                 TEST(test_full_disk),
                 TEST(test_override),
                 TEST(test_abandon),

@@ -14,6 +14,7 @@
 #include "gather.h"
 #include "hooks.h"
 #include "loss.h"
+#include "meanwhile.h"
 #include "promote.h"
 #include "proof.h"
 #include "relays.h"
@@ -1296,6 +1297,98 @@ static void test_hooks(void **state)
         facts_done(&f.facts);
 }
 
+typedef struct Meanwhile {
+        const char *server, *source; /* NULL: it follows nobody */
+        int port;
+        bool read_only, primary, detaching;
+        const char *wanted; /* NULL: nothing was done to it */
+} Meanwhile;
+
+static ServerView *present(const Meanwhile *now)
+{
+        CLEANUP(json_free) Json *json = NULL, *channel = json_object();
+        static const char alive[] =
+                "{\"evidence\":\"alive\",\"identified\":true,\"ticked\":true,\"replica_read\":true}";
+        assert_int_equal(json_parse(alive, strlen(alive), &json, NULL), 0);
+        json_set_bool(json, "read_only", now->read_only);
+        json_set_string(channel, "source_host", now->source);
+        json_set_int(channel, "source_port", now->port ? now->port : 3306);
+        if (now->source)
+                json_append(json_ensure_array(json, "channels"), json_copy(channel));
+        return server_view_from_json(json);
+}
+
+static void expect_meanwhile(const Fixture *f, const Meanwhile *now)
+{
+        CLEANUP(server_view_free) ServerView *view = present(now);
+        Present server = { .name = now->server, .view = view, .primary = now->primary };
+        CLEANUP(mem_free) char *done = meanwhile_done(&f->facts, now->detaching, &server, 1);
+        if (!text_equal(done, now->wanted))
+                fail_msg("'%s' instead of '%s'", done ? done : "nothing", now->wanted ? now->wanted : "nothing");
+}
+
+static void test_people_at_work(void **state)
+{
+        static const Meanwhile table[] = {
+                { "db1", NULL, .wanted = NULL },
+                { "db2", "db1", .read_only = true, .wanted = NULL },
+                { "db2", "10.0.0.1", .read_only = true, .wanted = NULL }, /* as it is known to be called */
+                { "db2", "10.0.0.9", .read_only = true, .wanted = "db2 follows 10.0.0.9:3306" },
+                { "db2", "db3", .read_only = true, .wanted = "db2 follows db3" },
+                { "db2", NULL, .read_only = true, .wanted = "db2 follows nobody" },
+                { "db2", NULL, .read_only = true, .detaching = true, .wanted = NULL },
+                { "db2", NULL, .read_only = true, .detaching = true, .primary = true, .wanted = NULL },
+                { "db2", NULL, .detaching = true, .wanted = "db2 takes writes" },
+                { "db3", NULL, .read_only = true, .detaching = true, .wanted = "db3 follows nobody" },
+                { "db3", NULL, .wanted = "db3 takes writes" },
+                { "db3", "db1", .wanted = "db3 takes writes" },
+                { "db3", "db2", .read_only = true, .wanted = "db3 follows db2" },
+                { "db3", "db1", .read_only = true, .primary = true, .wanted = "db3 is the primary" },
+                { "db4", NULL, .read_only = true, .wanted = NULL }, /* it takes no part */
+                { "db4", NULL, .wanted = NULL },
+                { "db4", NULL, .primary = true, .wanted = "db4 takes writes" },
+        };
+        static const char known[] = "{\"ticked\": true, \"read_only\": true}";
+        Fixture f = fixture(true);
+        add_server(&f.facts, "db4", true); /* and it was never seen */
+        learn(&f, "db1", "{\"address\": \"10.0.0.1\"}");
+        learn(&f, "db2", known);
+        learn(&f, "db3", known);
+        for (size_t i = 0; i < ARRAY_LENGTH(table); i++)
+                expect_meanwhile(&f, &table[i]);
+        /* What the run itself has done, or may be about to. */
+        json_set_string(f.facts.root, "donor", "db3");
+        expect_meanwhile(&f, &(Meanwhile){ "db2", "db3", .read_only = true });
+        expect_meanwhile(&f, &(Meanwhile){ "db3", "db2", .read_only = true, .wanted = "db3 follows db2" });
+        learn(&f, "db2", "{\"former\": {\"mode\": \"position\"}}");
+        expect_meanwhile(&f, &(Meanwhile){ "db2", "127.0.0.1", 40123, .read_only = true });
+        /* Replicas that could always be written to. */
+        learn(&f, "db3", "{\"read_only\": false}");
+        expect_meanwhile(&f, &(Meanwhile){ "db3", "db1" });
+        facts_done(&f.facts);
+}
+
+static void test_people_at_work_undone(void **state)
+{
+        Fixture f = fixture(true);
+        CLEANUP(json_free) Json *learned = meanwhile_learned(true);
+        Replica theirs = idle, fed = idle;
+        theirs.source = "db2";
+        fed.source = "127.0.0.1";
+        configure(&f, "{\"address\": {\"ip\": \"10.0.0.100/24\"}}");
+        expect(&f, judge_receiver_restored, "db3", status_of(&f, &theirs), VERDICT_UNMET, "does not follow db1");
+        assert_false(skip_restore_address(&f.facts));
+        facts_learn(&f.facts, NULL, learned);
+        expect(&f, judge_receiver_restored, "db3", status_of(&f, &theirs), VERDICT_HOPELESS, "left as it is");
+        expect(&f, judge_receiver_restored, "db3", status_of(&f, NULL), VERDICT_HOPELESS, "left as it is");
+        expect(&f, judge_receiver_restored, "db3", status_of(&f, &idle), VERDICT_UNMET, "not all of its threads");
+        expect(&f, judge_receiver_restored, "db2", status_of(&f, NULL), VERDICT_UNMET, "does not follow db1");
+        learn(&f, "db2", "{\"former\": {\"mode\": \"position\"}}");
+        expect(&f, judge_receiver_restored, "db2", status_of(&f, &fed), VERDICT_UNMET, "does not follow db1");
+        assert_true(skip_restore_address(&f.facts));
+        facts_done(&f.facts);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -1303,6 +1396,8 @@ int main(void)
                 cmocka_unit_test(test_receiver),
                 cmocka_unit_test(test_drained),
                 cmocka_unit_test(test_parallel_appliers),
+                cmocka_unit_test(test_people_at_work),
+                cmocka_unit_test(test_people_at_work_undone),
                 cmocka_unit_test(test_repoint_by_position),
                 cmocka_unit_test(test_repoint_by_gtid),
                 cmocka_unit_test(test_no_secret_is_said),
