@@ -161,6 +161,15 @@ static Json *observers_json(const Cluster *cluster)
         return observers;
 }
 
+/* Until all were asked anew after a run, what is known of the old primary is older than its replacement. */
+static const char *primary_now(const Cluster *cluster)
+{
+        const char *seen = cluster_primary_name(cluster),
+                   *known = json_get_string(cluster->state.root, "known_primary");
+        bool replaced = seen && json_array_contains(json_get(cluster->state.root, "fenced"), seen);
+        return known && replaced ? known : seen;
+}
+
 Json *cluster_status(Cluster *cluster)
 {
         Json *json = json_object();
@@ -169,7 +178,7 @@ Json *cluster_status(Cluster *cluster)
         json_set_int(json, "since", (int64_t) cluster->since_real);
         json_set_string(json, "mode", failover_mode_to_string(cluster->config->failover.mode));
         json_set(json, "paused", json_copy(json_get(cluster->state.root, "paused")));
-        json_set_string(json, "primary", cluster_primary_name(cluster));
+        json_set_string(json, "primary", primary_now(cluster));
         json_set(json, "address", address_json(cluster));
         json_set_string(json, "health", health(cluster));
         Json *servers = json_ensure_array(json, "servers");

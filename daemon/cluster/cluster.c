@@ -146,6 +146,7 @@ Topology cluster_topology(const Cluster *cluster, int64_t max_lag)
                 servers[i].addresses = watch_addresses(cluster->watches[i], &servers[i].n_addresses);
                 servers[i].excused = downtime_holds(cluster, config->servers[i].name);
                 servers[i].fenced = json_array_contains(fenced, config->servers[i].name);
+                servers[i].fresh = servers[i].fenced && !(cluster->fence_slots && cluster->fence_slots[i].held);
         }
         return topology_read(servers, config->n_servers, json_get_string(cluster->state.root, "known_primary"),
                              max_lag);

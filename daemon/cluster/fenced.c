@@ -1,5 +1,5 @@
-/* Old primaries, and candidates that may have been opened, that may come back: made read-only and stripped of the address as soon as they answer, whoever started
- * them, until they replicate from the present primary. Owns the jobs that do it. */
+/* Old primaries, and candidates that may have been opened, that may come back: made read-only and stripped of the address
+ * as soon as they answer, whoever started them, until they replicate from the present primary. Owns the jobs that do it. */
 #include "inside.h"
 
 #include "virtual_address.h"
@@ -97,7 +97,7 @@ static void fence(Cluster *cluster, size_t i)
         FenceSlot *slot = &cluster->fence_slots[i];
         usec_t now = loop_now(cluster->context.loop);
         bool tried = slot->tried;
-        *slot = (FenceSlot){ .cluster = cluster, .at = now, .closes = !is_closed(view) };
+        *slot = (FenceSlot){ .cluster = cluster, .at = now, .closes = !is_closed(view), .held = slot->held };
         slot->tried = tried && !slot->closes;
         if (slot->closes) {
                 dialect_read_only(server_view_dialect(view), &script, true);
@@ -149,10 +149,13 @@ void fenced_watch(Cluster *cluster)
         {
                 const char *name = json_string(entry);
                 ssize_t i = cluster_find(cluster, name);
-                if (i < 0 || is_primary(cluster, i) || is_candidate(cluster, name))
+                if (i < 0)
                         continue;
                 const ServerView *view = watch_view(cluster->watches[i]);
                 FenceSlot *slot = &cluster->fence_slots[i];
+                slot->held = view->evidence == EVIDENCE_ALIVE && (slot->held || (view->ticked && view->read_only));
+                if (is_primary(cluster, i) || is_candidate(cluster, name))
+                        continue;
                 if (view->evidence != EVIDENCE_ALIVE)
                         slot->tried = slot->bare = false;
                 if (view->evidence != EVIDENCE_ALIVE || !view->ticked ||

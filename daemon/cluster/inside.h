@@ -24,6 +24,7 @@ typedef struct FenceSlot {
         bool tried;  /* to attach it, since it is back */
         bool closes; /* the job is about more than the address */
         bool bare;   /* its host has lost the address, since it is back */
+        bool held;   /* it was seen read-only, since it is back */
 } FenceSlot;
 
 /* An attempt to undo what a switchover has left on its old primary. */

@@ -310,14 +310,15 @@ static size_t find_followed(const Picture *picture, bool *followed)
 }
 
 /* The one of the past may have what nobody else has: while it cannot be asked, only who takes writes can have come after
- * it, and not one that was fenced. When it answers, alone and read-only, it may be about to go on. */
+ * it, and not one that was fenced (nor, at any time, one that just started as it was before). When it answers, alone and
+ * read-only, it may be about to go on. */
 static bool is_outdated(const Picture *picture, ssize_t primary)
 {
         ssize_t known = picture->known;
         if (primary < 0 || known < 0 || primary == known)
                 return false;
         if (is_writable(picture, primary) && is_root(picture, primary))
-                return picture->servers[primary].fenced && !is_up(picture, known);
+                return picture->servers[primary].fresh || (picture->servers[primary].fenced && !is_up(picture, known));
         return !is_replica(picture, known);
 }
 

@@ -59,6 +59,7 @@ typedef struct TopologyServer {
         size_t n_addresses;
         bool excused; /* an operator works on it: what is wrong with it alone is no problem */
         bool fenced;  /* it was replaced, or was not to be opened: whoever else takes writes is the primary */
+        bool fresh;   /* fenced, and not seen read-only since it is back: nobody can have made it writable on purpose */
 } TopologyServer;
 
 typedef struct Problem {

@@ -84,6 +84,31 @@ def test_old_primary_has_a_follower(lab):
 
 @pytest.mark.flavours("mysql56", "mysql9")
 @pytest.mark.modes("gtid")
+def test_both_start_as_before(lab):
+    """The whole site went down after a failover, and all start as their files say: the old primary writable, the new one
+    read-only. It is not for that the primary, and the new one's data wait for an operator."""
+    stray(lab["db3"])
+    manager, report = rescued(lab, health=None)
+    db1, db2 = lab["db1"], lab["db2"]
+    assert report["new_primary"] == "db2", report["text"]
+    assert manager.status()["primary"] == "db2"
+    lab.kill_mhad()
+    write_rows(db2, "since")
+    db2.kill()
+    db1.start()
+    db2.start()
+    assert db1.writable() and not db2.writable()
+    lab.start_mhad()
+    until(lambda: not db1.writable(), PATIENCE, "db1 fenced")
+    manager.stays(lambda status: status.get("primary") is None, 1, "somebody is the primary")
+    assert any("db2 was the primary since and is read-only" in one["text"] for one in manager.status()["problems"])
+    db2.set_read_only(False)
+    assert manager.wait_state("steady")["primary"] == "db2"
+    assert not db1.writable()
+
+
+@pytest.mark.flavours("mysql56", "mysql9")
+@pytest.mark.modes("gtid")
 def test_new_primary_dies_alone(lab):
     """db3 follows the first primary still when the second one dies, with what only that has: nobody is opened in its place."""
     stray(lab["db3"])

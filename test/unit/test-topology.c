@@ -17,7 +17,7 @@ typedef struct Lab {
         Server servers[MAX];
         ServerView views[MAX];
         TopologyServer list[MAX];
-        bool excused[MAX], fenced[MAX];
+        bool excused[MAX], fenced[MAX], fresh[MAX];
         size_t n;
         Topology topology;
 } Lab;
@@ -37,7 +37,8 @@ static ReplicaChannel *add_channel(ServerView *view, const char *name, const cha
 }
 
 /* One word a server, called db0, db1, …: W writable, R read-only, D down, E answers with an error, U not asked, O an
- * observer; after W or R the number of its source, or x for a stranger; f at its end: fenced. "W R0 Rf D". */
+ * observer; after W or R the number of its source, or x for a stranger; f at its end: fenced, F: and
+ * not seen read-only since. "W R0 Rf D". */
 static Lab lab(const char *words)
 {
         Lab lab = { 0 };
@@ -59,14 +60,15 @@ static Lab lab(const char *words)
                 view->version = (Version){ FLAVOUR_MARIADB, 10, 11, 6 };
                 view->log_bin = true;
                 view->read_only = *c == 'R';
-                if (c[1] && c[1] != ' ' && c[1] != 'f') {
+                if (c[1] && !strchr(" fF", c[1])) {
                         c++;
                         CLEANUP(mem_free) char *host = text_format("10.0.0.%c", *c == 'x' ? '9' : *c);
                         ReplicaChannel *channel = add_channel(view, "", host);
                         if (*c != 'x')
                                 channel->source_id = (uint32_t) (*c - '0') + 1;
                 }
-                lab.fenced[i] = c[1] == 'f';
+                lab.fresh[i] = c[1] == 'F';
+                lab.fenced[i] = c[1] == 'f' || lab.fresh[i];
                 c += lab.fenced[i];
         }
         return lab;
@@ -78,7 +80,8 @@ static Topology *read_lab(Lab *lab, const char *known)
                 lab->list[i] = (TopologyServer){ .server = &lab->servers[i],
                                                  .view = lab->servers[i].observer ? NULL : &lab->views[i],
                                                  .excused = lab->excused[i],
-                                                 .fenced = lab->fenced[i] };
+                                                 .fenced = lab->fenced[i],
+                                                 .fresh = lab->fresh[i] };
         topology_done(&lab->topology);
         lab->topology = topology_read(lab->list, lab->n, known, 10);
         return &lab->topology;
@@ -252,6 +255,11 @@ static void test_fenced_returns(void **state)
         assert_picture("Wf R0 E", NULL, 0, false, "primary replica unknown", "server_error");
         assert_picture("Wf Wf D", "db2", -1, false, "alone alone dead", "two_primaries! alone alone server_down");
         assert_picture("Wf R R1", "db1", 0, false, "primary alone sub_replica", "alone other_source");
+        /* Both were down, and started as their files say. */
+        assert_picture("WF R R1", "db1", -1, false, "alone alone replica", "ambiguous_primary! alone alone");
+        assert_picture("WF R0 R", "db2", -1, false, "alone replica alone", "ambiguous_primary! alone alone");
+        assert_picture("WF R", "db1", -1, false, "alone alone", "ambiguous_primary! alone alone");
+        assert_picture("WF W", "db1", 1, false, "alone primary", "two_primaries! alone");
 }
 
 /* It was the primary after the one that is followed still, and is gone with what it took. */
