@@ -251,8 +251,10 @@ static void evaluate(void *userdata)
         keep_lock_sessions(cluster);
         ClusterEvent event = what_happens(cluster);
         cluster_transition(cluster, event, NULL);
-        if (cluster->now == CLUSTER_STEADY)
+        if (cluster->now == CLUSTER_STEADY) {
                 cluster->n_aborted = 0;
+                runs_settle(cluster);
+        }
         if (cluster->now == CLUSTER_SUSPECT || cluster->now == CLUSTER_HELD)
                 suspect_judge(cluster);
         cluster->context.changed(cluster->context.userdata);

@@ -135,6 +135,7 @@ int runs_failover(Cluster *cluster, const Json *options, Failure *reterr);
 int runs_switchover(Cluster *cluster, const Json *options, Failure *reterr);
 void runs_watch(Cluster *cluster);  /* what the watches mean for the run under way */
 void runs_resume(Cluster *cluster); /* when it is time */
+void runs_settle(Cluster *cluster); /* the cluster is steady */
 int runs_open_journal(Cluster *cluster, Failure *reterr);
 void runs_report(Cluster *cluster, const Json *run, const Facts *facts, RunOutcome outcome);
 void runs_done(Cluster *cluster); /* frees what belongs to runs */

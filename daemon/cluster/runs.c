@@ -8,6 +8,7 @@
 #include <sys/random.h>
 
 #include "election.h"
+#include "events.h"
 #include "failover.h"
 #include "failover_check.h"
 #include "file.h"
@@ -30,6 +31,8 @@
 #define LOST_AFTER (2 * USEC_SEC)
 #define LOST_SILENT_AFTER (10 * USEC_SEC)
 #define HOLD_PATIENCE (30 * USEC_SEC)
+/* By then a primary that answers was asked which events it has. */
+#define EVENTS_ARE_READ (10 * USEC_SEC)
 /* A host that has just answered. */
 #define LISTING (5 * USEC_SEC)
 
@@ -132,6 +135,9 @@ static Json *server_facts(const Cluster *cluster, size_t i)
         Json *json = server_to_json(&cluster->config->servers[i]);
         CLEANUP(json_free) Json *view = server_view_to_json(watch_view(cluster->watches[i]));
         json_merge(json, view);
+        const Json *events = json_get(cluster->state.root, "events_of");
+        if (text_equal(json_get_string(events, "server"), cluster->config->servers[i].name))
+                json_merge(json, json_get(events, "known"));
         size_t n = 0;
         const char *const *addresses = watch_addresses(cluster->watches[i], &n);
         if (n)
@@ -392,8 +398,30 @@ static void note_candidate(Cluster *cluster, const Json *run, RunOutcome outcome
                 fenced_add(cluster, candidate);
 }
 
+/* What is to run on the new primary, until that was asked for it: it may die before. */
+static void keep_events(Cluster *cluster)
+{
+        const Facts *facts = runbook_facts(cluster->runbook);
+        Json *known = cluster->run_opened && facts->root ? events_to_know(facts) : NULL;
+        if (!known)
+                return;
+        Json *events = json_ensure_object(cluster->state.root, "events_of");
+        json_set_string(events, "server", facts_string(facts, "candidate"));
+        json_set(events, "known", known);
+}
+
+void runs_settle(Cluster *cluster)
+{
+        usec_t now = loop_now_real(cluster->context.loop);
+        if (!json_has(cluster->state.root, "events_of") || usec_sub(now, cluster->since_real) < EVENTS_ARE_READ)
+                return;
+        json_set(cluster->state.root, "events_of", NULL);
+        cluster_save(cluster);
+}
+
 static void remember(Cluster *cluster, RunOutcome outcome)
 {
+        keep_events(cluster);
         if (is_failover(cluster) && (outcome == RUN_COMPLETED || cluster->run_opened))
                 note_failover(cluster, runbook_facts(cluster->runbook), run_outcome_to_string(outcome));
         if (is_failover(cluster) && outcome == RUN_COMPLETED && cluster->config->failover.remove_dead_primary)

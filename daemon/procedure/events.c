@@ -346,6 +346,24 @@ void act_events_run(const Facts *facts, const char *server, const Replies *seen,
         act_on(facts, server, seen, to_run, true, false, script);
 }
 
+Json *events_to_know(const Facts *facts)
+{
+        const char *old = old_primary_of(facts);
+        const Json *stopped = stopped_events(facts), *events = stopped ? stopped : known_events(facts, old);
+        if (!events)
+                return NULL;
+        Json *known = json_object(), *list = json_ensure_array(known, "events");
+        JSON_FOREACH(event, events)
+        {
+                Json *copy = json_copy(event);
+                if (stopped)
+                        json_set_string(copy, "status", "ENABLED");
+                json_append(list, copy);
+        }
+        json_set_string(known, "event_scheduler", scheduler_of(facts, old));
+        return known;
+}
+
 /* The old primary's scheduler */
 
 bool skip_scheduler(const Facts *facts)

@@ -18,6 +18,9 @@ void act_events_back(const Facts *facts, const char *server, const Replies *seen
 /* The new primary, after a failover too: then what the daemon saw on the old one while it lived is what counts. */
 void judge_events_run(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
 void act_events_run(const Facts *facts, const char *server, const Replies *seen, Script *script);
+/* For the next run, should the new primary die before anybody has read from it what runs there: {"events", "event_scheduler"} as
+ * they are to be known of it; NULL when they are not known. The caller frees it. */
+Json *events_to_know(const Facts *facts);
 /* The old primary's scheduler becomes what the new one's was. */
 bool skip_scheduler(const Facts *facts);
 void judge_scheduler(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);

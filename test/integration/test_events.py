@@ -3,6 +3,7 @@
 import time
 
 import pytest
+import test_opening as opening
 from labkit import Writer
 from labkit.process import until
 from manager import PATIENCE, Manager, steps
@@ -137,3 +138,20 @@ def test_failed_over(lab):
     if lab.flavour.name.startswith("mysql9"):
         assert db1.value("SELECT @@global.super_read_only") == 1
     check(lab, report["new_primary"], before)
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("gtid")
+def test_new_primary_dies_before_they_run(lab):
+    """On its replicas they all rest, so what was to run there is known from the first primary alone."""
+    make(lab)
+    before = lab["db1"].sql(LIST)
+    manager = opening.start(lab, "open-candidate", "settled")
+    time.sleep(3)
+    with opening.standing(manager):
+        lab["db2"].kill()
+    first = manager.wait_run("completed")
+    until(lambda: manager.status().get("primary") == "db2", PATIENCE, "db2 is the dead primary")
+    assert manager.order("failover", "app1", "--yes", "--ignore-last-failover").returncode == 0
+    manager.wait_run("completed", after=first["run"])
+    check(lab, "db3", before)
