@@ -88,8 +88,10 @@ static char *loss_at_most(const Facts *facts, TailAccess tail, bool *ret_safe)
         CLEANUP(mem_free) char *only = ahead(facts, primary);
         *ret_safe = is_lossless(primary);
         if (*ret_safe)
-                return text_format("nothing that was acknowledged: commits wait for %u of %u replicas",
-                                   primary->semi_sync_wait_count, primary->semi_sync_clients);
+                return text_format(
+                        "nothing that was acknowledged: commits wait for %u of %u replicas, for %.1f s at most",
+                        primary->semi_sync_wait_count, primary->semi_sync_clients,
+                        (double) primary->semi_sync_timeout / USEC_SEC);
         CLEANUP(mem_free)
         char *rest = text_format("what no replica has received yet (%s when last seen)", only ? only : "not known");
         if (may_read_tail(facts, tail))
