@@ -45,12 +45,14 @@ void fenced_remove(Cluster *cluster, const char *server)
         cluster_save(cluster);
 }
 
-/* Not from a host that has it because the primary is there, too. */
+/* Not from a host that has it because the primary is there, too, though nobody may see for a moment that it is the primary. */
 static bool takes_address(const Cluster *cluster, size_t i)
 {
         ssize_t primary = cluster->topology.primary;
+        ssize_t known = cluster_find(cluster, json_get_string(cluster->state.root, "known_primary"));
         return cluster->config->address.ip && cluster->config->ssh.enabled &&
-               !(primary >= 0 && cluster_same_host(cluster, i, (size_t) primary));
+               !(primary >= 0 && cluster_same_host(cluster, i, (size_t) primary)) &&
+               !(known >= 0 && known != (ssize_t) i && cluster_same_host(cluster, i, (size_t) known));
 }
 
 static void on_done(Replies *replies, void *userdata)
