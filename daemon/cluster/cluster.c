@@ -234,6 +234,7 @@ static void evaluate(void *userdata)
         downtime_watch(cluster);
         read_topology(cluster);
         fenced_watch(cluster);
+        keep_lock_sessions(cluster); /* also one that was taken just before a run */
         unfinished_watch(cluster);
         if (cluster->now == CLUSTER_RUNNING || cluster->now == CLUSTER_HALTED) {
                 runs_watch(cluster);
@@ -248,7 +249,6 @@ static void evaluate(void *userdata)
         note_primary(cluster);
         fenced_pardon(cluster);
         set_locks(cluster);
-        keep_lock_sessions(cluster);
         ClusterEvent event = what_happens(cluster);
         cluster_transition(cluster, event, NULL);
         if (cluster->now == CLUSTER_STEADY) {
