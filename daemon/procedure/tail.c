@@ -401,15 +401,12 @@ static void judge_plan(const Facts *facts, Judgement *judgement)
         json_free(wanted.order);
 }
 
-/* What went wrong, and whether its bytes can be reached all the same. That nothing is wrong but the time so far is told, too:
- * it is kept when that is out. */
-static void learn_not_saved(Judgement *judgement, const Reply *listed, const char *cause, const char *failure)
+/* What went wrong. That nothing is wrong but the time so far is told, too: it is kept when that is out. */
+static void learn_not_saved(Judgement *judgement, const char *cause, const char *failure)
 {
-        bool reached = reply_succeeded(listed) || listed->failure.kind == FAILURE_EXIT;
         Json *saved = json_ensure_object(judge_learned(judgement), "saved");
         json_set_string(saved, "failure", failure ? failure : "?");
         json_set_string(saved, "cause", cause);
-        json_set_bool(saved, "unreachable", !reached);
 }
 
 static void judge_failed_copy(const Facts *facts, const Replies *replies, const Json *source, Judgement *judgement)
@@ -419,7 +416,12 @@ static void judge_failed_copy(const Facts *facts, const Replies *replies, const 
         bool again = text_equal(end, "lost") && reply_succeeded(listed);
         judge_as(judgement, again ? VERDICT_UNMET : VERDICT_HOPELESS, "its logs could not be copied: %s",
                  failure ? failure : "?");
-        learn_not_saved(judgement, listed, end, failure);
+        learn_not_saved(judgement, end, failure);
+        /* Only when the copy was lost for good, and its host does not answer either: what is in the way of a copy elsewhere
+         * is not put right by a session that breaks. */
+        bool silent = !reply_succeeded(listed) && listed->failure.kind != FAILURE_EXIT;
+        json_set_bool(json_ensure_object(judge_learned(judgement), "saved"), "unreachable",
+                      text_equal(end, "lost") && silent);
 }
 
 static void learn_saved(const Json *look, const Json *source, Judgement *judgement)
@@ -438,11 +440,11 @@ void judge_tail_collected(const Facts *facts, const char *server, const Replies 
                 judge_plan(facts, judgement);
                 return;
         }
-        const Reply *listed = replies_at(replies, REPLY_LIST), *reply = replies_at(replies, REPLY_LOOK);
+        const Reply *reply = replies_at(replies, REPLY_LOOK);
         CLEANUP(json_free) Json *look = rescue_answer(reply);
         if (!look) {
                 judge_as(judgement, VERDICT_HOPELESS, "nothing can be saved: %s", reply->failure.text);
-                learn_not_saved(judgement, listed, "local", reply->failure.text);
+                learn_not_saved(judgement, "local", reply->failure.text);
                 return;
         }
         const Json *source = json_get(json_get(look, "sources"), server);
@@ -469,7 +471,7 @@ void judge_tail_collected(const Facts *facts, const char *server, const Replies 
         }
         if (judgement->verdict == VERDICT_UNMET && !judgement->learned) {
                 CLEANUP(mem_free) char *late = text_format("when its time was out, %s", judgement->why);
-                learn_not_saved(judgement, listed, "time", late);
+                learn_not_saved(judgement, "time", late);
         }
 }
 
@@ -669,7 +671,7 @@ void decide_tail_is_enough(const Facts *facts, Judgement *judgement)
         const Json *holes = holes_of(facts), *server = facts_server(facts, old_primary(facts));
         const Json *saved = json_get(server, "saved");
         const char *failure = json_get_string(saved, "failure");
-        bool unreachable = json_get_bool(saved, "unreachable", true);
+        bool unreachable = json_get_bool(saved, "unreachable", !saved);
         CLEANUP(mem_free) char *lacking = tail_not_had(facts);
         CLEANUP(mem_free) char *lost = holes ? behind_hole(facts) : alloc_string(lacking ? lacking : LOSS_UNKNOWN);
         Json *learned = judge_learned(judgement);

@@ -2,9 +2,9 @@
  *
  * Facts: of the old primary "tail" {"index", "files": [{"file", "path", "size"}], "end"} (what lies on its host, when it could
  * be read), "tail_failure" (why not) and "saved" (why its logs could not be copied, as "failure", with its "cause", a FetchEnd or
- * "time", and whether its host was "unreachable" then; or how well they were, and where a copy cannot be read, as "damage"); of
- * the run "tail_lost" (what tail_not_had() was when it went on without it); of each replica "saved": what the saved logs hold for it, as the rescue answers,
- * and "needed": whether it lacks any of that. */
+ * "time", and whether its host is "unreachable" now; or how well they were, and where a copy cannot be read, as "damage"); of
+ * the run "tail_lost" (what tail_not_had() was when it went on without it); of each replica "saved": what the saved logs hold
+ * for it, as the rescue answers, and "needed": whether it lacks any of that. */
 #pragma once
 
 #include "observation.h"

@@ -75,7 +75,7 @@ static void collect(Sim *sim, const Json *input)
         Database *of = database_of(sim_find(sim, json_get_string(input, "server")));
         const Json *file = json_at(json_get(input, "files"), 0);
         Copy copy = { .of = of, .relay = text_equal(json_get_string(input, "kind"), "relay") };
-        copy.lost = of->ssh_dead || of->server->cut;
+        copy.lost = of->ssh_dead || of->server->cut || sim->full;
         if (copy.relay) {
                 copy.from = of->purged;
                 copy.to = of->received;
@@ -110,8 +110,11 @@ static void add_sources(Sim *sim, Json *json)
                                 copy->lost                    ? "failed"
                                 : busy || !is_done(sim, copy) ? "copying"
                                                               : "done");
-                json_set_string(source, "end", copy->lost ? "lost" : "done");
-                json_set_string(source, "failure", copy->lost ? "the session ended" : NULL);
+                json_set_string(source, "end", !copy->lost ? "done" : sim->full ? "local" : "lost");
+                json_set_string(source, "failure",
+                                !copy->lost ? NULL
+                                : sim->full ? "No space left on device"
+                                            : "the session ended");
                 json_set_int(source, "n_files", 1);
                 json_set_int(source, "total", json_get_int(source, "total", 0) + total);
         }

@@ -42,6 +42,7 @@ struct Sim {
         usec_t stuck_for;    /* at most */
         usec_t pause;        /* set by execute(): the answer comes so much later */
         bool deaf;           /* a fault: quiescing does nothing */
+        bool full;           /* mhad's own disk: nothing can be saved */
         char violation[200]; /* what must never be, seen by execute(); "" for nothing */
         Json *hooks;         /* what was run, in order: "stop", "abort stop" */
         void *statements;

@@ -49,6 +49,7 @@ typedef enum Death {
         DEATH_TAIL_LATE,   /* and a replica is cut off for a while when others are fed */
         DEATH_TAIL_CANCEL, /* and it is ended when the candidate has been fed: undo */
         DEATH_TAIL_FAILS,  /* and appliers that were stopped cannot go on: undo */
+        DEATH_TAIL_FULL,   /* and nothing can be saved of it: undo */
         DEATH_RELAYS,      /* its host is gone, and a replica that lacks something is preferred */
         _DEATH_MAX,
 } Death;
@@ -69,6 +70,7 @@ static const char *const death_names[] = {
         "a tail, and a replica cut off",
         "a tail, cancelled",
         "a tail, and appliers fail",
+        "a tail, and no room for it",
         "relay logs only",
 };
 
@@ -99,7 +101,7 @@ static void build_world(Sim *sim)
                 replica->fails = death == DEATH_TAIL_FAILS;
                 replica->applier_on = !replica->fails;
         }
-        if (death >= DEATH_TAIL && death <= DEATH_TAIL_FAILS)
+        if (death >= DEATH_TAIL && death <= DEATH_TAIL_FULL)
                 primary->log = LAST + 40;
         primary->torn = death == DEATH_TAIL_TORN ? 30 : 0;
         sim->servers[0].dead = death != DEATH_FROZEN;
@@ -107,6 +109,7 @@ static void build_world(Sim *sim)
         primary->ssh_dead = death == DEATH_HOST || death == DEATH_RELAYS;
         sim->servers[1].cut = death == DEATH_AND_REPLICA;
         database_of(&sim->servers[1])->slow_stop = death == DEATH_SLOW_STOP ? 4 * USEC_SEC : 0;
+        sim->full = death == DEATH_TAIL_FULL;
         sim->stuck = 100;
         sim->lost = 30;
         sim->refused = 50;
@@ -227,7 +230,7 @@ static void check_promoted(Trial *trial)
 {
         Sim *sim = trial->sim;
         const Database *candidate = NULL;
-        bool read = death >= DEATH_TAIL && death <= DEATH_TAIL_FAILS;
+        bool read = death >= DEATH_TAIL && death <= DEATH_TAIL_FULL;
         uint64_t most = read ? database_of(&sim->servers[0])->log : 0;
         for (size_t i = 1; i < sim->n_servers; i++) {
                 const Database *database = database_of(&sim->servers[i]);
@@ -275,7 +278,7 @@ static void check_end(Trial *trial)
 {
         database_catch_up(trial->sim);
         bool undone = death == DEATH_APPLIER || death == DEATH_CANDIDATE || death == DEATH_TAIL_FAILS ||
-                      (is_cancelled() && told);
+                      death == DEATH_TAIL_FULL || (is_cancelled() && told);
         RunOutcome wanted = undone ? RUN_ABORTED : RUN_COMPLETED;
         if (is_cancelled() && told && trial->n_kills && trial->outcome == RUN_COMPLETED)
                 wanted = RUN_COMPLETED; /* it died of the operator's very word */

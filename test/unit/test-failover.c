@@ -844,8 +844,9 @@ static void test_not_saved(void **state)
                 { listing, slow, "5 of 1900", "failover.apply_timeout" },
                 { listing, cut, "session ended", "Put that right" },
                 { listing, NULL, "no space left", "Make room" },
+                { NULL, full, "No space left", "Make room" }, /* a session that breaks makes no room */
+                { NULL, slow, "5 of 1900", "failover.apply_timeout" },
                 { NULL, cut, NULL, NULL },
-                { NULL, slow, NULL, NULL },
                 { NULL, NULL, NULL, NULL }, /* nothing was learned: nobody answered at all */
         };
         for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
