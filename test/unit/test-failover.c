@@ -768,6 +768,7 @@ static void test_weighing(void **state)
         decide_tail_is_enough(&g.facts, &judgement);
         assert_int_equal(judgement.verdict, VERDICT_HOPELESS);
         assert_non_null(strstr(judgement.why, "host cannot be reached"));
+        json_free(judgement.learned);
         facts_done(&g.facts);
 }
 
