@@ -497,7 +497,7 @@ static void test_tls_abandoned(void **state)
 
 static void test_memory(void **state)
 {
-        enum { N = 200 };
+        enum { N = 200, WAITING = 50 };
         Talk *talks = ALLOC_ARRAY(Talk, N), first;
         SqlParams with = params();
         long before, after;
@@ -507,13 +507,18 @@ static void test_memory(void **state)
         assert_int_equal(fscanf(file, "%*d %ld", &before), 1);
         fclose(file);
         usec_t start = loop_now(loop);
-        for (size_t i = 0; i < N; i++)
+        /* At most as many at once as the server lets wait to be accepted: beyond that the kernel drops some for seconds. */
+        for (size_t i = 0; i < N; i++) {
                 talks[i].sql = sql_connect(loop, &with, in(10 * USEC_SEC), on_connected, on_lost, &talks[i]);
+                if (i >= WAITING)
+                        assert_true(spin(&talks[i - WAITING].connected, 10 * USEC_SEC));
+        }
         for (size_t i = 0; i < N; i++)
                 assert_true(spin(&talks[i].connected, 10 * USEC_SEC));
         usec_t opened = loop_now(loop);
         for (size_t i = 0; i < N; i++) {
-                assert_int_equal(talks[i].failure.kind, FAILURE_NONE);
+                if (talks[i].failure.kind != FAILURE_NONE)
+                        fail_msg("connection %zu: %s", i, talks[i].failure.text);
                 sql_query(talks[i].sql, "SELECT @@read_only", in(5 * USEC_SEC), on_reply, &talks[i]);
         }
         for (size_t i = 0; i < N; i++)
@@ -1451,19 +1456,42 @@ int main(int argc, char **argv)
 {
 #define TEST(name) cmocka_unit_test_teardown(name, thaw)
         const struct CMUnitTest tests[] = {
-                TEST(test_query),          TEST(test_server_error),   TEST(test_large_result),
-                TEST(test_procedure_call), TEST(test_ping),           TEST(test_deadline_and_kill),
-                TEST(test_abandon),        TEST(test_wrong_password), TEST(test_too_many_connections),
-                TEST(test_refused),        TEST(test_black_hole),     TEST(test_killed_session),
-                TEST(test_frozen),         TEST(test_killed_server),  TEST(test_tls),
-                TEST(test_tls_idle_loss),  TEST(test_tls_abandoned),  TEST(test_memory),
-                TEST(test_greeting),       TEST(test_identity),       TEST(test_host_keys),
-                TEST(test_greeting),       TEST(test_identity),       TEST(test_host_keys_of_strange_names),
-                TEST(test_ssh_failures),   TEST(test_commands),       TEST(test_many_commands),
-                TEST(test_probes),         TEST(test_silent_host),    TEST(test_lost_session),
-                TEST(test_hooks),          TEST(test_names),          TEST(test_scripts),
-                TEST(test_on_word),        TEST(test_questions),      TEST(test_session_with_a_lock),
-                TEST(test_left_behind),    TEST(test_quiesce),
+                TEST(test_query),
+                TEST(test_server_error),
+                TEST(test_large_result),
+                TEST(test_procedure_call),
+                TEST(test_ping),
+                TEST(test_deadline_and_kill),
+                TEST(test_abandon),
+                TEST(test_wrong_password),
+                TEST(test_too_many_connections),
+                TEST(test_refused),
+                TEST(test_black_hole),
+                TEST(test_killed_session),
+                TEST(test_frozen),
+                TEST(test_killed_server),
+                TEST(test_tls),
+                TEST(test_tls_idle_loss),
+                TEST(test_tls_abandoned),
+                TEST(test_memory),
+                TEST(test_greeting),
+                TEST(test_identity),
+                TEST(test_host_keys_of_strange_names),
+                TEST(test_host_keys),
+                TEST(test_ssh_failures),
+                TEST(test_commands),
+                TEST(test_many_commands),
+                TEST(test_probes),
+                TEST(test_silent_host),
+                TEST(test_lost_session),
+                TEST(test_hooks),
+                TEST(test_names),
+                TEST(test_scripts),
+                TEST(test_on_word),
+                TEST(test_questions),
+                TEST(test_session_with_a_lock),
+                TEST(test_left_behind),
+                TEST(test_quiesce),
         };
         if (argc > 1)
                 cmocka_set_test_filter(argv[1]);
