@@ -58,10 +58,10 @@ def test_mhad_has_them(lab):
     lab.start_mhad()
     manager.wait_health("ok")
     until(lambda: held(manager, lab), PATIENCE, "mhad has the locks again")
-    got = []
+    got, ended = [], threading.Event()
 
     def grab():
-        while not got or got[-1] != "end":
+        while not ended.is_set():
             for name in ("db2", "db3"):
                 try:
                     if lab[name].value(f"SELECT GET_LOCK('{FAILOVER}', 0)") == 1:
@@ -77,8 +77,9 @@ def test_mhad_has_them(lab):
         report = manager.wait_run()
         writer.wait_elsewhere(PATIENCE)
         early = [name for name, _ in got]
-        got.append("end")
+        ended.set()
         thread.join(30)
+        assert not thread.is_alive()
         # the new primary gives the failover's lock back when it is the primary, not before it is
         assert not early or early == [report["new_primary"]] * len(early)
         manager.well([writer])
