@@ -249,10 +249,10 @@ const Dialect *server_view_dialect(const ServerView *view)
 
 const ReplicaChannel *server_view_channel(const ServerView *view)
 {
-        for (size_t i = 0; i < view->n_channels; i++)
+        for (size_t i = 0; view && i < view->n_channels; i++)
                 if (text_is_empty(view->channels[i].name))
                         return &view->channels[i];
-        return view->n_channels == 1 ? view->channels : NULL;
+        return view && view->n_channels == 1 ? view->channels : NULL;
 }
 
 bool server_view_is_read(const ServerView *view)

@@ -150,7 +150,7 @@ void server_view_done(ServerView *view); /* frees what is in it */
 
 /* The dialect of this server (of the oldest MySQL while it is not identified). */
 const Dialect *server_view_dialect(const ServerView *view);
-/* The default channel, or the only one; NULL when it does not replicate. */
+/* The default channel, or the only one; NULL when it does not replicate, or nothing is known of it. */
 const ReplicaChannel *server_view_channel(const ServerView *view);
 /* Reachable now and read completely: identity, tick and replication. */
 bool server_view_is_read(const ServerView *view);
