@@ -15,9 +15,10 @@ typedef struct HookResult {
 
 typedef void (*hook_fn)(const HookResult *result, void *userdata);
 
-/* Starts argv[0] (a path), called name in failures, with input on its standard input (may be NULL) and environment (NULL-terminated "NAME=value",
- * may be NULL) beside PATH and LANG, unless they are in it. When deadline (absolute) passes its group gets SIGTERM and, 2 s later, SIGKILL.
- * Calls done once, from the loop, when it has ended or cannot be ended; the hook is gone then. */
+/* Starts argv[0] (a path), called name in failures, with input on its standard input (may be NULL) and environment
+ * (NULL-terminated "NAME=value", may be NULL) beside PATH and LANG, unless they are in it. When deadline (absolute) passes
+ * its group gets SIGTERM and, 2 s later, SIGKILL. Calls done once, from the loop, when it has ended or cannot be ended; the
+ * hook is gone then. */
 Hook *hook_run(Loop *loop, const char *name, const char *const *argv, const char *input, const char *const *environment,
                usec_t deadline, hook_fn done, void *userdata);
 /* Ends it in the same way without calling done; takes NULL. */

@@ -9,8 +9,9 @@ bool hook_is_configured(const Facts *facts, const char *name);
  * this order, by the hook abort, which is told which of them it "undoes". Those that were run are in facts "hooks_run".
  * Their input: {"hook", "undoes", "cluster", "run", "procedure", "old_primary": {…}, "new_primary": {…}}. In the place of
  * stop, start and shutdown a script of MHA's may be run (mha_scripts.h). */
-/* Outside of runs, and by the checks of a switchover: whether the hooks would work, by the hook status (its input: {"hook", "cluster", "old_primary"}, which is
- * the present one) and by MHA's scripts. n is below HOOK_N_STATUS; nothing is added when there is none of that number. */
+/* Outside of runs, and by the checks of a switchover: whether the hooks would work, by the hook status (its input: {"hook",
+ * "cluster", "old_primary"}, which is the present one) and by MHA's scripts. n is below HOOK_N_STATUS; nothing is added when
+ * there is none of that number. */
 #define HOOK_N_STATUS 3
 void hook_ask_status(const Facts *facts, size_t n, Script *script);
 char *hook_judge_status(const Reply *reply); /* what is wrong, for people; NULL: nothing. The caller frees it */

@@ -121,7 +121,7 @@ static void judge_others(const Facts *facts, const char *server, const Replies *
         if (!view)
                 return;
         judgement->learned = server_view_to_json(view);
-        if (target && has_received(facts, target, view))
+        if (has_received(facts, target, view))
                 judge_as(judgement, VERDICT_MET, "it has received what %s holds", target_of(facts));
         else
                 judge_as(judgement, channel && channel->receiver != RECEIVER_STOPPED ? VERDICT_UNMET : VERDICT_HOPELESS,
