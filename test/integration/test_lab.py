@@ -254,7 +254,9 @@ def processes_of(base):
 
 
 def namespaces_of(pid):
-    return {(kind, namespace(pid, kind)) for kind in ("net", "mnt", "pid", "uts", "ipc")}
+    """Those that can be read: of a process that ends meanwhile, or of another user's, none can."""
+    found = {(kind, namespace(pid, kind)) for kind in ("net", "mnt", "pid", "uts", "ipc")}
+    return {(kind, number) for kind, number in found if number is not None}
 
 
 def traces(base):
