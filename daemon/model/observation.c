@@ -518,6 +518,9 @@ static int read_positions(const Row *row, ReplicaChannel *channel, Failure *rete
                                       &channel->received, reterr);
         if (r < 0)
                 return r;
+        /* Pointed elsewhere while its applier ran: until it has received something, it tells how far it had come before. */
+        if (!position_is_set(&channel->received))
+                return 0;
         return position_from_columns(row_get(row, COLUMN_APPLIED_FILE), row_get(row, COLUMN_APPLIED_OFFSET),
                                      &channel->applied, reterr);
 }

@@ -187,15 +187,21 @@ static void test_activity(void **state)
         assert_int_equal(view->channels[0].error_since, 0);
 }
 
-static void read_mysql(ServerView *view, const char *source, usec_t now)
+static void read_mysql_at(ServerView *view, const char *source, const char *received, usec_t now)
 {
         CLEANUP(replies_free) Replies *replies = replies_new(1);
         Reply *reply = new_reply(replies);
         COLUMNS(reply, "Channel_Name", "Replica_IO_Running", "Replica_SQL_Running", "Source_Host", "Source_Port",
                 "Source_UUID", "Source_Log_File", "Read_Source_Log_Pos", "Relay_Source_Log_File", "Exec_Source_Log_Pos",
                 "Auto_Position", "Retrieved_Gtid_Set", "SQL_Delay", "Last_SQL_Errno");
-        ROW(reply, "", "No", "No", source, "3306", UUID, "b.1", "9", "b.1", "5", "1", UUID ":5-8", "3600", "1062");
+        ROW(reply, "", "No", "No", source, "3306", UUID, received, "9", "b.1", "5", "1", UUID ":5-8", "3600",
+            "1062");
         assert_int_equal(observation_read_replica(view, reply, now, NULL), 0);
+}
+
+static void read_mysql(ServerView *view, const char *source, usec_t now)
+{
+        read_mysql_at(view, source, "b.1", now);
 }
 
 static void test_replica_of_mysql(void **state)
@@ -226,7 +232,10 @@ static void test_replica_of_mysql(void **state)
         ROW(reply, "", "5", "1.5");
         assert_int_equal(observation_read_heartbeat(view, reply, 4000, NULL), 0);
         assert_int_equal(channel->last_activity, 4000);
-        read_mysql(view, "", 5000); /* reset, but not forgotten */
+        assert_int_equal(server_view_channel(view)->applied.offset, 5);
+        read_mysql_at(view, "db2", "", 5000); /* of another's log it has nothing yet */
+        assert_false(position_is_set(&server_view_channel(view)->applied));
+        read_mysql(view, "", 6000); /* reset, but not forgotten */
         assert_null(server_view_channel(view));
 }
 
