@@ -297,7 +297,7 @@ int background_open(Cluster *cluster, Failure *reterr)
                 return 0;
         }
         /* Another run has changed what this one was about. */
-        if (cluster->resume_pending)
+        if (journal_open_run(cluster->journal))
                 background_stop(cluster, "another run goes on");
         return 0;
 }

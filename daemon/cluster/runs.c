@@ -429,6 +429,20 @@ static void remember(Cluster *cluster, RunOutcome outcome)
         cluster_save(cluster);
 }
 
+/* Whether the report of a run that has ended (outcome NULL: in whatever way) was made, also when a rejoin was the last run
+ * since. */
+static bool is_told(Cluster *cluster, const char *id, const char *outcome)
+{
+        const Json *last = json_get(cluster->state.root, "last_run");
+        CLEANUP(json_free) Json *answer = NULL;
+        if (text_equal(json_get_string(last, "run"), id))
+                return !outcome || text_equal(json_get_string(last, "outcome"), outcome);
+        if (cluster_report(cluster, id, &answer, NULL) < 0)
+                return false;
+        CLEANUP(json_free) Json *told = report_to_history(json_get(answer, "report"));
+        return json_get_int(last, "started", 0) > json_get_int(told, "started", 0);
+}
+
 static void forget_run(Cluster *cluster)
 {
         cluster->runbook = runbook_free(cluster->runbook);
@@ -493,14 +507,30 @@ static char *advice(const Cluster *cluster, const Json *run)
                 candidate, cluster->run_old, candidate, name, name, candidate);
 }
 
+/* All that follows from the end of a run is on disk, or under way with a journal of its own. */
+static void note_settled(Cluster *cluster, const char *id)
+{
+        json_set_string(cluster->state.root, "settled_run", id);
+        cluster_save(cluster);
+}
+
+static bool is_settled(Cluster *cluster, const char *id)
+{
+        const char *settled = json_get_string(cluster->state.root, "settled_run");
+        return settled ? text_equal(settled, id) : is_told(cluster, id, NULL);
+}
+
+/* Also for a run that has ended under a former process, which may have done some of this. */
 static void on_done(Runbook *runbook, RunOutcome outcome, const char *why, void *userdata)
 {
         Cluster *cluster = userdata;
         LogFields fields = cluster_fields(cluster, NULL);
         const char *name = cluster->config->name;
         CLEANUP(json_free) Json *run = runbook_describe(cluster->runbook);
-        exec_cool(cluster->exec, runbook_id(cluster->runbook));
-        write_report(cluster, run, runbook_facts(cluster->runbook), outcome);
+        CLEANUP(mem_free) char *id = alloc_string(runbook_id(cluster->runbook));
+        exec_cool(cluster->exec, id);
+        if (outcome == RUN_HALTED || !is_told(cluster, id, run_outcome_to_string(outcome)))
+                write_report(cluster, run, runbook_facts(cluster->runbook), outcome);
         note_unconfirmed(cluster, outcome);
         note_old_primary(cluster, outcome);
         note_candidate(cluster, run, outcome);
@@ -513,6 +543,7 @@ static void on_done(Runbook *runbook, RunOutcome outcome, const char *why, void 
                 log_event(EVENT_RUN_COMPLETED, &fields, "%s: the run is complete: %s", name,
                           json_get_string(json_get(cluster->state.root, "last_run"), "summary"));
                 leave_behind(cluster, run);
+                note_settled(cluster, id);
                 cluster_transition(cluster, CLUSTER_RUN_COMPLETED, why);
                 break;
         case RUN_ABORTED:
@@ -523,6 +554,7 @@ static void on_done(Runbook *runbook, RunOutcome outcome, const char *why, void 
                 }
                 log_event(EVENT_RUN_ABORTED, &fields, "%s: the run was given up and undone: %s", name, why);
                 forget_run(cluster);
+                note_settled(cluster, id);
                 cluster_transition(cluster, CLUSTER_RUN_ABORTED, why);
                 break;
         case RUN_HALTED: {
@@ -572,48 +604,6 @@ int runs_switchover(Cluster *cluster, const Json *options, Failure *reterr)
         return begin(cluster, &switchover, options, reterr);
 }
 
-static int apply_record(const Json *record, void *userdata)
-{
-        Run **run = userdata;
-        if (!*run) {
-                const Json *facts = json_get(json_get(record, "data"), "facts");
-                const Procedure *procedure = find_procedure(json_get_string(facts, "procedure"));
-                if (!procedure)
-                        return -EINVAL;
-                *run = run_new(procedure);
-        }
-        return run_apply(*run, (usec_t) json_get_int(record, "time", 0), json_get_string(record, "kind"),
-                         json_get_string(record, "step"), json_get_string(record, "server"), json_get(record, "data"),
-                         NULL);
-}
-
-/* Also when a rejoin was the last run since. */
-static bool is_told(Cluster *cluster, const char *id)
-{
-        const Json *last = json_get(cluster->state.root, "last_run");
-        CLEANUP(json_free) Json *answer = NULL;
-        if (text_equal(json_get_string(last, "run"), id))
-                return true;
-        if (cluster_report(cluster, id, &answer, NULL) < 0)
-                return false;
-        CLEANUP(json_free) Json *told = report_to_history(json_get(answer, "report"));
-        return json_get_int(last, "started", 0) > json_get_int(told, "started", 0);
-}
-
-/* A daemon that died between the end of a run and its report has left the report to us. */
-static void report_the_last(Cluster *cluster)
-{
-        const char *last = journal_last_run(cluster->journal);
-        CLEANUP(run_free) Run *run = NULL;
-        if (!last || is_told(cluster, last))
-                return;
-        if (journal_replay(cluster->journal, last, apply_record, &run) != 0 || !run || !run->ended)
-                return;
-        CLEANUP(json_free) Json *json = run_describe(run);
-        write_report(cluster, json, &run->facts, run->outcome);
-        cluster_save(cluster);
-}
-
 int runs_open_journal(Cluster *cluster, Failure *reterr)
 {
         CLEANUP(mem_free) char *reports = text_format("%s/reports", cluster->directory);
@@ -623,12 +613,11 @@ int runs_open_journal(Cluster *cluster, Failure *reterr)
                 r = journal_open(path, cluster->config->name, &cluster->journal, reterr);
         if (r < 0)
                 return r;
-        if (journal_open_run(cluster->journal)) {
+        const char *last = journal_last_run(cluster->journal);
+        if (journal_open_run(cluster->journal) || (last && !is_settled(cluster, last))) {
                 cluster->resume_pending = true;
                 cluster->resume_by = usec_add(loop_now(cluster->context.loop), RESUME_WAIT);
                 timer_set_in(cluster->evaluation, 0);
-        } else {
-                report_the_last(cluster);
         }
         return 0;
 }
@@ -671,7 +660,7 @@ static bool was_long_ago(const Run *run, usec_t last, usec_t now)
 static char *why_not(const Cluster *cluster, const Opening *opening, Json **ret_learned)
 {
         CLEANUP(run_free) Run *run = NULL;
-        if (run_load(cluster->journal, &failover, &run, NULL) < 0 || run->halted)
+        if (run_load(cluster->journal, journal_open_run(cluster->journal), &failover, &run, NULL) < 0 || run->halted)
                 return NULL;
         CLEANUP(topology_done) Topology topology = cluster_topology(cluster, 0);
         size_t n = cluster->config->n_servers;
@@ -692,12 +681,33 @@ static char *why_not(const Cluster *cluster, const Opening *opening, Json **ret_
         return text_format("mhad was away in the middle of it, for %s: somebody may have done something else", time);
 }
 
+/* Its former process ended before all that follows from its end was on disk. */
+static void settle(Cluster *cluster, const char *id)
+{
+        Failure failure = { 0 };
+        LogFields fields = cluster_fields(cluster, NULL);
+        fields.run = id;
+        if (runbook_report_ended(cluster->runbook, id, &failure) < 0) {
+                log_event(EVENT_ERROR, &fields,
+                          "%s: what follows from the end of the last run cannot be done: %s. Look whether all servers are "
+                          "as they are to be",
+                          cluster->config->name, failure.text);
+                note_settled(cluster, id);
+                forget_run(cluster);
+                return;
+        }
+        log_event(EVENT_RUN_RESUMED, &fields, "%s: the last daemon ended with a run: what follows from its end is done now",
+                  cluster->config->name);
+        cluster_transition(cluster, CLUSTER_RUN_BEGUN, NULL);
+}
+
 /* A former run goes on as soon as the old primary was asked once (it may be back), and all others when nobody is open yet; or
  * could not be asked for a while. */
 void runs_resume(Cluster *cluster)
 {
         Opening opening = { 0 };
-        (void) journal_replay(cluster->journal, journal_open_run(cluster->journal), read_opening, &opening);
+        const char *open = journal_open_run(cluster->journal), *id = open ? open : journal_last_run(cluster->journal);
+        (void) journal_replay(cluster->journal, id, read_opening, &opening);
         CLEANUP(json_free) Json *initial = opening.initial;
         CLEANUP(mem_free) char *opened = opening.opened;
         const char *old = json_get_string(initial, "old_primary"), *name = json_get_string(initial, "procedure");
@@ -711,7 +721,7 @@ void runs_resume(Cluster *cluster)
         }
         cluster->resume_pending = false;
         CLEANUP(json_free) Json *learned = NULL;
-        CLEANUP(mem_free) char *why = waits && !opened ? why_not(cluster, &opening, &learned) : NULL;
+        CLEANUP(mem_free) char *why = open && waits && !opened ? why_not(cluster, &opening, &learned) : NULL;
         Failure failure = { 0 };
         const Procedure *procedure = find_procedure(name ? name : failover.name);
         cluster->run_old = alloc_string(old);
@@ -724,6 +734,10 @@ void runs_resume(Cluster *cluster)
         }
         cluster->runbook = runbook_new(cluster->context.loop, cluster->exec, cluster->journal,
                                        procedure ? procedure : &failover, on_event, on_done, cluster);
+        if (!open) {
+                settle(cluster, id);
+                return;
+        }
         LogFields fields = cluster_fields(cluster, NULL);
         int r = why ? runbook_resume_halted(cluster->runbook, why, learned, &failure)
                     : runbook_resume(cluster->runbook, &failure);

@@ -8,7 +8,8 @@ typedef struct State {
         char *path;
         Json *root; /* {"known_primary", "epoch", "last_failover": {"run", "time", "outcome", "old_primary",
                      *  "new_primary"}, "acknowledged": bool, "paused": {"by", "reason", "until"}, "fenced": [names],
-                     *  "unfinished": {"server", "facts"}} */
+                     *  "unfinished": {"server", "facts"}, "settled_run": the last run all of whose consequences
+                     *  are on disk} */
 } State;
 
 /* A missing file is an empty state; an unreadable one is an error that names it. */

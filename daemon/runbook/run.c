@@ -484,9 +484,8 @@ static int load_record(const Json *record, void *userdata)
                          load->reterr);
 }
 
-int run_load(const Journal *journal, const Procedure *procedure, Run **ret, Failure *reterr)
+int run_load(const Journal *journal, const char *id, const Procedure *procedure, Run **ret, Failure *reterr)
 {
-        const char *id = journal_open_run(journal);
         if (!id)
                 return failure_set(reterr, FAILURE_INVALID, 0, "the journal has no open run");
         CLEANUP(run_free) Run *run = run_new(procedure);

@@ -91,8 +91,8 @@ DEFINE_CLEANUP(Run *, run_free)
  * step, server or kind: nothing may be guessed then. */
 int run_apply(Run *run, usec_t real_time, const char *kind, const char *step, const char *server, const Json *data,
               Failure *reterr);
-/* The run that is open in a journal, folded. */
-int run_load(const Journal *journal, const Procedure *procedure, Run **ret, Failure *reterr);
+/* A run of a journal, folded. FAILURE_INVALID when id is NULL: none is open. */
+int run_load(const Journal *journal, const char *id, const Procedure *procedure, Run **ret, Failure *reterr);
 
 /* What follows from the facts without a record: a step's begin with its targets, and its skipping. Both are found
  * again after a crash, as no fact can have changed. */

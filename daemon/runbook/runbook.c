@@ -587,7 +587,7 @@ static int reload(Runbook *runbook, Failure *reterr)
 {
         Run *run = NULL;
         bool stands = runbook->stands || runbook->refused || runbook->broken.kind != FAILURE_NONE;
-        int r = run_load(runbook->journal, runbook->procedure, &run, reterr);
+        int r = run_load(runbook->journal, journal_open_run(runbook->journal), runbook->procedure, &run, reterr);
         if (r < 0)
                 return r;
         forget(runbook);
@@ -642,6 +642,19 @@ int runbook_resume_halted(Runbook *runbook, const char *why, const Json *learned
         Json *data = data_why(why);
         json_set(data, "learned", json_copy(learned));
         return resume(runbook, data, reterr);
+}
+
+int runbook_report_ended(Runbook *runbook, const char *id, Failure *reterr)
+{
+        CLEANUP(run_free) Run *run = NULL;
+        int r = run_load(runbook->journal, id, runbook->procedure, &run, reterr);
+        if (r < 0)
+                return r;
+        if (!run->ended)
+                return failure_set(reterr, FAILURE_INVALID, 0, "the run has not ended");
+        runbook->run = TAKE(run);
+        schedule(runbook);
+        return 0;
 }
 
 /* An operator's word: on a run that stands still or (for a cancel) goes on. */

@@ -56,6 +56,8 @@ int runbook_resume(Runbook *runbook, Failure *reterr);
 /* The same, but it waits for an operator: it has become doubtful whether it may go on. learned, which is lent, is merged into
  * its facts; NULL for nothing. */
 int runbook_resume_halted(Runbook *runbook, const char *why, const Json *learned, Failure *reterr);
+/* Calls done for a run that has ended already, as its former process may not have lived to do; nothing else is done. */
+int runbook_report_ended(Runbook *runbook, const char *id, Failure *reterr);
 /* Before the point of no return, also when halted: undo and end as ABORTED. FAILURE_INVALID after it. */
 int runbook_cancel(Runbook *runbook, const char *by, const char *reason, Failure *reterr);
 /* A server that is known to be gone (NULL: none is): what is undone, and what follows the point of no return, waits for it a

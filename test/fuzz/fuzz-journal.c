@@ -74,7 +74,7 @@ static void fold(const Journal *journal)
         for (size_t i = 0; i < ARRAY_LENGTH(procedures); i++) {
                 CLEANUP(run_free) Run *run = NULL;
                 size_t first, end;
-                if (run_load(journal, procedures[i], &run, NULL) < 0)
+                if (run_load(journal, journal_open_run(journal), procedures[i], &run, NULL) < 0)
                         continue;
                 CLEANUP(json_free) Json *described = run_describe(run);
                 free(json_print(described));

@@ -5,6 +5,7 @@ import pytest
 from labkit import Writer, compare
 from labkit.process import until
 from manager import PATIENCE, Manager, states
+from test_resume import dead, dying
 
 
 def left_behind(lab, manager, writer):
@@ -34,6 +35,24 @@ def test_late_replica(lab):
     with Writer(lab) as writer:
         report = left_behind(lab, manager, writer)
         assert manager.wait_state("steady")["primary"] == report["new_primary"]
+        attached(lab, manager, report)
+    until(lambda: lab["db3"].status()["executed"] == lab[report["new_primary"]].position(), PATIENCE, "db3 level")
+    compare([lab[report["new_primary"]], lab["db3"]])
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("gtid")
+def test_killed_before_it_begins(lab):
+    """mhad ends with the failover, before it has begun with what that has left to be done."""
+    manager = Manager.start(lab, environment=dying(MHAD_DIE_AT="- run-ended"))
+    with Writer(lab) as writer:
+        lab["db3"].freeze()
+        manager.wait(lambda status: manager.server("db3")["evidence"] != "alive", "db3 not alive")
+        lab["db1"].kill()
+        dead(lab)
+        lab.start_mhad()
+        report = manager.wait_run("completed")
+        writer.wait_elsewhere(PATIENCE)
         attached(lab, manager, report)
     until(lambda: lab["db3"].status()["executed"] == lab[report["new_primary"]].position(), PATIENCE, "db3 level")
     compare([lab[report["new_primary"]], lab["db3"]])

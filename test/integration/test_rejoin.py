@@ -149,3 +149,27 @@ def test_killed_after_its_end(lab):
         lab.start_mhad()
         manager.wait_health("ok")
     assert not manager.events("report"), "told again"
+
+
+@pytest.mark.flavours("mariadb")
+def test_failover_killed_after_its_end(lab):
+    """What follows from the end of a failover is not lost with the daemon either: what is needed for a proof is noted."""
+    manager = Manager.start(lab, environment=dying(MHAD_DIE_AT="- run-ended"))
+    with Writer(lab) as writer:
+        writer.wait_acknowledged(20)
+        lab["db1"].kill()
+        dead(lab)
+        lab.start_mhad()
+        manager.wait_run("completed")
+        writer.wait_elsewhere(PATIENCE)
+    manager.wait_state("steady")
+    assert len(manager.events("report")) == 1
+    back(lab, manager)
+    status, report, said = rejoin(manager)
+    assert status == 0, said + report["text"]
+    assert lab.stop_mhad() == 0
+    lab.start_mhad()
+    manager.wait_health("ok")
+    past = [(run["procedure"], run["outcome"]) for run in manager.history()]
+    assert past == [("rejoin", "completed"), ("failover", "completed")], past
+    assert not manager.events("report") and not manager.events("run-resumed"), "done again"
