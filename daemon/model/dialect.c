@@ -115,6 +115,14 @@ static const char *const mariadb_columns[_REPLICA_COLUMN_MAX] = {
         .flavour = FLAVOUR_MYSQL, .tick = MYSQL_TICK, .show_heartbeat = MYSQL_HEARTBEAT, .super_read_only = true,      \
         .show_binlogs = "SHOW BINARY LOGS", .gtid_wait = "WAIT_FOR_EXECUTED_GTID_SET", .gtid_wait_1_is_timeout = true
 
+#define MARIADB                                                                                                        \
+        .flavour = FLAVOUR_MARIADB, .columns = mariadb_columns,                                                        \
+        .tick = "SELECT @@GLOBAL.read_only AS read_only, @@GLOBAL.gtid_binlog_pos AS gtid_binlog_pos, "                \
+                "@@GLOBAL.gtid_slave_pos AS gtid_slave_pos, @@GLOBAL.gtid_current_pos AS gtid_current_pos",            \
+        .show_replica = "SHOW ALL SLAVES STATUS", .show_binlog = "SHOW MASTER STATUS",                                 \
+        .show_binlogs = "SHOW BINARY LOGS", .position_wait = "MASTER_POS_WAIT", .gtid_wait = "MASTER_GTID_WAIT",       \
+        .idle_worker = "Waiting for work from SQL thread", .start_drops_relay_logs = true
+
 #define OLD_SEMI_SYNC .semi_sync_source = "rpl_semi_sync_master", .semi_sync_replica = "rpl_semi_sync_slave"
 #define NEW_SEMI_SYNC .semi_sync_source = "rpl_semi_sync_source", .semi_sync_replica = "rpl_semi_sync_replica"
 
@@ -202,20 +210,18 @@ static const Dialect dialects[] = {
         },
         {
                 .name = "mariadb",
-                .flavour = FLAVOUR_MARIADB,
                 .since_major = 10,
+                MARIADB,
                 SLAVE_WORDS,
                 OLD_SEMI_SYNC,
-                .columns = mariadb_columns,
-                .tick = "SELECT @@GLOBAL.read_only AS read_only, @@GLOBAL.gtid_binlog_pos AS gtid_binlog_pos, "
-                        "@@GLOBAL.gtid_slave_pos AS gtid_slave_pos, @@GLOBAL.gtid_current_pos AS gtid_current_pos",
-                .show_replica = "SHOW ALL SLAVES STATUS",
-                .show_binlog = "SHOW MASTER STATUS",
-                .show_binlogs = "SHOW BINARY LOGS",
-                .position_wait = "MASTER_POS_WAIT",
-                .gtid_wait = "MASTER_GTID_WAIT",
-                .idle_worker = "Waiting for work from SQL thread",
-                .start_drops_relay_logs = true,
+        },
+        {
+                .name = "mariadb-11", /* seen of 11.8, and not of 10.11 */
+                .since_major = 11,
+                MARIADB,
+                SLAVE_WORDS,
+                OLD_SEMI_SYNC,
+                .stop_waits_for_connect = true,
         },
 };
 

@@ -79,6 +79,9 @@ typedef struct Dialect {
         /* Another source can be given while the applier runs: what it received stays then, and the position to go on from is
          * what it received. Else both threads must stand, relay logs are dropped, and it is what it applied. */
         bool change_keeps_relay_logs;
+        /* While the receiver waits for a host that does not answer, STOP waits, too: as long as the net time-out is, and with it
+         * all else that is said about replication. */
+        bool stop_waits_for_connect;
         /* What exists. */
         bool super_read_only;
         bool public_key;               /* GET_…_PUBLIC_KEY for caching_sha2_password without TLS */

@@ -95,6 +95,7 @@ static void change_to_feed(const Facts *facts, const char *server, const ServerV
         if (keeps && spec.mode == SOURCE_POSITION && !status_is_level(view, channel, false) &&
             !status_has_read_all(channel))
                 return;
+        source_end_attempt(facts, view, script);
         script_sql(script, "%s", keeps ? dialect->stop_receiver : dialect->stop_replica);
         /* One that seems to stand still may be in the middle of something long, which it ends before it stops: where it is
          * then has to be asked again. */

@@ -68,6 +68,8 @@ void act_stop_receiver(const Facts *facts, const char *server, const Replies *se
         /* While the receiver still runs, the applier can be started and nothing is dropped. */
         if (channel && drops_relay_logs(view, channel) && !channel->applier_errno)
                 script_try_sql(script, "%s", dialect->start_applier);
+        if (view)
+                source_end_attempt(facts, view, script);
         script_sql(script, "%s", dialect->stop_receiver);
 }
 

@@ -294,8 +294,10 @@ void act_demote(const Facts *facts, const char *server, const Replies *seen, Scr
         /* It has been told by nobody so far which transactions it has: all of its own. */
         if (gtid && server_view_gtid_family(view) == GTID_FAMILY_MARIADB) {
                 CLEANUP(mem_free) char *place = text_quote_sql(view->gtid_executed ? view->gtid_executed : "");
-                if (channel)
+                if (channel) {
+                        source_end_attempt(facts, view, script);
                         script_sql(script, "%s", dialect->stop_replica);
+                }
                 script_sql(script, "SET GLOBAL gtid_slave_pos = %s", place);
         }
         source_change(facts, server, view, candidate, gtid ? NULL : &open, script);

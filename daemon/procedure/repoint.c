@@ -234,6 +234,7 @@ void act_follow_candidate(const Facts *facts, const char *server, const Replies 
         } else if (progress.stage == STAGE_FED) {
                 fed_act(facts, server, view, replies_at(seen, LOOK), end_of(facts), script);
         } else if (progress.stage == STAGE_APPLYING && channel->receiver != RECEIVER_STOPPED) {
+                source_end_attempt(facts, view, script);
                 script_sql(script, "%s", dialect->stop_receiver);
         } else if (progress.stage == STAGE_APPLYING && !channel->applier_running && !channel->applier_errno) {
                 script_sql(script, "%s", dialect->start_applier);

@@ -39,6 +39,14 @@ static bool applier_goes_on(const Dialect *dialect, const ServerView *view, cons
                channel->mode == SOURCE_AUTO && channel->applier_running;
 }
 
+void source_end_attempt(const Facts *facts, const ServerView *view, Script *script)
+{
+        const ReplicaChannel *channel = server_view_channel(view);
+        if (channel && channel->receiver == RECEIVER_CONNECTING && server_view_dialect(view)->stop_waits_for_connect &&
+            facts_config_bool(facts, "ssh.enabled", true))
+                script_try_ssh(script, SOURCE_END_ATTEMPT, channel->source_port);
+}
+
 void source_change(const Facts *facts, const char *server, const ServerView *view, const char *source,
                    const Position *position, Script *script)
 {
@@ -57,6 +65,7 @@ void source_change(const Facts *facts, const char *server, const ServerView *vie
         if (position)
                 spec.position = *position;
         spec.keep_mode = applier_goes_on(dialect, view, &spec);
+        source_end_attempt(facts, view, script);
         script_sql(script, "%s", spec.keep_mode ? dialect->stop_receiver : dialect->stop_replica);
         dialect_change_source(dialect, script, &spec);
         script_sql(script, "%s", dialect->start_replica);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "announcement.h"
+#include "source.h"
 #include "status.h"
 #include "text.h"
 
@@ -40,6 +41,12 @@ static bool by_sudo(const Facts *facts)
         return text_equal(facts_config_string(facts, "ssh.sudo"), "commands");
 }
 
+static bool ends_attempts(const Facts *facts, const char *server)
+{
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
+        return server_view_dialect(view)->stop_waits_for_connect;
+}
+
 /* A line for each command that sudo does not let us run; they are those that the steps of a run give to it. */
 static char *ask_sudo(const Facts *facts, const char *server)
 {
@@ -47,6 +54,8 @@ static char *ask_sudo(const Facts *facts, const char *server)
                 return alloc_string("");
         Text text = { 0 };
         text_add(&text, "try() { sudo -n -l \"$@\" >/dev/null 2>&1 || echo \"denied $*\"; }\n");
+        if (ends_attempts(facts, server))
+                text_addf(&text, "try " SOURCE_END_ATTEMPT "\n", (int) facts_server_int(facts, server, "port", 3306));
         if (facts_config_bool(facts, "fence.stop_process", true))
                 text_addf(&text, "try ss -Hltnp 'sport = :%d'\n", (int) facts_server_int(facts, server, "port", 3306));
         if (facts_config_bool(facts, "fence.stop_process", true) &&
@@ -190,7 +199,7 @@ static void check_programs(const Facts *facts, const SshLook *look, const char *
         static const char *const needed[] = { "ss", "awk", "sed", "tail", "head", "stat" };
         bool stops = facts_config_bool(facts, "fence.stop_process", true);
         CLEANUP(text_done) Text missing = { 0 };
-        for (size_t i = stops ? 0 : 1; i < ARRAY_LENGTH(needed); i++)
+        for (size_t i = stops || ends_attempts(facts, look->server) ? 0 : 1; i < ARRAY_LENGTH(needed); i++)
                 if (!has_program(out, needed[i])) {
                         text_separate(&missing, ", ");
                         text_add(&missing, needed[i]);

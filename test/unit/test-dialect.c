@@ -34,7 +34,8 @@ static void test_choice(void **state)
         assert_dialect("8.4.3", "mysql-8.4");
         assert_dialect("9.7.0", "mysql-8.4");
         assert_dialect("10.5.4-MariaDB", "mariadb");
-        assert_dialect("11.8.2-MariaDB", "mariadb");
+        assert_dialect("10.11.19-MariaDB", "mariadb");
+        assert_dialect("11.8.2-MariaDB", "mariadb-11");
         assert_dialect("5.5.5-10.11.6-MariaDB", "mariadb");
         assert_dialect("5.5.68-MariaDB", "mariadb");
         Version unknown = { 0 };

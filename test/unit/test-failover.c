@@ -243,6 +243,25 @@ static void test_receiver(void **state)
         facts_done(&f.facts);
 }
 
+/* From MariaDB 11 on a receiver that waits for a dead host cannot be stopped before that has ended. */
+static void test_receiver_that_waits(void **state)
+{
+        Replica connecting = idle, connected = idle;
+        connecting.receiver = "Connecting";
+        connected.receiver = "Yes";
+        Fixture f = fixture(true);
+        expect_act(&f, act_stop_receiver, "db2", status_of(&f, &connecting), "[{\"sql\":\"STOP SLAVE IO_THREAD\"}]");
+        learn(&f, "db2", "{\"version\": \"11.8.6-MariaDB\"}");
+        expect_act(&f, act_stop_receiver, "db2", status_of(&f, &connected), "[{\"sql\":\"STOP SLAVE IO_THREAD\"}]");
+        expect_act(&f, act_stop_receiver, "db2", NULL, "[{\"sql\":\"STOP SLAVE IO_THREAD\"}]");
+        expect_act(&f, act_stop_receiver, "db2", status_of(&f, &connecting),
+                   "[{\"ssh\":\"ss -KHtn state syn-sent 'dport = :3306'\",\"may_fail\":true},"
+                   "{\"sql\":\"STOP SLAVE IO_THREAD\"}]");
+        configure(&f, "{\"ssh\": {\"enabled\": false}}");
+        expect_act(&f, act_stop_receiver, "db2", status_of(&f, &connecting), "[{\"sql\":\"STOP SLAVE IO_THREAD\"}]");
+        facts_done(&f.facts);
+}
+
 static void test_drained(void **state)
 {
         Fixture f = fixture(false);
@@ -1396,6 +1415,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_table_is_well_formed),
                 cmocka_unit_test(test_receiver),
+                cmocka_unit_test(test_receiver_that_waits),
                 cmocka_unit_test(test_drained),
                 cmocka_unit_test(test_parallel_appliers),
                 cmocka_unit_test(test_people_at_work),
