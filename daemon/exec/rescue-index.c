@@ -130,6 +130,8 @@ static int add_relay(Work *work, const BinlogEvent *event)
                 ranges_set_format(work->ranges, at->file, relaylog_format(work->relay_log));
         if (relay.kind == RELAY_IGNORED)
                 (void) ranges_add_ignored(work->ranges, &relay.start, relay.end);
+        if (relay.kind == RELAY_EMPTY)
+                ranges_add_empty(work->ranges, &relay.start, relay.end);
         if (relay.kind != RELAY_EVENT)
                 return 0;
         RangesEvent placed = { .event = event,

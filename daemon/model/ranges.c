@@ -378,6 +378,12 @@ static bool is_gtid_list(const BinlogFormat *format, uint64_t length, bool marke
         return (length - least) % 8 == 0 && (marked || length < least + least_transaction);
 }
 
+static void put_gap(RangeFile *file, uint64_t from, uint64_t to)
+{
+        ALLOC_GROW(file->ignored, file->n_ignored);
+        file->ignored[file->n_ignored++] = (RangeGap){ .from = from, .to = to };
+}
+
 static bool put_ignored(RangeFile *file, uint64_t from, uint64_t to, bool marked, uint64_t least_transaction)
 {
         BinlogFormat format;
@@ -388,8 +394,7 @@ static bool put_ignored(RangeFile *file, uint64_t from, uint64_t to, bool marked
         for (size_t i = 0; i < file->n_ignored; i++)
                 if (file->ignored[i].from == from)
                         return file->ignored[i].to == to;
-        ALLOC_GROW(file->ignored, file->n_ignored);
-        file->ignored[file->n_ignored++] = (RangeGap){ .from = from, .to = to };
+        put_gap(file, from, to);
         return true;
 }
 
@@ -398,6 +403,13 @@ bool ranges_add_ignored(Ranges *ranges, const Position *from, uint64_t to)
         size_t file;
         return to <= BINLOG_OFFSET_MAX && ranges_put_file(ranges, from->file, &file, NULL) == 0 &&
                put_ignored(&ranges->files[file], from->offset, to, true, 0);
+}
+
+void ranges_add_empty(Ranges *ranges, const Position *from, uint64_t to)
+{
+        size_t file;
+        if (from->offset < to && to <= BINLOG_OFFSET_MAX && ranges_put_file(ranges, from->file, &file, NULL) == 0)
+                put_gap(&ranges->files[file], from->offset, to);
 }
 
 /* By the smallest bodies that there are: of a statement, and of a GTID before it. */

@@ -48,6 +48,8 @@ int ranges_add(Ranges *ranges, size_t source, const RangesEvent *event, Failure 
  * only when it can be nothing else; true when it was believed. ranges_add sees by itself where the marker is missing and
  * there is room for nothing else. */
 bool ranges_add_ignored(Ranges *ranges, const Position *from, uint64_t to);
+/* The same of what is known to have no transaction in it (RELAY_EMPTY). */
+void ranges_add_empty(Ranges *ranges, const Position *from, uint64_t to);
 /* Where a file ends, when no event tells; next may be NULL. ROTATE and STOP events are understood as they are added. */
 void ranges_end_file(Ranges *ranges, const Position *end, RangesEnd how, const char *next);
 /* The format description of a file, when it is not among its events (RelayEvent.format). */

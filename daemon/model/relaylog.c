@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "text.h"
 
 struct RelayLog {
         uint32_t own_id;
@@ -14,6 +15,12 @@ struct RelayLog {
         char began[POSITION_FILE_MAX];
         Group group;
         BinlogFormat format;
+        /* What of MariaDB's log is before where we stand: what the last list said, and the last of each domain since. */
+        GtidSet *listed;
+        TransactionId *since;
+        size_t n_since;
+        /* Where we stood before the primary went on elsewhere, as long as no transaction has come since. */
+        Position left;
 };
 
 RelayLog *relaylog_new(uint32_t own_id, const Position *start)
@@ -27,6 +34,10 @@ RelayLog *relaylog_new(uint32_t own_id, const Position *start)
 
 RelayLog *relaylog_free(RelayLog *log)
 {
+        if (log) {
+                gtid_free(log->listed);
+                free(log->since);
+        }
         free(log);
         return NULL;
 }
@@ -181,6 +192,16 @@ static void find_began(RelayLog *log, const BinlogEvent *event, const Position *
                 (void) relaylog_file_before(next->file, log->began);
 }
 
+/* A sender that goes on farther on may leave transactions out, or nothing: that is seen at the list that comes next. */
+static void note_jump(RelayLog *log, const Position *next)
+{
+        bool stands = log->at.offset != 0 && !log->guessed && group_is_closed(&log->group);
+        if (!position_is_set(&log->left) && position_is_set(&log->at) && stands)
+                log->left = log->at;
+        if (!position_comparable(&log->left, next) || position_compare(&log->left, next) >= 0)
+                log->left = (Position){ 0 };
+}
+
 static int step_rotate(RelayLog *log, const BinlogEvent *event, RelayEvent *ret, Failure *reterr)
 {
         Position next;
@@ -199,6 +220,7 @@ static int step_rotate(RelayLog *log, const BinlogEvent *event, RelayEvent *ret,
                         ret->left = log->at;
                         memcpy(ret->next, next.file, sizeof ret->next);
                 }
+                note_jump(log, &next);
                 if (strcmp(next.file, log->at.file) != 0 || next.offset != log->at.offset)
                         group_enter_anywhere(&log->group);
         } else {
@@ -213,6 +235,66 @@ static int step_rotate(RelayLog *log, const BinlogEvent *event, RelayEvent *ret,
         return 0;
 }
 
+static void note_transaction(RelayLog *log)
+{
+        const TransactionId *id = &log->group.gtid.id;
+        size_t i = 0;
+        if (id->anonymous || id->family != GTID_FAMILY_MARIADB)
+                return;
+        while (i < log->n_since && log->since[i].domain != id->domain)
+                i++;
+        if (i == log->n_since) {
+                ALLOC_GROW(log->since, log->n_since);
+                log->since[log->n_since++] = *id;
+        } else if (log->since[i].sequence < id->sequence)
+                log->since[i] = *id;
+}
+
+/* The caller frees it. */
+static GtidSet *before_here(const RelayLog *log)
+{
+        CLEANUP(text_done) Text text = { 0 };
+        CLEANUP(gtid_free) GtidSet *since = NULL;
+        for (size_t i = 0; i < log->n_since; i++) {
+                CLEANUP(mem_free) char *id = transaction_format(&log->since[i]);
+                text_separate(&text, ",");
+                text_add(&text, id);
+        }
+        if (gtid_parse(GTID_FAMILY_MARIADB, text.data, &since, NULL) < 0)
+                since = gtid_new(GTID_FAMILY_MARIADB);
+        return log->listed ? gtid_union(log->listed, since) : TAKE(since);
+}
+
+/* Says what is in the log before it. When all of that is before where we stood, there is none in between. */
+static int step_list(RelayLog *log, const BinlogEvent *event, RelayEvent *ret, Failure *reterr)
+{
+        CLEANUP(gtid_free) GtidSet *list = NULL;
+        int r = binlog_read_gtid_set(event, &list, reterr);
+        if (r < 0)
+                return r;
+        CLEANUP(gtid_free) GtidSet *before = before_here(log);
+        bool made = is_artificial(event), turned = strcmp(log->left.file, log->at.file) != 0;
+        /* One that is made for a connection may stand behind transactions that were skipped. */
+        bool here = !made || event->header.end == (uint32_t) log->at.offset;
+        if (position_is_set(&log->left) && here && gtid_contains(before, list)) {
+                if (turned) {
+                        ret->left = log->left;
+                        memcpy(ret->next, log->at.file, sizeof ret->next);
+                }
+                if (made) {
+                        ret->kind = RELAY_EMPTY;
+                        ret->start = log->at;
+                        ret->start.offset = turned ? BINLOG_MAGIC_LENGTH : log->left.offset;
+                        ret->end = log->at.offset;
+                }
+        }
+        log->left = (Position){ 0 };
+        log->n_since = 0;
+        gtid_free(log->listed);
+        log->listed = gtid_union(before, list);
+        return 0;
+}
+
 static int step_event(RelayLog *log, const BinlogEvent *event, RelayEvent *ret, Failure *reterr)
 {
         uint64_t before = log->at.offset;
@@ -221,6 +303,10 @@ static int step_event(RelayLog *log, const BinlogEvent *event, RelayEvent *ret, 
         if (known && ret->start.offset != before && !ret->corrected)
                 group_enter_anywhere(&log->group);
         int r = group_step(&log->group, event, reterr);
+        if (r > GROUP_OUTSIDE)
+                log->left = (Position){ 0 };
+        if (r == GROUP_END || r == GROUP_ALONE)
+                note_transaction(log);
         return r < 0 ? r : 0;
 }
 
@@ -234,7 +320,8 @@ int relaylog_step(RelayLog *log, const BinlogEvent *event, RelayEvent *ret, Fail
                 log->format = *event->format;
         if (event->header.type == BINLOG_TYPE_ROTATE)
                 return step_rotate(log, event, ret, reterr);
-        if (is_artificial(event))
-                return 0;
+        int r = event->header.type == BINLOG_TYPE_GTID_LIST ? step_list(log, event, ret, reterr) : 0;
+        if (r < 0 || is_artificial(event))
+                return r;
         return step_event(log, event, ret, reterr);
 }

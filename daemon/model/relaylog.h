@@ -4,7 +4,9 @@
  * MariaDB's receiver writes events that came compressed (log_bin_compress) uncompressed into the relay log: they have
  * their place, but neither their length nor their bytes are the primary's. Since MariaDB 11.4.1 the events within a
  * transaction do not say where they end (binlog_legacy_event_pos); their places are guessed from their lengths, and the
- * event that ends the transaction tells whether that was right. */
+ * event that ends the transaction tells whether that was right. Since 11.4 a primary, too, finds by an index where a replica
+ * that comes by GTID has to go on, and leaves out the head of that file: the list of GTIDs that it sends instead tells whether
+ * there is a transaction that this replica was not sent before. */
 #pragma once
 
 #include "binlog.h"
@@ -15,19 +17,20 @@ typedef enum RelayKind {
         RELAY_EVENT,    /* of the primary's log */
         RELAY_UNPLACED, /* too, but the name of the file is not known */
         RELAY_IGNORED,  /* says that the replica received what is between start and end, and did not keep it */
+        RELAY_EMPTY,    /* says that no transaction is between start and end, which the replica was not sent */
         _RELAY_KIND_MAX,
 } RelayKind;
 
 typedef struct RelayEvent {
         RelayKind kind;
-        Position start; /* of RELAY_EVENT and RELAY_IGNORED */
+        Position start; /* of RELAY_EVENT, RELAY_IGNORED and RELAY_EMPTY */
         uint64_t end;
         bool rewritten; /* the bytes are not the primary's */
         bool guessed;   /* its place is, from the length of it and of those before */
         bool corrected; /* the guesses before were wrong: the transaction has rewritten events */
         bool format;    /* it is the primary's format description, in its file or repeated */
         /* Before this event the primary's log went on from the end of that file to the next: without a ROTATE, as after
-         * a shutdown or a crash of the primary. Unset otherwise. */
+         * a shutdown or a crash of the primary. There may be files without a transaction between them. Unset otherwise. */
         Position left;
         char next[POSITION_FILE_MAX];
 } RelayEvent;

@@ -138,6 +138,8 @@ static int index_relay(const BinlogEvent *event, const char *path, void *userdat
                 ranges_set_format(index->ranges, at->file, relaylog_format(index->relay));
         if (relay.kind == RELAY_IGNORED)
                 ranges_add_ignored(index->ranges, &relay.start, relay.end);
+        if (relay.kind == RELAY_EMPTY)
+                ranges_add_empty(index->ranges, &relay.start, relay.end);
         if (relay.kind != RELAY_EVENT)
                 return 0;
         RangesEvent placed = { .event = event,

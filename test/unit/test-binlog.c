@@ -24,7 +24,7 @@ typedef struct Listing {
 
 static void add_place(Listing *listing, const BinlogEvent *event)
 {
-        static const char *const kinds[] = { "own", "", "unplaced ", "ignored " };
+        static const char *const kinds[] = { "own", "", "unplaced ", "ignored ", "empty " };
         RelayEvent relay;
         assert_int_equal(relaylog_step(listing->relay, event, &relay, NULL), 0);
         if (position_is_set(&relay.left))
@@ -256,6 +256,44 @@ static void test_relay_again(void **state)
                      "binlog.000002:303810-303858; binlog.000002:303858-303910; binlog.000002:303910-303941; "
                      "binlog.000002:303941-303983; binlog.000002:303983-304083; binlog.000002:304083-304125; "
                      "binlog.000002:304125-304243; own");
+}
+
+/* By its index the primary went on behind the head of its next file: what shows at the list that the second relay log has. */
+static char *list_jump(size_t of_first)
+{
+        Position nowhere = { 0 };
+        Listing listing = { .relay = relaylog_new(2, &nowhere) };
+        for (int i = 0; i < 2; i++) {
+                size_t length;
+                uint64_t end;
+                CLEANUP(mem_free)
+                uint8_t *bytes = sample_load(i ? "mariadb11-index-2.relay" : "mariadb11-index-1.relay", &length);
+                length = i == 0 && of_first < length ? of_first : length;
+                assert_int_equal(sample_read(LOGREADER_RELAY, bytes, length, length, list, &listing, &end, NULL),
+                                 LOGREADER_MORE);
+                if (i == 0) {
+                        text_done(&listing.text);
+                        text_add(&listing.text, "");
+                }
+        }
+        relaylog_free(listing.relay);
+        return text_take(&listing.text);
+}
+
+static void test_relay_index(void **state)
+{
+        enum { BEFORE_THE_LAST = 1601, WITHIN_THE_LAST = 1787 };
+        CLEANUP(mem_free) char *whole = list_jump(SIZE_MAX);
+        CLEANUP(mem_free) char *lacking = list_jump(BEFORE_THE_LAST);
+        CLEANUP(mem_free) char *torn = list_jump(WITHIN_THE_LAST);
+        assert_string_equal(whole, "own; own; format; binlog.000001:1522 -> binlog.000002; empty binlog.000002:4-299; "
+                                   "binlog.000002:299-339; binlog.000002:339-381; binlog.000002:381-442?; "
+                                   "binlog.000002:442-488?; binlog.000002:488-533?; binlog.000002:533-564; own");
+        /* Of what was sent in between nothing may be missing: neither a whole transaction nor the end of one. */
+        assert_null(strstr(lacking, "->"));
+        assert_null(strstr(lacking, "empty"));
+        assert_null(strstr(torn, "->"));
+        assert_null(strstr(torn, "empty"));
 }
 
 static void read_bytes(const Text *log, Listing *listing, LogReaderKind kind)
@@ -614,25 +652,16 @@ int main(int argc, char **argv)
 {
         sample_init(argc, argv);
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_mariadb),
-                cmocka_unit_test(test_mysql56),
-                cmocka_unit_test(test_mysql9),
-                cmocka_unit_test(test_format),
-                cmocka_unit_test(test_relay_tagged),
-                cmocka_unit_test(test_relay_rewritten),
-                cmocka_unit_test(test_relay_guessed),
-                cmocka_unit_test(test_relay_again),
-                cmocka_unit_test(test_relay_origin),
-                cmocka_unit_test(test_relay_began_in),
-                cmocka_unit_test(test_file_before),
-                cmocka_unit_test(test_beyond_4gib),
-                cmocka_unit_test(test_relay_beyond_4gib),
-                cmocka_unit_test(test_torn),
-                cmocka_unit_test(test_damaged),
-                cmocka_unit_test(test_refused),
-                cmocka_unit_test(test_encryption_passed_on),
-                cmocka_unit_test(test_heads),
-                cmocka_unit_test(test_file_after),
+                cmocka_unit_test(test_mariadb),        cmocka_unit_test(test_mysql56),
+                cmocka_unit_test(test_mysql9),         cmocka_unit_test(test_format),
+                cmocka_unit_test(test_relay_tagged),   cmocka_unit_test(test_relay_rewritten),
+                cmocka_unit_test(test_relay_guessed),  cmocka_unit_test(test_relay_again),
+                cmocka_unit_test(test_relay_index),    cmocka_unit_test(test_relay_origin),
+                cmocka_unit_test(test_relay_began_in), cmocka_unit_test(test_file_before),
+                cmocka_unit_test(test_beyond_4gib),    cmocka_unit_test(test_relay_beyond_4gib),
+                cmocka_unit_test(test_torn),           cmocka_unit_test(test_damaged),
+                cmocka_unit_test(test_refused),        cmocka_unit_test(test_encryption_passed_on),
+                cmocka_unit_test(test_heads),          cmocka_unit_test(test_file_after),
                 cmocka_unit_test(test_groups),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
