@@ -20,7 +20,8 @@ import time
 TEST = os.path.dirname(os.path.abspath(__file__))
 COLOUR = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 STYLES = {"strong": "1", "faint": "2", "good": "32", "bad": "31", "warn": "33"}
-TITLES = {"mariadb": "MariaDB", "mysql56": "MySQL", "mysql9": "MySQL"}
+TITLES = {"mariadb": "MariaDB", "mysql56": "MySQL", "mysql9": "MySQL", "mariadb11": "MariaDB",
+          "mariadb105": "MariaDB"}
 # What is of interest to an onlooker; the steps are shown as they are done.
 QUIET_EVENTS = {"debug", "cluster-state", "step-started", "report", "topology-problem", "topology-ok"}
 LAST_EVENTS = {"run-completed": True, "run-aborted": False, "run-halted": False, "held": False}

@@ -3,10 +3,12 @@
 A test that wants one takes `lab`, and is run for each flavour and mode that its marks allow:
 
     @pytest.mark.flavours("mariadb", "mysql9")   # default: all
+    @pytest.mark.also("mariadb11")               # and for another release of one of them
     @pytest.mark.modes("gtid")                   # default: position and gtid
     @pytest.mark.lab(replicas=1)                 # settings for Lab.up()
 
-or it takes `make_lab` and makes its own. MHAD_FLAVOURS ("mariadb,mysql9") restricts a run to some flavours.
+or it takes `make_lab` and makes its own. MHAD_FLAVOURS ("mariadb,mysql9") restricts a run to some flavours. Another
+release of a flavour ("mariadb11", "mariadb105") has all its tests when it is asked for there, and else those marked.
 """
 
 import os
@@ -18,13 +20,17 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from labkit import Lab, LabError, flavours  # noqa: E402  pylint: disable=wrong-import-position
 
-WANTED = os.environ.get("MHAD_FLAVOURS", ",".join(flavours.FLAVOURS)).split(",")
+ASKED = os.environ.get("MHAD_FLAVOURS")
+WANTED = [flavours.flavour_named(name) for name in ASKED.split(",")] if ASKED else \
+    [flavour for flavour in flavours.FLAVOURS.values() if flavour.like == flavour.name]
+MARIADB = next((flavour.name for flavour in WANTED if flavour.like == "mariadb"), "mariadb")  # where a test names none
 MISSING = "FLAVOUR NOT AVAILABLE"
 LABS = pytest.StashKey()
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "flavours(*names): the server flavours a test is for")
+    config.addinivalue_line("markers", "also(*names): other releases that a test is for, even if not asked for")
     config.addinivalue_line("markers", "modes(*names): the replication modes a test is for")
     config.addinivalue_line("markers", "lab(**settings): settings of the lab")
     if os.geteuid() != 0:
@@ -38,7 +44,9 @@ def _allowed(metafunc, mark, default):
 
 def pytest_generate_tests(metafunc):
     if "flavour" in metafunc.fixturenames:
-        names = [name for name in _allowed(metafunc, "flavours", flavours.FLAVOURS) if name in WANTED]
+        allowed = _allowed(metafunc, "flavours", flavours.FLAVOURS)
+        names = [flavour.name for flavour in WANTED if flavour.like in allowed]
+        names += [] if ASKED else _allowed(metafunc, "also", [])
         metafunc.parametrize("flavour", names)
     if "mode" in metafunc.fixturenames:
         metafunc.parametrize("mode", _allowed(metafunc, "modes", ["position", "gtid"]))
@@ -68,7 +76,10 @@ def make_lab(request):
     labs = request.node.stash.setdefault(LABS, [])
 
     def make(**settings):
-        require(settings.setdefault("flavour", "mariadb"))
+        flavour = flavours.flavour_named(settings.setdefault("flavour", MARIADB))
+        if settings.get("systemd") and flavour.like != flavour.name:
+            pytest.skip("systemd runs no server in a tree of its own")
+        require(flavour.name)
         lab = Lab.up(**settings)
         labs.append(lab)
         return lab

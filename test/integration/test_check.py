@@ -73,6 +73,7 @@ EXPECTED = {
 }
 
 
+@pytest.mark.also("mariadb11")
 @GTID
 def test_replication(lab):
     """Silent at first; then each planted fault is named, with its server, and nothing else."""
@@ -184,6 +185,7 @@ def test_semi_sync(lab):
           ("semi_sync_locks", "db1") in check(manager, "replication"), 60, "it is seen that nobody acknowledges")
 
 
+@pytest.mark.also("mariadb11")
 @GTID
 def test_privileges_suffice(lab):
     """The lab's account of mhad is that of mhad-privileges(7), and nothing is missing; less is named."""

@@ -109,6 +109,7 @@ def test_down_at_start(lab):
     assert not writer.missing_on(primary)
 
 
+@pytest.mark.also("mariadb11")
 def test_host_powered_off(lab):
     """Nobody is there to refuse a connection, nor to be asked by SSH; then it boots, writable by its my.cnf."""
     manager = Manager.start(lab)

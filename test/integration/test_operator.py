@@ -15,6 +15,7 @@ from test_rescue import all_applied, equal_to_the_dead, last_writer, proved, wri
 pytestmark = [pytest.mark.modes("gtid"), pytest.mark.lab(ssh_user="mhad")]
 
 
+@pytest.mark.also("mariadb11")
 def test_all(lab):
     """Checks, a purge, the address, a dead primary, what only its disk has, and that it comes back."""
     fill(lab)

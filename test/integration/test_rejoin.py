@@ -81,6 +81,7 @@ def test_extra_transaction(lab):
     assert "not attached" in str(event), event
 
 
+@pytest.mark.also("mariadb11")
 def test_tail_that_never_left_it(lab):
     """Without a rescue its last transactions are on nobody else: it is not attached."""
     manager = Manager.start(lab, **NO_RESCUE)

@@ -59,7 +59,7 @@ def test_fetch(lab):
     assert rescue["holds"]["last"] == f"{last['file']}:{last['to']}" and rescue["holds"]["n_transactions"] > 5, rescue
     assert rescue["holds"]["complete"] and not rescue["holds"]["torn"] and not rescue["holds"]["holes"], rescue
     assert rescue["ranges"][0] == {"server": "db1", "file": begin[0], "from": begin[1], "to": first["to"]}, rescue
-    assert bool(rescue["holds"].get("gtids")) == (lab.mode == "gtid" or lab.primary.flavour.name == "mariadb"), rescue
+    assert bool(rescue["holds"].get("gtids")) == (lab.mode == "gtid" or lab.primary.flavour.like == "mariadb"), rescue
     text = manager.order("rescue", "show", "app1", rescue["run"]).stdout
     for word in (rescue["run"], first["name"], "verified", f"{begin[0]}:{begin[1]} - ", "Transactions"):
         assert word in text, text
@@ -71,9 +71,9 @@ def test_fetch(lab):
         there = file.read()[begin[1]:]
     assert copied.endswith(there) and copied.startswith(b"\xfebin") and len(copied) < len(there) + 600
     program = next((path for path in lab.primary.flavour.command() if path), None)
-    tool = f"{os.path.dirname(program)}/{TOOL[lab.primary.flavour.name]}"
+    tool = f"{os.path.dirname(program)}/{TOOL[lab.primary.flavour.like]}"
     if not os.path.exists(tool):
-        tool = folder.program(TOOL[lab.primary.flavour.name], os.path.dirname(program) + "/../bin", "/usr/bin")
+        tool = folder.program(TOOL[lab.primary.flavour.like], os.path.dirname(program) + "/../bin", "/usr/bin")
     listing = lab.mgr.run(tool, "--no-defaults", copy).stdout
     assert f"end_log_pos {first['to']}" in listing, listing[-2000:]
     # Once more into the same place, into one of its own, and one that was damaged since.

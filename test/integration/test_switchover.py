@@ -65,6 +65,7 @@ def undone(manager, writer=None):
 # It works
 
 
+@pytest.mark.also("mariadb11")
 def test_there_and_back(lab):
     """Ten times (by position five), under transactions of eight clients: nothing lost, nothing twice, the same data
     everywhere."""

@@ -30,7 +30,7 @@ def rejoin(manager, name):
 def test_ipv6(make_lab, flavour):
     """A cluster without IPv4: the primary dies with a tail that only its host has, is attached again, and gets its role
     back. db2 is called otherwise than replicas call it, db3 has a name with an IPv4 address where nobody is."""
-    lab = make_lab(flavour=flavour, mode="position" if flavour == "mariadb" else "gtid", ipv6=True)
+    lab = make_lab(flavour=flavour, mode="gtid" if flavour.startswith("mysql") else "position", ipv6=True)
     spelled = lab["db2"].ip.replace("::", ":0:0:0:0:")
     manager = Manager.start(lab, servers={"db2": {"host": spelled}, "db3": {"host": "db3-both"}})
     assert manager.order("check", "app1").returncode == 0, manager.order("check", "app1").stdout

@@ -49,6 +49,11 @@ class Flavour:
     has_super_read_only = False
     needs_tls = False  # its accounts cannot log in without
 
+    @property
+    def like(self):
+        """The flavour whose tests are its tests, too."""
+        return self.name
+
     def fetch(self):
         """Make the server available; Unavailable says why it cannot be."""
         raise NotImplementedError
@@ -105,6 +110,51 @@ class Flavour:
         return digest.hexdigest()[:12]
 
 
+class InTree(Flavour):
+    """A server of another Debian release, in a tree of its own."""
+    suite = None
+    packages = []
+    program = None
+    root = "/run/lab/tree"
+
+    @property
+    def tree(self):
+        return os.path.join(folder.cache(), self.name)
+
+    def fetch(self):
+        with tree_of(self.tree) as building:
+            if building:
+                unpack_debian(self.suite, self.packages, building)
+
+    def command(self):
+        return [folder.program("chroot"), self.root, self.program]
+
+    def version_command(self):
+        return [folder.program("chroot"), self.tree, self.program, "--no-defaults", "--version"]
+
+    def prepare_host(self, host):
+        """Put the tree together below /run/lab, in the host's mount namespace and out of its own /dev and /proc."""
+        tree = shlex.quote(self.tree)
+        host.run("sh", "-ec", f"""
+            mountpoint -q {self.root} && exit
+            mkdir -p {self.root}
+            mount --bind {tree} {self.root}
+            mount -o remount,bind,ro {self.root}
+            mount -t tmpfs -o mode=755 lab {self.root}/dev
+            for node in null:1:3 zero:1:5 random:1:8 urandom:1:9; do
+                mknod -m 666 {self.root}/dev/${{node%%:*}} c $(echo ${{node#*:}} | tr : ' ')
+            done
+            mount -t proc proc {self.root}/proc
+            mount -t tmpfs -o mode=1777 lab {self.root}/tmp
+            mount -t tmpfs lab {self.root}/run
+            mount -t tmpfs lab {self.root}/srv
+            for data in {" ".join(server.inside for server in host.servers)}; do
+                mkdir {self.root}$data
+                mount --bind $data {self.root}$data
+            done
+        """)
+
+
 class MariaDB(Flavour):
     name = "mariadb"
     process_name = "mariadbd"
@@ -120,13 +170,42 @@ class MariaDB(Flavour):
     def options(self, mode):
         return {**COMMON, **OLD}
 
+    def installer(self):
+        return ["mariadb-install-db"]
+
     def initialise(self, host):
-        host.run("mariadb-install-db", f"--defaults-file={DATA}/my.cnf", f"--datadir={DATA}", "--user=root",
+        self.prepare_host(host)
+        host.run(*self.installer(), f"--defaults-file={DATA}/my.cnf", f"--datadir={DATA}", "--user=root",
                  "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve", timeout=120)
 
     def change_source(self, server, source, mode):
         gtid = {"position": "no", "gtid": "slave_pos", "slave_pos": "slave_pos", "current_pos": "current_pos"}[mode]
         return f"MASTER_USE_GTID={gtid}"
+
+
+class MariaDBInTree(InTree, MariaDB):
+    """Another release, for the tests of MariaDB."""
+    like = MariaDB.name
+    program = MariaDB.binary
+    tools = ["dash", "coreutils", "sed"]  # what makes the data directory is a shell script
+
+    def installer(self):
+        return [*self.command()[:-1], *super().installer(), "--force"]  # it looks for the host's name in vain
+
+    def options(self, mode):
+        return {**super().options(mode), "tmpdir": "/tmp"}
+
+
+class MariaDB11(MariaDBInTree):
+    name = "mariadb11"
+    suite = "trixie"
+    packages = ["mariadb-server-core", "mariadb-client-core", *MariaDBInTree.tools]
+
+
+class MariaDB105(MariaDBInTree):
+    name = "mariadb105"
+    suite = "bullseye"
+    packages = ["mariadb-server-core-10.5", "mariadb-client-core-10.5", *MariaDBInTree.tools]
 
 
 class MySQL56(Flavour):
@@ -177,27 +256,14 @@ class MySQL56(Flavour):
         return f"MASTER_AUTO_POSITION={0 if mode == 'position' else 1}"
 
 
-class MySQL9(Flavour):
+class MySQL9(InTree):
     name = "mysql9"
+    suite = "sid"
+    packages = ["mysql-server-core", "mysql-client-core"]
+    program = "/usr/sbin/mysqld"
     words = NEW_WORDS
     has_super_read_only = True
     needs_tls = True
-    root = "/run/lab/tree"
-
-    @property
-    def tree(self):
-        return os.path.join(folder.cache(), "mysql9")
-
-    def fetch(self):
-        with tree_of(self.tree) as building:
-            if building:
-                unpack_debian("sid", ["mysql-server-core", "mysql-client-core"], building)
-
-    def command(self):
-        return [folder.program("chroot"), self.root, "/usr/sbin/mysqld"]
-
-    def version_command(self):
-        return [folder.program("chroot"), self.tree, "/usr/sbin/mysqld", "--no-defaults", "--version"]
 
     def options(self, mode):
         ours = {"log_replica_updates": 1, "replica_net_timeout": 4, "innodb_redo_log_capacity": "32M",
@@ -210,28 +276,6 @@ class MySQL9(Flavour):
     def semisync_options(self):
         return {"plugin_load_add": "semisync_source.so;semisync_replica.so"}
 
-    def prepare_host(self, host):
-        """Put the tree together below /run/lab, in the host's mount namespace and out of its own /dev and /proc."""
-        tree = shlex.quote(self.tree)
-        host.run("sh", "-ec", f"""
-            mountpoint -q {self.root} && exit
-            mkdir -p {self.root}
-            mount --bind {tree} {self.root}
-            mount -o remount,bind,ro {self.root}
-            mount -t tmpfs -o mode=755 lab {self.root}/dev
-            for node in null:1:3 zero:1:5 random:1:8 urandom:1:9; do
-                mknod -m 666 {self.root}/dev/${{node%%:*}} c $(echo ${{node#*:}} | tr : ' ')
-            done
-            mount -t proc proc {self.root}/proc
-            mount -t tmpfs -o mode=1777 lab {self.root}/tmp
-            mount -t tmpfs lab {self.root}/run
-            mount -t tmpfs lab {self.root}/srv
-            for data in {" ".join(server.inside for server in host.servers)}; do
-                mkdir {self.root}$data
-                mount --bind $data {self.root}$data
-            done
-        """)
-
     def initialise(self, host):
         self.prepare_host(host)
         host.run(*self.command(), f"--defaults-file={DATA}/my.cnf", "--initialize-insecure", "--datadir=/tmp/data",
@@ -242,7 +286,7 @@ class MySQL9(Flavour):
         return f"SOURCE_AUTO_POSITION={0 if mode == 'position' else 1}, GET_SOURCE_PUBLIC_KEY=1"
 
 
-FLAVOURS = {flavour.name: flavour for flavour in (MariaDB(), MySQL56(), MySQL9())}
+FLAVOURS = {flavour.name: flavour for flavour in (MariaDB(), MySQL56(), MySQL9(), MariaDB11(), MariaDB105())}
 
 
 def flavour_named(name):

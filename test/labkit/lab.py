@@ -19,7 +19,7 @@ APP_TABLE = """CREATE TABLE app.writes (id BIGINT PRIMARY KEY, payload VARCHAR(2
     ts DATETIME(6) NOT NULL) ENGINE=InnoDB"""
 OPERATOR = 4712  # user and group of who comes by SSH and is not root
 DEFAULTS = {
-    "flavour": "mariadb",  # mariadb, mysql56, mysql9
+    "flavour": "mariadb",  # mariadb, mysql56, mysql9, mariadb11, mariadb105
     "mode": "gtid",  # position, gtid (MariaDB: slave_pos), current_pos (MariaDB only)
     "replicas": 2,
     "topology": "star",  # star, chain
@@ -391,7 +391,7 @@ def _describe_server(server):
 def _check(settings):
     if settings["mode"] not in ("position", "gtid", "current_pos"):
         raise LabError(f"no mode {settings['mode']!r}; there are position, gtid, current_pos")
-    if settings["mode"] == "current_pos" and settings["flavour"] != "mariadb":
+    if settings["mode"] == "current_pos" and flavours.flavour_named(settings["flavour"]).like != "mariadb":
         raise LabError("current_pos is MariaDB's only")
     if settings["topology"] not in ("star", "chain"):
         raise LabError(f"no topology {settings['topology']!r}; there are star, chain")
