@@ -1,7 +1,9 @@
 /* Edits by place: the tree says where something stands, and only those bytes are changed. Owns nothing; must never touch
- * what it was not told to, so what is written in an unusual way is left for a person to edit. */
+ * what it was not told to, so what is written in an unusual way is left for a person to edit, and what came out is read
+ * again and compared. */
 #include "edit.h"
 
+#include <stdint.h>
 #include <string.h>
 
 #include "text.h"
@@ -81,10 +83,18 @@ static size_t column_at(const char *text, size_t at)
         return at - line_start(text, at);
 }
 
-/* The end of the line where something ends, and of the comments below that are indented as deep as it is. */
+/* The end of the line where something ends: a block scalar ends where the next line begins. */
+static size_t end_of_lines(const char *text, const Tree *tree)
+{
+        size_t at = offset_of(text, tree->end);
+        bool ended = tree->end.line > tree->place.line && tree->end.column == 1;
+        return ended ? at : line_end(text, at);
+}
+
+/* The same with the comments below that are indented as deep as it is. */
 static size_t end_with_comments(const char *text, const Tree *item)
 {
-        size_t indent = item->place.column - 1, at = line_end(text, offset_of(text, item->end));
+        size_t indent = item->place.column - 1, at = end_of_lines(text, item);
         for (;;) {
                 size_t blank = strspn(text + at, " ");
                 if (text[at + blank] != '#' || blank < indent)
@@ -122,6 +132,101 @@ static char *insert_line(const char *text, size_t at, const char *line)
         bool open = at > 0 && text[at - 1] != '\n';
         CLEANUP(mem_free) char *whole = text_format("%s%s\n", open ? "\n" : "", line);
         return splice(text, at, at, whole);
+}
+
+/* --- comparing ------------------------------------------------------------------------------------------------------ */
+
+static bool equal(const Tree *a, const Tree *b);
+
+/* Whether a and b are the same but for child number i of a, which may be anything in b or, when it is gone, is not there. */
+static bool equal_but(const Tree *a, const Tree *b, size_t i, bool gone)
+{
+        if (a->kind != b->kind || !text_equal(a->key, b->key) || a->n_children != b->n_children + gone)
+                return false;
+        for (size_t j = 0; j < a->n_children; j++)
+                if (j != i && !equal(a->children[j], b->children[gone && j > i ? j - 1 : j]))
+                        return false;
+        return true;
+}
+
+static bool equal(const Tree *a, const Tree *b)
+{
+        return equal_but(a, b, SIZE_MAX, false) && tree_is_null(a) == tree_is_null(b) &&
+               tree_is_blank(a) == tree_is_blank(b) && a->length == b->length &&
+               (a->kind != TREE_SCALAR || memcmp(a->text, b->text, a->length) == 0);
+}
+
+static bool is_pair(const Tree *tree, const char *key, const char *value)
+{
+        return text_equal(tree->key, key) && tree->kind == TREE_SCALAR && text_equal(tree->text, value);
+}
+
+static size_t number_of(const Tree *parent, const Tree *child)
+{
+        size_t i = 0;
+        while (i < parent->n_children && parent->children[i] != child)
+                i++;
+        return i;
+}
+
+static bool is_item(const Tree *item, const char *name, const EditPair *pairs, size_t n_pairs)
+{
+        size_t n = 1;
+        if (item->kind != TREE_MAP || item->n_children == 0 || !is_pair(item->children[0], "name", name))
+                return false;
+        for (size_t i = 0; i < n_pairs; i++)
+                if (pairs[i].value &&
+                    (n == item->n_children || !is_pair(item->children[n++], pairs[i].key, pairs[i].value)))
+                        return false;
+        return n == item->n_children;
+}
+
+/* Of the server's keys only this one. */
+static bool is_set(const Tree *before, const Tree *after, const EditPair *pair)
+{
+        const Tree *child = tree_get(before, pair->key);
+        size_t i = number_of(before, child);
+        if (!pair->value)
+                return equal_but(before, after, i, true);
+        if (!child && !equal_but(after, before, i, true))
+                return false;
+        return (!child || equal_but(before, after, i, false)) && is_pair(after->children[i], pair->key, pair->value);
+}
+
+typedef enum Change { CHANGE_ADD, CHANGE_REMOVE, CHANGE_SET } Change;
+
+/* That the text says what it said, but for the one change. */
+static bool is_as_meant(const Page *page, const char *text, Change change, const char *name, const EditPair *pairs,
+                        size_t n_pairs)
+{
+        CLEANUP(tree_free) Tree *root = NULL;
+        TreePlace place;
+        if (tree_parse(text, strlen(text), &root, &place, NULL) < 0 ||
+            !equal_but(page->root, root, number_of(page->root, page->list), false))
+                return false;
+        const Tree *before = page->list, *after = tree_get(root, "servers");
+        if (!after || after->kind != TREE_LIST)
+                return false;
+        size_t i = page->index;
+        if (change == CHANGE_REMOVE)
+                return equal_but(before, after, i, true);
+        if (change == CHANGE_SET)
+                return equal_but(before, after, i, false) && after->children[i]->kind == TREE_MAP &&
+                       is_set(page->item, after->children[i], pairs);
+        return equal_but(after, before, before->n_children, true) &&
+               is_item(after->children[before->n_children], name, pairs, n_pairs);
+}
+
+/* Gives the text over, or an error. */
+static int hand_over(const Page *page, char *text, Change change, const char *name, const EditPair *pairs,
+                     size_t n_pairs, char **ret, Failure *reterr)
+{
+        if (!is_as_meant(page, text, change, name, pairs, n_pairs)) {
+                text_wipe(text);
+                return by_hand(reterr, page->item ? page->item : page->list);
+        }
+        *ret = text;
+        return 0;
 }
 
 /* --- adding --------------------------------------------------------------------------------------------------------- */
@@ -170,6 +275,7 @@ int edit_add_server(const char *text, const char *name, const EditPair *pairs, s
                     Failure *reterr)
 {
         Page page;
+        char *edited = NULL;
         int r = page_open(text, name, &page, reterr);
         if (r < 0)
                 return r;
@@ -177,7 +283,9 @@ int edit_add_server(const char *text, const char *name, const EditPair *pairs, s
                 r = failure_set(reterr, FAILURE_INVALID, 0, "there is a server %s already (line %zu)", name,
                                 page.item->place.line);
         else
-                r = add(&page, name, pairs, n_pairs, ret, reterr);
+                r = add(&page, name, pairs, n_pairs, &edited, reterr);
+        if (r >= 0)
+                r = hand_over(&page, edited, CHANGE_ADD, name, pairs, n_pairs, ret, reterr);
         tree_free(page.root);
         return r;
 }
@@ -217,13 +325,16 @@ int edit_remove_server(const char *text, const char *name, char **ret, Failure *
 {
         Page page;
         size_t dash = 0;
+        char *edited = NULL;
         int r = open_at(text, name, &page, reterr);
         if (r < 0)
                 return r;
         if (page.list->flow)
-                *ret = cut_flow(text, page.list, page.index, false);
+                edited = cut_flow(text, page.list, page.index, false);
         else if ((r = find_dash(&page, page.item, &dash, reterr)) >= 0)
-                *ret = splice(text, line_start(text, dash), end_with_comments(text, page.item), "");
+                edited = splice(text, line_start(text, dash), end_with_comments(text, page.item), "");
+        if (r >= 0)
+                r = hand_over(&page, edited, CHANGE_REMOVE, name, NULL, 0, ret, reterr);
         tree_free(page.root);
         return r;
 }
@@ -250,7 +361,7 @@ static int cut_key(const char *text, const Tree *item, size_t i, char **ret, Fai
                 *ret = cut_flow(text, item, i, true);
                 return 0;
         }
-        size_t start = line_start(text, key), end = line_end(text, offset_of(text, child->end));
+        size_t start = line_start(text, key), end = end_of_lines(text, child);
         if (strspn(text + start, " ") == key - start) {
                 *ret = splice(text, start, end, "");
                 return 0;
@@ -273,27 +384,27 @@ static char *append_key(const char *text, const Tree *item, const EditPair *pair
         }
         CLEANUP(mem_free)
         char *line = text_format("%*s%s: %s", (int) (item->place.column - 1), "", pair->key, value);
-        return insert_line(text, line_end(text, offset_of(text, last->end)), line);
+        return insert_line(text, end_of_lines(text, last), line);
 }
 
 static int set_one(const char *text, const char *name, const EditPair *pair, char **ret, Failure *reterr)
 {
         Page page;
+        char *edited = NULL;
         int r = open_at(text, name, &page, reterr);
         if (r < 0)
                 return r;
         const Tree *item = page.item, *child = tree_get(item, pair->key);
-        size_t i = 0;
-        while (child && item->children[i] != child)
-                i++;
         if (child && pair->value)
-                r = replace_value(text, child, pair->value, ret, reterr);
+                r = replace_value(text, child, pair->value, &edited, reterr);
         else if (child)
-                r = cut_key(text, item, i, ret, reterr);
+                r = cut_key(text, item, number_of(item, child), &edited, reterr);
         else if (pair->value)
-                *ret = append_key(text, item, pair);
+                edited = append_key(text, item, pair);
         else
                 r = failure_set(reterr, FAILURE_INVALID, 0, "%s has no %s", name, pair->key);
+        if (r >= 0)
+                r = hand_over(&page, edited, CHANGE_SET, name, pair, 1, ret, reterr);
         tree_free(page.root);
         return r;
 }

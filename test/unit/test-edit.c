@@ -32,6 +32,37 @@ static const char mixed[] = "servers: # all\n"
                             "- { name: \"db2\", host: 10.0.0.2, port: 3307 }";
 static const char flow[] = "servers: [{name: db1, host: a}, {name: db2, port: 3307, host: b}]\ncluster: x\n";
 
+/* Values that go over several lines. */
+static const char folded[] = "servers:\n"
+                             "  - name: db1\n"
+                             "    host: >-\n"
+                             "      10.0.0.1\n"
+                             "    promotion: never\n"
+                             "  - name: db2\n"
+                             "    ssh_host: |\n"
+                             "      10.0.0.9\n"
+                             "\n"
+                             "    # of the shop\n"
+                             "    host: \"10.0.\n"
+                             "      0.2\"\n"
+                             "    port: 3307\n"
+                             "  - name: db3\n"
+                             "    promotion: never\n"
+                             "    host: >-\n"
+                             "      10.0.0.3\n"
+                             "  - name: db4\n"
+                             "    host:\n"
+                             "      10.0.0.4\n"
+                             "    port:\n"
+                             "    hosts:\n"
+                             "      - a\n"
+                             "      - >-\n"
+                             "        b\n"
+                             "    label: |+\n"
+                             "      c\n"
+                             "\n"
+                             "cluster: x\n";
+
 typedef enum What { ADD, REMOVE, SET } What;
 
 typedef struct Case {
@@ -76,6 +107,18 @@ static const Case cases[] = {
           "10.0.0.1, port: 1, ssh_user: me }" },
         { flow, SET, "db2", { { "port", NULL } }, "port: 3307, ", "" },
         { flow, SET, "db2", { { "host", "c" } }, "host: b}]", "host: c}]" },
+        { folded, SET, "db1", { { "host", NULL } }, "    host: >-\n      10.0.0.1\n", "" },
+        { folded, SET, "db2", { { "ssh_host", NULL } }, "    ssh_host: |\n      10.0.0.9\n\n", "" },
+        { folded, SET, "db2", { { "host", NULL } }, "    host: \"10.0.\n      0.2\"\n", "" },
+        { folded, SET, "db3", { { "host", NULL } }, "    host: >-\n      10.0.0.3\n", "" },
+        { folded, SET, "db3", { { "port", "1" } }, "      10.0.0.3\n", "      10.0.0.3\n    port: 1\n" },
+        { folded, SET, "db4", { { "host", NULL } }, "    host:\n      10.0.0.4\n", "" },
+        { folded, SET, "db4", { { "port", NULL } }, "    port:\n", "" },
+        { folded, SET, "db4", { { "port", "1" } }, "    port:\n", "    port: 1\n" },
+        { folded, SET, "db4", { { "hosts", NULL } }, "    hosts:\n      - a\n      - >-\n        b\n", "" },
+        { folded, SET, "db4", { { "label", NULL } }, "    label: |+\n      c\n\n", "" },
+        { folded, REMOVE, "db3", { { 0 } }, "  - name: db3\n    promotion: never\n    host: >-\n      10.0.0.3\n", "" },
+        { folded, ADD, "db5", { { "port", "1" } }, "      c\n\n", "      c\n\n  - name: db5\n    port: 1\n" },
 };
 
 static int edit(const Case *one, char **ret, Failure *reterr)
@@ -124,6 +167,11 @@ static void test_refusals(void **state)
                 { { "servers: [db1]\n", ADD, "db1", { { 0 } } }, "there is no list of servers" },
                 { { "servers:\n  -\n    name: db1\n", REMOVE, "db1", { { 0 } } }, "by hand" },
                 { { "servers:\n  - name: db1\n    host: >\n      a\n", SET, "db1", { { "host", "b" } } }, "by hand" },
+                { { "servers:\n  - host: >-\n      a\n    name: db1\n", SET, "db1", { { "host", NULL } } }, "by hand" },
+                { { "servers:\n  - name: db1\n    ? host\n    ? port\n", SET, "db1", { { "host", NULL } } },
+                  "by hand" },
+                { { "servers:\n  - name: db1\n    host: a\r    port: 1\n", SET, "db1", { { "host", NULL } } },
+                  "by hand" },
                 { { "servers: [", SET, "db1", { { 0 } } }, "line" },
         };
         for (size_t i = 0; i < ARRAY_LENGTH(refused); i++) {
