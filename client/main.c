@@ -121,10 +121,11 @@ static const Verb verbs[] = {
           "  mhactl import /etc/masterha/app1.cnf\n"
           "Exit status: 0 done, 1 the file has errors, or what was made wants to be completed.\n" },
         { "server", "add|remove|set|down|up CLUSTER SERVER [KEY=VALUE...]", 1, ARGUMENTS_WORDS_MAX,
-          OPTION_BIT(OPTION_CONFIG) | OPTION_BIT(OPTION_FOR) | OPTION_BIT(OPTION_REASON),
+          OPTION_BIT(OPTION_CONFIG) | OPTION_BIT(OPTION_FOR) | OPTION_BIT(OPTION_REASON) | OPTION_BIT(OPTION_YES),
           "change a server in its cluster's file; take one out for a while", verb_server,
           "add, set, remove: comments and order stay; all errors are listed before anything is changed; mhad takes the file over at once.\n"
-          "The keys are those of servers in mhad.yaml(5); KEY= takes one out.\n"
+          "The keys are those of servers in mhad.yaml(5); KEY= takes one out. The primary is not removed, nor anything while\n"
+          "nobody knows which server that is, without --yes.\n"
           "  mhactl server add app1 db4 host=10.0.0.4 promotion=never\n"
           "  mhactl server set app1 db4 promotion=prefer ssh_port=\n"
           "  mhactl server remove app1 db4\n"

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "call.h"
 #include "program.h"
 #include "verb.h"
 
@@ -50,6 +51,37 @@ static int edit(const Context *context)
         return verb_reload(context);
 }
 
+/* Without its primary a cluster is not watched for what it is, so only who says so removes that, or what may be that. */
+static int refuse_primary(const Context *context)
+{
+        const char *name = verb_word(context, 1), *server = verb_word(context, 2);
+        CLEANUP(json_free) Json *answer = NULL;
+        Failure failure = { 0 };
+        if (verb_option(context, OPTION_YES))
+                return STATUS_OK;
+        bool asked = call_once(context->socket, API_STATUS, verb_cluster(name), &answer, &failure) >= 0;
+        const Json *cluster = json_at(json_get(answer, "clusters"), 0);
+        const char *primary = json_get_string(cluster, "primary");
+        if (primary && !text_equal(primary, server))
+                return STATUS_OK;
+        Text text = { 0 };
+        const Look plain = { 0 };
+        if (primary)
+                render_add(&text, &plain, TONE_PLAIN,
+                           "%s: %s is the primary: first mhactl switch %s, or mhactl failover %s when it is dead", name,
+                           server, name, name);
+        else if (asked)
+                render_add(&text, &plain, TONE_PLAIN,
+                           "%s: mhad does not know which server is the primary, which may be %s: mhactl status %s",
+                           name, server, name);
+        else
+                render_add(&text, &plain, TONE_PLAIN, "%s: whether %s is the primary is not known: %s", name, server,
+                           failure.text);
+        fprintf(stderr, "mhactl: %s; nothing was changed; --yes removes %s all the same\n", text.data, server);
+        text_done(&text);
+        return asked || failure.kind == FAILURE_INVALID ? STATUS_REFUSED : STATUS_UNREACHABLE;
+}
+
 int verb_server(const Context *context)
 {
         const char *what = verb_word(context, 0);
@@ -57,13 +89,21 @@ int verb_server(const Context *context)
         while (verb_word(context, n))
                 n++;
         bool changes = text_equal(what, "add") || text_equal(what, "set"), removes = text_equal(what, "remove");
+        if (verb_option(context, OPTION_YES) && !removes) {
+                fputs("mhactl: --yes goes with server remove\n", stderr);
+                return STATUS_USAGE;
+        }
         if ((text_equal(what, "down") || text_equal(what, "up")) && (n == 2 || n == 3))
                 return verb_server_period(context);
-        if ((changes && n >= (text_equal(what, "set") ? 4 : 3)) || (removes && n == 3))
+        if (removes && n == 3) {
+                int status = refuse_primary(context);
+                return status == STATUS_OK ? edit(context) : status;
+        }
+        if (changes && n >= (text_equal(what, "set") ? 4 : 3))
                 return edit(context);
         fputs("mhactl: say one of these:\n"
               "  mhactl server add|set CLUSTER SERVER KEY=VALUE...\n"
-              "  mhactl server remove CLUSTER SERVER\n"
+              "  mhactl server remove CLUSTER SERVER [--yes]\n"
               "  mhactl server down|up [CLUSTER] SERVER\n",
               stderr);
         return STATUS_USAGE;

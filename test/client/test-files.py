@@ -91,7 +91,9 @@ class Files(unittest.TestCase):
                                                      "    host: 10.0.0.4\n    promotion: never\n"))
         self.edit("set", "app1", "db4", "port=3307", "promotion=")
         self.assertIn("  - name: db4\n    host: 10.0.0.4\n    port: 3307\n\n", self.read())
-        self.edit("remove", "app1", "db4")
+        self.assertIn("is not known", self.edit("remove", "app1", "db4").stderr)
+        self.assertNotEqual(self.read(), before)
+        self.edit("remove", "app1", "db4", "--yes")
         self.assertEqual(self.read(), before)
         self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o640)
         self.assertEqual(os.stat(path).st_uid, owner)
@@ -101,7 +103,7 @@ class Files(unittest.TestCase):
         self.bring_in()
         os.rename(f"{self.folder}/clusters.d/app1.yaml", f"{self.folder}/elsewhere")
         os.symlink("../elsewhere", f"{self.folder}/clusters.d/app1.yaml")
-        self.edit("remove", "app1", "server3")
+        self.edit("remove", "app1", "server3", "--yes")
         self.assertTrue(os.path.islink(f"{self.folder}/clusters.d/app1.yaml"))
         self.assertNotIn("server3", self.read("elsewhere"))
 
@@ -114,18 +116,19 @@ class Files(unittest.TestCase):
                             (("add", "app1", "server1", "host=a"), ("already",)),
                             (("set", "app1", "server1", "name=x"), ("keeps its name",)),
                             (("set", "app1", "server2", "host=172.30.105.104"), ("is the server \"server1\" already",)),
-                            (("remove", "app1", "db9"), ("only server1, server2, server3",)),
-                            (("remove", "app2", "server1"), ("no cluster app2",)),
+                            (("remove", "app1", "db9", "--yes"), ("only server1, server2, server3",)),
+                            (("remove", "app2", "server1", "--yes"), ("no cluster app2",)),
                             (("set", "app1", "server2", "promotion=prefer"), ("how it is already",))):
             done = self.edit(*words, status=1)
             for word in says:
                 self.assertIn(word, done.stderr)
             self.assertEqual(self.read(), before)
-        for words in (("add", "app1"), ("remove", "app1", "server1", "x=y"), ("frobnicate", "app1", "server1")):
+        for words in (("add", "app1"), ("remove", "app1", "server1", "x=y"), ("frobnicate", "app1", "server1"),
+                      ("set", "app1", "server1", "port=1", "--yes")):
             self.edit(*words, status=2)
         with open(f"{self.folder}/clusters.d/other.yaml", "w", encoding="utf-8") as file:
             file.write("clustr: other\n")
-        self.assertIn("has errors already", self.edit("remove", "app1", "server3", status=1).stderr)
+        self.assertIn("has errors already", self.edit("remove", "app1", "server3", "--yes", status=1).stderr)
 
 
 if __name__ == "__main__":

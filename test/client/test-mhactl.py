@@ -191,6 +191,29 @@ class Asking(Case):
             {"cluster": "shop", "procedure": "failover",
              "options": {"to": "db2", "accept_loss": "tail", "ignore_last_failover": True}}])
 
+    def test_server_remove(self):
+        """Not the primary, nor what may be that; MHAD_PROGRAM stands for the edit."""
+        cluster = {"cluster": "shop", "primary": "db1"}
+        self.start(Status=lambda parameters, send: send({"clusters": [cluster]}), Reload=ok())
+
+        def remove(*words):
+            return self.run_it("server", "remove", "shop", *words, MHAD_PROGRAM="/bin/true")
+
+        refused = remove("db1")
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("shop: db1 is the primary: first mhactl switch shop", refused.stderr)
+        self.assertEqual(remove("db2").returncode, 0)
+        self.assertEqual(remove("db1", "--yes").returncode, 0)
+        del cluster["primary"]
+        refused = remove("db2")
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("does not know", refused.stderr)
+        self.daemon.stop()
+        self.start(Status=error("org.mhad.UnknownCluster", cluster="shop", reason="no cluster shop"))
+        refused = remove("db2")
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("no cluster shop; nothing was changed; --yes", refused.stderr)
+
     def test_reload(self):
         self.start(Reload=error("org.mhad.ConfigurationRejected", reason="2 errors", errors=["a:1:1: x", "b:2:2: y"]))
         self.assertEqual(self.expect(1, "reload").stderr, "a:1:1: x\nb:2:2: y\nmhactl: 2 errors\n")

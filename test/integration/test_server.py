@@ -117,6 +117,9 @@ def test_servers_come_and_go(lab):
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
     os.chmod(path, 0o640)
+    refused = edit(lab, "remove", name, "db1")
+    assert refused.returncode == REFUSED and "db1 is the primary" in refused.stderr, refused
+    assert len(manager.status()["servers"]) == 3
     done = edit(lab, "remove", name, "db3")
     assert done.returncode == OK, done.stderr
     assert [server["name"] for server in manager.status()["servers"]] == ["db1", "db2"]
