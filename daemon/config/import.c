@@ -11,6 +11,7 @@
 #include "mha.h"
 #include "text.h"
 #include "tree.h"
+#include "usec.h"
 
 /* What stands for MHA's 100 MB. */
 #define DELAY_LIMIT "96MiB"
@@ -185,11 +186,13 @@ static CnfEntry *common(Source *source, const char *name)
 
 /* --- servers -------------------------------------------------------------------------------------------------------- */
 
-static bool name_is_taken(const Source *source, const char *name)
+/* By a label of a server before it, or by another server's section, which is what a server without a label is called. */
+static bool name_is_taken(const Source *source, const CnfSection *server, const char *name)
 {
         const SchemaRow *row = schema_find(SCHEMA_SERVER, "name");
         for (size_t i = 0; i < source->n_servers; i++)
-                if (text_equal(source->of_servers[i].values[row - schema_rows], name))
+                if (text_equal(source->of_servers[i].values[row - schema_rows], name) ||
+                    (source->servers[i] != server && text_equal(source->servers[i]->name, name)))
                         return true;
         return false;
 }
@@ -197,12 +200,14 @@ static bool name_is_taken(const Source *source, const char *name)
 static void import_name(Source *source, CnfSection *server, Sheet *sheet)
 {
         CnfEntry *label = given(source, server, "node_label");
-        if (label && is_name(label->value) && !name_is_taken(source, label->value))
+        bool taken = label && name_is_taken(source, server, label->value);
+        if (label && is_name(label->value) && !taken)
                 become_text(label, sheet, SCHEMA_SERVER, "name");
         else {
                 put(sheet, SCHEMA_SERVER, "name", tree_write_scalar(server->name));
                 if (label)
-                        say(label, true, "not taken over: it cannot be a name; the server is called %s", server->name);
+                        say(label, true, "not taken over: %s; the server is called %s",
+                            taken ? "another server is called that" : "it cannot be a name", server->name);
         }
 }
 
@@ -235,6 +240,29 @@ static bool expect_number(const Source *source, const CnfEntry *entry, long leas
                 return true;
         complain(source, entry, "%s must be a whole number from %ld to %ld", entry->name, least, most);
         return false;
+}
+
+/* A time in seconds becomes a key, or the most that the key may be; what became of it, or NULL when it is none. */
+static char *put_seconds(Source *source, const char *path, const char *value, bool *look)
+{
+        long most = (long) (schema_find(SCHEMA_CLUSTER, path)->max / USEC_SEC);
+        if (!is_number(value) || atol(value) < 1)
+                return NULL;
+        bool more = atol(value) > most;
+        *look = *look || more;
+        put(&source->cluster, SCHEMA_CLUSTER, path, text_format("%lds", more ? most : atol(value)));
+        return text_format("%s: %lds%s", path, more ? most : atol(value),
+                           more ? ", which is the most that it may be here" : "");
+}
+
+static void become_seconds(Source *source, CnfEntry *entry, const char *path)
+{
+        bool look = false;
+        CLEANUP(mem_free) char *outcome = put_seconds(source, path, entry->value, &look);
+        if (outcome)
+                say(entry, look, "%s", outcome);
+        else
+                complain(source, entry, "%s must be a whole number of seconds from 1 on", entry->name);
 }
 
 /* Of a default section it is a key of the cluster, where there is one; of a server's own it is the server's. */
@@ -393,9 +421,8 @@ static void import_ssh(Source *source)
 {
         CnfEntry *timeout = common(source, "ssh_connection_timeout"), *options = common(source, "ssh_options");
         bool strict = false, key = false;
-        if (timeout && expect_number(source, timeout, 1, 60))
-                become(timeout, &source->cluster, SCHEMA_CLUSTER, "ssh.connect_timeout",
-                       text_format("%ss", timeout->value));
+        if (timeout)
+                become_seconds(source, timeout, "ssh.connect_timeout");
         if (options) {
                 Text said = { 0 }, rest = { 0 };
                 size_t n = 0;
@@ -438,9 +465,8 @@ static void import_ssh(Source *source)
 static void import_detection(Source *source)
 {
         CnfEntry *interval = common(source, "ping_interval"), *ping = common(source, "ping_type");
-        if (interval && expect_number(source, interval, 1, 60))
-                become(interval, &source->cluster, SCHEMA_CLUSTER, "detection.ping_interval",
-                       text_format("%ss", interval->value));
+        if (interval)
+                become_seconds(source, interval, "detection.ping_interval");
         if (!ping)
                 return;
         static const char *const types[] = { "SELECT", "CONNECT", "INSERT" }, *const ours[] = { "select", "connect",
@@ -568,7 +594,8 @@ static void import_secondary_check(Source *source)
                 free_words(words, n);
                 return;
         }
-        const char *user = NULL, *port = NULL, *value;
+        const char *user = NULL, *port = NULL, *timeout = NULL, *value;
+        bool look = false;
         Text said = { 0 };
         for (int round = 0; round < 2; round++) /* the account first: it holds for all hosts */
                 for (size_t i = 1; i < n; i++) {
@@ -576,15 +603,21 @@ static void import_secondary_check(Source *source)
                                 user = value;
                         else if ((value = option_value(words, n, &i, "--port", NULL)))
                                 port = value;
+                        else if ((value = option_value(words, n, &i, "--timeout", NULL)))
+                                timeout = value;
                         else if ((value = option_value(words, n, &i, "--secondary_host", "-s")) && round == 1)
                                 add_observer(source, value, user, port, &said);
                 }
         CLEANUP(mem_free) char *text = text_take(&said);
-        if (*text)
-                say(entry, false, "%s; a host that cannot be asked does not forbid a failover, as it did with MHA",
-                    text);
-        else
-                say(entry, false, "it names no host; the replicas are asked anyway");
+        CLEANUP(mem_free)
+        char *limit = timeout ? put_seconds(source, "detection.confirm_timeout", timeout, &look) : NULL;
+        look = look || (timeout && !limit);
+        say(entry, look, "%s%s%s%s", *text ? text : "it names no host; the replicas are asked anyway",
+            *text ? "; a host that cannot be asked does not forbid a failover, as it did with MHA" : "",
+            limit     ? "; "
+            : timeout ? "; not taken over: --timeout, which is no number of seconds"
+                      : "",
+            limit ? limit : "");
         free_words(words, n);
 }
 

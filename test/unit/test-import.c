@@ -312,6 +312,58 @@ static void test_missing(void **state)
         assert_non_null(strstr(json_string(json_at(errors, 0)), "replication.user is missing"));
 }
 
+/* What MHA allows and the table of keys does not is no reason to give up; what cannot be taken over is told. */
+static void test_limits(void **state)
+{
+        static const char text[] = "[server default]\n"
+                                   "repl_user=repl\n"
+                                   "ping_interval=120\n"
+                                   "ssh_connection_timeout=61\n"
+                                   "secondary_check_script=masterha_secondary_check -s far1 --timeout=9\n"
+                                   "[server1]\n"
+                                   "hostname=a\n"
+                                   "node_label=server2\n"
+                                   "[server2]\n"
+                                   "hostname=b\n"
+                                   "node_label=second\n"
+                                   "[server3]\n"
+                                   "hostname=c\n"
+                                   "node_label=second\n";
+        __attribute__((cleanup(import_done_cleanup))) Import import = import_text("app.cnf", text, NULL);
+        CLEANUP(config_free) Config *config = load(&import);
+        const ClusterConfig *cluster = &config->clusters[0];
+        assert_int_equal(cluster->detection.ping_interval, 60 * USEC_SEC);
+        assert_int_equal(cluster->ssh.connect_timeout, 60 * USEC_SEC);
+        assert_int_equal(cluster->detection.confirm_timeout, 9 * USEC_SEC);
+        assert_string_equal(cluster->servers[0].name, "server1");
+        assert_string_equal(cluster->servers[1].name, "second");
+        assert_string_equal(cluster->servers[2].name, "server3");
+        expect_outcome(&import, "app.cnf:3", "ping_interval", true, "detection.ping_interval: 60s, which is the most");
+        expect_outcome(&import, "app.cnf:4", "ssh_connection_timeout", true, "ssh.connect_timeout: 60s");
+        expect_outcome(&import, "app.cnf:5", "secondary_check_script", false, "detection.confirm_timeout: 9s");
+        expect_outcome(&import, "app.cnf:5", "secondary_check_script", false, "far1 becomes an observer");
+        expect_outcome(&import, "app.cnf:8", "node_label", true, "another server is called that");
+        expect_outcome(&import, "app.cnf:14", "node_label", true, "another server is called that");
+}
+
+static void test_secondary_timeout(void **state)
+{
+        static const struct {
+                const char *option;
+                bool look;
+                const char *says;
+        } cases[] = { { "--timeout 90", true, "detection.confirm_timeout: 60s, which is the most" },
+                      { "--timeout=soon", true, "not taken over: --timeout" },
+                      { "--timeout=5", false, "the replicas are asked anyway; detection.confirm_timeout: 5s" } };
+        for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+                CLEANUP(mem_free)
+                char *text = text_format("[server1]\nhostname=a\nsecondary_check_script=masterha_secondary_check %s\n",
+                                         cases[i].option);
+                __attribute__((cleanup(import_done_cleanup))) Import import = import_text("app.cnf", text, NULL);
+                expect_outcome(&import, "app.cnf:3", "secondary_check_script", cases[i].look, cases[i].says);
+        }
+}
+
 static void test_nothing(void **state)
 {
         const ImportRequest request = { .file = "app.cnf", .text = "# only a comment", .directory = "/etc/mhad" };
@@ -324,9 +376,15 @@ static void test_nothing(void **state)
 int main(int argc, char *argv[])
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_table),   cmocka_unit_test(test_guide),        cmocka_unit_test(test_every),
-                cmocka_unit_test(test_errors),  cmocka_unit_test(test_value_errors), cmocka_unit_test(test_missing),
+                cmocka_unit_test(test_table),
+                cmocka_unit_test(test_guide),
+                cmocka_unit_test(test_every),
+                cmocka_unit_test(test_errors),
+                cmocka_unit_test(test_value_errors),
+                cmocka_unit_test(test_missing),
                 cmocka_unit_test(test_nothing),
+                cmocka_unit_test(test_limits),
+                cmocka_unit_test(test_secondary_timeout),
         };
         data = argc > 1 ? argv[1] : ".";
         return cmocka_run_group_tests_name("import", tests, NULL, NULL);
