@@ -34,6 +34,7 @@ Json *rejoin_record(const Facts *run)
         json_set_string(record, "run", facts_string(run, "run"));
         json_set_string(record, "procedure", facts_string(run, "procedure"));
         if (old->identified) {
+                json_set_string(record, "server_uuid", old->server_uuid);
                 json_set_int(record, "sync_binlog", old->sync_binlog);
                 json_set_int(record, "flush_log_at_commit", old->flush_log_at_commit);
         }
@@ -175,6 +176,46 @@ static Position own_end(const Facts *facts)
         return position_from_json(returning_of(facts), "end");
 }
 
+static bool reaches(const Json *files, const Position *place)
+{
+        JSON_FOREACH(file, files)
+        {
+                if (text_equal(json_get_string(file, "file"), place->file))
+                        return (uint64_t) json_get_int(file, "size", 0) >= place->offset;
+        }
+        return false;
+}
+
+/* Nothing stands behind that place either in the log of data that was copied anew, or in one that a crash has cut. Only by
+ * position this counts; the caller frees it. */
+static char *why_another_log(const Facts *facts)
+{
+        const char *name = returned(facts), *primary = facts_string(facts, "candidate");
+        const Json *tail = json_get(facts_server(facts, name), "tail");
+        const char *was = json_get_string(returning_of(facts), "server_uuid"),
+                   *is = facts_server_string(facts, name, "server_uuid"), *ends = json_get_string(tail, "end");
+        Position end = own_end(facts), now = position_from_json(tail, "end");
+        CLEANUP(mem_free)
+        char *advice = text_format("If its data was copied anew, attach it by hand at the place of the copy; else copy "
+                                   "its data anew from %s",
+                                   primary);
+        if (status_is_gtid(facts) || !position_is_set(&end) || !tail)
+                return NULL;
+        if (!text_is_empty(was) && !text_is_empty(is) && !text_equal(was, is))
+                return text_format("its server_uuid is %s, and it was %s: this is not the data that it had. %s", is,
+                                   was, advice);
+        if (reaches(json_get(tail, "files"), &end))
+                return NULL;
+        const char *where = json_get_string(returning_of(facts), "end");
+        if (position_comparable(&now, &end) && position_compare(&now, &end) < 0)
+                return text_format("its log ends at %s, before %s: it is not the data that it had, or a crash has cut "
+                                   "the log. %s",
+                                   ends, where, advice);
+        return text_format("its log, which ends at %s, does not hold %s: it is not the log that it had, or not all of "
+                           "it. %s",
+                           ends, where, advice);
+}
+
 static void ask_own_log(const Facts *facts, const char *server, Script *script)
 {
         Json *input = json_object(), *question = json_object();
@@ -192,8 +233,14 @@ static void judge_own_log(const Facts *facts, const char *server, const Replies 
         const Json *source = json_get(json_get(look, "sources"), server);
         const Json *answer = json_get(json_get(look, "answers"), server);
         const char *state = json_get_string(source, "state"), *failure = json_get_string(source, "failure");
+        const char *unlisted = facts_server_string(facts, server, "tail_failure");
         Position end = own_end(facts);
-        if (!look)
+        CLEANUP(mem_free) char *another = why_another_log(facts);
+        if (another)
+                judge_as(judgement, VERDICT_HOPELESS, "%s", another);
+        else if (unlisted)
+                judge_as(judgement, VERDICT_HOPELESS, "its log cannot be saved: %s", unlisted);
+        else if (!look)
                 judge_as(judgement, VERDICT_HOPELESS, "its log cannot be saved: %s", reply->failure.text);
         else if (!position_is_set(&end))
                 judge_as(judgement, VERDICT_HOPELESS,
@@ -219,9 +266,8 @@ static void act_own_log(const Facts *facts, const char *server, const Replies *s
         if (!position_is_set(&end) || json_has(json_get(look, "sources"), server))
                 return;
         Json *order = tail_order(facts, &end, 0);
-        if (!order) { /* it has not gone on: its last file tells */
+        if (!order) /* by GTID it is only kept */
                 order = tail_order(facts, &(Position){ 0 }, 1);
-        }
         if (order)
                 script_rescue(script, "collect", order);
 }
@@ -266,6 +312,7 @@ static void decide_nothing_extra(const Facts *facts, Judgement *judgement)
         const Json *own = json_get(facts_server(facts, name), "own"), *returning = returning_of(facts);
         const char *directory = json_get_string(own, "directory"), *gtids = json_get_string(own, "gtids");
         int64_t n = json_get_int(own, "n_transactions", 0);
+        CLEANUP(mem_free) char *another = why_another_log(facts);
         if (json_get_bool(facts->root, "planning", false)) {
                 judge_as(judgement, VERDICT_MET, "judged when its log was read");
         } else if (extra) {
@@ -289,6 +336,8 @@ static void decide_nothing_extra(const Facts *facts, Judgement *judgement)
                          "would "
                          "have to go on",
                          json_get_string(returning, "new_primary"), primary);
+        } else if (another) {
+                judge_as(judgement, VERDICT_HOPELESS, "%s is not attached: %s", name, another);
         } else if (!own || json_length(json_get(own, "holes")) > 0) {
                 judge_as(judgement, VERDICT_HOPELESS, "its log behind %s is not complete: %s. Nothing can be proved",
                          json_get_string(returning, "end"),

@@ -666,6 +666,64 @@ static void test_rejoin_of_one_that_is_not_durable(void **state)
                 }
 }
 
+/* What a command has printed. */
+static Replies *replies_said(const char *out)
+{
+        Replies *replies = replies_new(1);
+        replies->items[0].run = true;
+        replies->items[0].out = alloc_string(out);
+        return replies;
+}
+
+/* By position: db1 is back, and db2 had applied its log up to binlog.000003:900. */
+static void test_rejoin_with_another_log(void **state)
+{
+        static const struct {
+                const char *tail, *was, *is;
+                Verdict log; /* of saving it */
+                const char *why;
+        } rows[] = {
+                { "\"end\":\"binlog.000004:157\",\"files\":[{\"file\":\"binlog.000003\",\"size\":900},"
+                  "{\"file\":\"binlog.000004\",\"size\":157}]",
+                  "u1", "u1", VERDICT_MET, "nothing stands in its log behind binlog.000003:900" },
+                { "\"end\":\"binlog.000003:900\",\"files\":[{\"file\":\"binlog.000003\",\"size\":900}]", "", "",
+                  VERDICT_MET, "nothing stands" },
+                { "\"end\":\"binlog.000001:325\",\"files\":[{\"file\":\"binlog.000001\",\"size\":325}]", "", "",
+                  VERDICT_HOPELESS, "its log ends at binlog.000001:325, before binlog.000003:900" },
+                { "\"end\":\"binlog.000004:157\",\"files\":[{\"file\":\"binlog.000003\",\"size\":899},"
+                  "{\"file\":\"binlog.000004\",\"size\":157}]",
+                  "", "", VERDICT_HOPELESS, "which ends at binlog.000004:157, does not hold binlog.000003:900" },
+                { "\"end\":\"binlog.000004:157\",\"files\":[{\"file\":\"binlog.000004\",\"size\":157}]", "", "",
+                  VERDICT_HOPELESS, "does not hold" },
+                { "\"end\":\"db1-bin.000003:950\",\"files\":[{\"file\":\"db1-bin.000003\",\"size\":950}]", "", "",
+                  VERDICT_HOPELESS, "does not hold" },
+                { "\"end\":\"binlog.000003:900\",\"files\":[{\"file\":\"binlog.000003\",\"size\":900}]", "u1", "u2",
+                  VERDICT_HOPELESS, "its server_uuid is u2, and it was u1" },
+        };
+        const char *look = "{\"directory\":\"d\",\"sources\":{\"db1\":{\"state\":\"done\"}},"
+                           "\"answers\":{\"db1\":{\"n_transactions\":0}}}";
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+                CLEANUP(facts_done) Facts facts = fixture(MARIADB, "position");
+                Json *returning = parse("{\"procedure\":\"switchover\",\"new_primary\":\"db2\",\"end\":"
+                                        "\"binlog.000003:900\"}");
+                json_set_string(returning, "server_uuid", rows[i].was);
+                json_set(facts.root, "returning", returning);
+                CLEANUP(mem_free)
+                char *known = text_format("{\"server_uuid\":\"%s\",\"tail\":{%s},\"own\":{\"n_transactions\":0}}",
+                                          rows[i].is, rows[i].tail);
+                learn(&facts, "db1", known);
+                for (size_t k = 0; k < rejoin.n_steps; k++)
+                        if (strcmp(rejoin.steps[k].name, "save-own-log") == 0)
+                                expect(&facts, rejoin.steps[k].judge, "db1", replies_said(look), rows[i].log,
+                                       rows[i].log == VERDICT_MET ? "0 transactions" : rows[i].why);
+                expect_decision(&facts, "nothing-extra", rows[i].log, rows[i].why);
+                if (rows[i].log == VERDICT_MET)
+                        continue;
+                json_set_string(facts.root, "mode", "mysql_gtid"); /* whose sets tell */
+                expect_decision(&facts, "nothing-extra", VERDICT_MET, "has nothing");
+        }
+}
+
 /* MariaDB: the ids go on with the same numbers. db1 died, db2 was opened at 100; db2 died, db3 is opened at 95. */
 static void test_rejoin_after_two_failovers(void **state)
 {
@@ -877,6 +935,7 @@ int main(void)
                 cmocka_unit_test(test_events_of_one_that_is_read_only),
                 cmocka_unit_test(test_events_of_the_dead),
                 cmocka_unit_test(test_rejoin_of_one_that_is_not_durable),
+                cmocka_unit_test(test_rejoin_with_another_log),
                 cmocka_unit_test(test_rejoin_after_two_failovers),
                 cmocka_unit_test(test_closed),
                 cmocka_unit_test(test_candidate_weighed),
