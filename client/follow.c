@@ -196,7 +196,7 @@ int follow_order(const Context *context, ApiId method, Json *parameters, char **
         return status;
 }
 
-void follow_print_end(const Context *context, const char *cluster, const char *run, int status)
+void follow_print_end(const Context *context, ApiId method, const char *cluster, const char *run, int status)
 {
         if (context->json) {
                 Json *end = verb_cluster(cluster);
@@ -218,6 +218,11 @@ void follow_print_end(const Context *context, const char *cluster, const char *r
                        cluster, cluster);
         else if (status == refusal_exit_status(REFUSAL_CHECKS))
                 printf("Not done: a check failed, and nothing was changed. All about it: mhactl report %s %s\n",
+                       cluster, run ? run : "");
+        else if (method == API_REJOIN)
+                printf("Not attached: it is left as it is now, read-only if that could be done. All about it: mhactl "
+                       "report "
+                       "%s %s\n",
                        cluster, run ? run : "");
         else
                 printf("Not done: what was changed was undone. All about it: mhactl report %s %s\n", cluster,

@@ -181,7 +181,7 @@ static int carry_out(const Context *context, const Order *order)
         if (run && status == STATUS_REFUSED && order->method == API_SWITCH && !was_approved(context, cluster, run))
                 status = refusal_exit_status(REFUSAL_CHECKS);
         if (run && status != STATUS_UNREACHABLE)
-                follow_print_end(context, cluster, run, status);
+                follow_print_end(context, order->method, cluster, run, status);
         return status;
 }
 

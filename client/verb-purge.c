@@ -11,7 +11,7 @@ static int purge(const Context *context, const char *cluster, const char *server
         json_set_string(parameters, "server", server);
         int status = follow_order(context, API_PURGE, parameters, &run);
         if (run && status != STATUS_UNREACHABLE)
-                follow_print_end(context, cluster, run, status);
+                follow_print_end(context, API_PURGE, cluster, run, status);
         return status;
 }
 

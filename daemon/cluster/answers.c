@@ -491,11 +491,21 @@ int cluster_rejoin(Cluster *cluster, const char *server, const char *by, Json **
         if (watch_view(cluster->watches[i])->evidence != EVIDENCE_ALIVE)
                 return failure_set(reterr, FAILURE_INVALID, 0, "%s: %s does not answer: start its database first", name,
                                    server);
-        /* One that was pointed there and never started is not attached yet. */
-        const ReplicaChannel *channel = server_view_channel(watch_view(cluster->watches[i]));
-        if (cluster->topology.entries && cluster->topology.entries[i].role == ROLE_REPLICA && channel &&
-            channel->receiver != RECEIVER_STOPPED && cluster->topology.entries[i].source == cluster->topology.primary)
+        const ServerView *view = watch_view(cluster->watches[i]);
+        const ReplicaChannel *channel = server_view_channel(view);
+        bool pointed = cluster->topology.entries && cluster->topology.entries[i].role == ROLE_REPLICA && channel &&
+                       cluster->topology.entries[i].source == cluster->topology.primary;
+        if (pointed && channel->receiver != RECEIVER_STOPPED)
                 return failure_set(reterr, FAILURE_INVALID, 0, "%s: %s follows %s already", name, server, primary);
+        /* One that was pointed there and never started is not attached yet. */
+        if (pointed && !json_has(json_get(cluster->state.root, "returning"), server))
+                return failure_set(
+                        reterr, FAILURE_INVALID, 0,
+                        "%s: %s is a replica of %s already, and only its receiver is stopped%s%s: %s%s on it "
+                        "is enough",
+                        name, server, primary, text_is_empty(channel->receiver_error) ? "" : ": ",
+                        text_is_empty(channel->receiver_error) ? "" : channel->receiver_error,
+                        channel->receiver_errno ? "mend that; then " : "", server_view_dialect(view)->start_replica);
         int r = background_rejoin(cluster, server, by, reterr);
         if (r < 0)
                 return r;

@@ -80,8 +80,10 @@ static void tell_end(Cluster *cluster, const Json *run, const Facts *facts, RunO
         Failure failure = { 0 };
         fields.run = facts_string(facts, "run");
         if (text_equal(facts_string(facts, "procedure"), rejoin.name)) {
-                if (well)
+                if (well) {
+                        background_forget_returning(cluster, old);
                         downtime_rejoined(cluster, old, at);
+                }
                 runs_report(cluster, run, facts, outcome);
                 log_event(well ? EVENT_RUN_COMPLETED : EVENT_RUN_ABORTED, &fields, "%s: %s %s%s%s", name, old,
                           well ? "follows the primary again" : "is not attached", *why ? ": " : "", why);
@@ -151,19 +153,16 @@ void background_attach(Cluster *cluster, const Facts *facts, const Json *run)
                   cluster->config->name, facts_string(facts, "candidate"));
 }
 
-/* How the cluster's replicas find their place: as the failover noted it, else as one of them does it now. */
+/* How the cluster's replicas find their place: as the failover noted it, else as they do it now. */
 static const char *mode_of(const Cluster *cluster, const Json *returning)
 {
         const char *noted = json_get_string(returning, "mode");
-        ElectionMode mode = ELECTION_POSITION;
-        for (size_t i = 0; !noted && i < cluster->config->n_servers; i++) {
-                const ServerView *view = watch_view(cluster->watches[i]);
-                const ReplicaChannel *channel = server_view_channel(view);
-                if (channel && channel->mode != SOURCE_POSITION)
-                        mode = server_view_gtid_family(view) == GTID_FAMILY_MARIADB ? ELECTION_MARIADB_GTID
-                                                                                    : ELECTION_MYSQL_GTID;
-        }
-        return noted ? noted : election_mode_to_string(mode);
+        CLEANUP(mem_free) const ServerView **views = ALLOC_ARRAY(const ServerView *, cluster->config->n_servers);
+        size_t n = 0;
+        for (size_t i = 0; i < cluster->config->n_servers; i++)
+                if (cluster->topology.entries && cluster->topology.entries[i].source == cluster->topology.primary)
+                        views[n++] = watch_view(cluster->watches[i]);
+        return noted ? noted : election_mode_to_string(election_mode_of(views, n));
 }
 
 static Facts facts_of_order(Cluster *cluster, const char *old_primary, const char *by, const Procedure *procedure)
@@ -213,6 +212,15 @@ int background_purge(Cluster *cluster, const char *server, const char *by, Failu
         purge_prepare(&facts, server, others, mode_of(cluster, NULL));
         char *sentence = text_format("relay logs of %s that every replica has received are removed (%s)", server, by);
         return begin(cluster, &purge, facts, server, sentence, reterr);
+}
+
+void background_forget_returning(Cluster *cluster, const char *server)
+{
+        Json *returning = json_get_mutable(cluster->state.root, "returning");
+        if (!json_has(returning, server))
+                return;
+        json_set(returning, server, NULL);
+        cluster_save(cluster);
 }
 
 void background_note_returning(Cluster *cluster, const Facts *facts)

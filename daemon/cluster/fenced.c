@@ -41,7 +41,7 @@ void fenced_remove(Cluster *cluster, const char *server)
                         json_append_string(rest, json_string(name));
         }
         json_set(cluster->state.root, "fenced", rest);
-        json_set(json_get_mutable(cluster->state.root, "returning"), server, NULL);
+        background_forget_returning(cluster, server);
         cluster_save(cluster);
 }
 
@@ -144,8 +144,26 @@ static bool is_primary(const Cluster *cluster, ssize_t i)
         return i == cluster->topology.primary && !replaced;
 }
 
+/* Those that were attached by whomever, and may never have been fenced. */
+static void forget_returned(Cluster *cluster)
+{
+        CLEANUP(json_free) Json *returning = json_copy(json_get(cluster->state.root, "returning"));
+        JSON_FOREACH(record, returning)
+        {
+                ssize_t i = cluster_find(cluster, record->string);
+                const ServerView *view = i >= 0 ? watch_view(cluster->watches[i]) : NULL;
+                const ReplicaChannel *channel = view ? server_view_channel(view) : NULL;
+                if (channel && view->evidence == EVIDENCE_ALIVE && channel->receiver == RECEIVER_CONNECTED &&
+                    watch_asked_at(cluster->watches[i]) >= cluster->fresh_after && cluster->topology.primary >= 0 &&
+                    cluster->topology.entries[i].source == cluster->topology.primary)
+                        background_forget_returning(cluster, record->string);
+        }
+}
+
 void fenced_watch(Cluster *cluster)
 {
+        if (cluster->now == CLUSTER_STEADY)
+                forget_returned(cluster);
         CLEANUP(json_free) Json *list = json_copy(json_get(cluster->state.root, "fenced"));
         JSON_FOREACH(entry, list)
         {

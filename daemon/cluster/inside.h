@@ -157,6 +157,8 @@ int background_rejoin(Cluster *cluster, const char *server, const char *by, Fail
 int background_purge(Cluster *cluster, const char *server, const char *by, Failure *reterr);
 /* Keeps what a rejoin will want to know. The caller saves the state. */
 void background_note_returning(Cluster *cluster, const Facts *facts);
+/* Since it follows the primary, what is on record of it is about another log: it proves nothing any more. */
+void background_forget_returning(Cluster *cluster, const char *server);
 void background_stop(Cluster *cluster, const char *why); /* another run begins */
 void background_done(Cluster *cluster);
 

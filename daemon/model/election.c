@@ -621,8 +621,7 @@ static Json *names_from_facts(const Facts *facts)
         return names;
 }
 
-/* GTID only when all of them replicate by it: positions they all have. */
-static ElectionMode mode_of_views(ServerView *const *views, size_t n)
+ElectionMode election_mode_of(const ServerView *const *views, size_t n)
 {
         size_t n_auto = 0, n_mariadb = 0, n_channels = 0;
         for (size_t i = 0; i < n; i++) {
@@ -701,7 +700,8 @@ int election_from_facts(const Facts *facts, ElectionInput *ret, Failure *reterr)
                 input.candidates[input.n_candidates] = candidate_from_view(name, json, views[input.n_candidates]);
                 input.n_candidates++;
         }
-        input.mode = mode ? election_mode_from_string(mode) : mode_of_views(views, input.n_candidates);
+        input.mode = mode ? election_mode_from_string(mode)
+                          : election_mode_of((const ServerView *const *) views, input.n_candidates);
         find_sub_replicas(facts, &input, views);
         read_rules(facts, &input);
         input.rescue = input.mode == ELECTION_POSITION && can_rescue(facts);

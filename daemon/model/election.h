@@ -76,6 +76,8 @@ typedef struct Election {
 
 const char *election_mode_to_string(ElectionMode mode); /* "position", "mysql_gtid", "mariadb_gtid" */
 ElectionMode election_mode_from_string(const char *name);
+/* How these replicate: by GTID only when all do that replicate at all, for positions they all have. */
+ElectionMode election_mode_of(const ServerView *const *views, size_t n);
 
 /* From a run's facts: the servers of "replicas" (else all but "old_primary"), each object as server_to_json() and
  * server_view_to_json() wrote it; "mode" (else as the replicas replicate), "told_candidate", and of the frozen

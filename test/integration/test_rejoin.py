@@ -97,6 +97,42 @@ def test_tail_that_never_left_it(lab):
 
 
 @pytest.mark.flavours("mariadb")
+@pytest.mark.modes("position")
+def test_another_log(lab):
+    """A log that does not reach the place that the new primary had come to proves nothing, though nothing stands behind it."""
+    manager = Manager.start(lab)
+    fail_over(lab, manager)
+    back(lab, manager)
+    lab["db1"].sql("RESET MASTER")
+    status, report, said = rejoin(manager)
+    assert status == 1 and report["outcome"] == "aborted", said + report["text"]
+    assert "its log ends at binlog.000001:" in report["why"] and "copied anew" in report["why"], report["why"]
+    assert "Not attached: it is left as it is" in said and "undone" not in said, said
+    assert not lab["db1"].status() and not lab["db1"].writable()
+
+
+@pytest.mark.flavours("mariadb")
+def test_known_no_longer(lab):
+    """What was on record of a server proves nothing any more once it has followed, whoever had attached it."""
+    manager = Manager.start(lab)
+    name, db1, db2 = manager.cluster.name, lab["db1"], lab["db2"]
+    assert manager.order("switch", name, "--to", "db2", "--no-demote", "--yes").returncode == 0
+    status, report, said = rejoin(manager)
+    assert status == 0, said + report["text"]
+    db2.sql("CREATE TABLE app.more (id INT PRIMARY KEY)", "INSERT INTO app.more VALUES (1)")
+    until(lambda: db1.status()["executed"] == db2.position(), PATIENCE, "db1 level")
+    db1.sql("STOP SLAVE")
+    manager.wait(lambda status: manager.server("db1")["receiver"] == "no", "db1 stopped")
+    done = manager.order("rejoin", name, "db1")
+    assert done.returncode == 1 and "START SLAVE on it is enough" in done.stderr, done.stderr
+    db1.sql("RESET SLAVE ALL")
+    manager.wait(lambda status: manager.server("db1")["role"] == "alone", "db1 follows nobody")
+    status, report, said = rejoin(manager)
+    assert status == 1 and "not on record" in report["why"], said + report["text"]
+    assert not db1.status()
+
+
+@pytest.mark.flavours("mariadb")
 def test_by_itself(lab):
     """Where the policy says so nobody has to ask; a restart of mhad does not forget what it knows."""
     manager = Manager.start(lab, failover={"rejoin": "automatic"})
