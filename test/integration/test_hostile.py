@@ -60,7 +60,7 @@ def test_swarm(lab, record_property):
         assert manager.order("status", timeout=10).returncode == 0, "an operator must always get in"
         asked += 1
         time.sleep(0.2)
-    told = [json.loads(process.communicate()[0]) for process in crowds + speakers]
+    told = [json.loads(process.communicate(timeout=PATIENCE)[0]) for process in crowds + speakers]
     took = time.monotonic() - began
     late = {name: number - before[name] for name, number in late_ticks(manager).items()}
     total = {name: sum(one.get(name, 0) for one in told)
@@ -87,6 +87,6 @@ def test_swarm(lab, record_property):
         lab["db1"].kill()
         manager.wait_run()
         for process in crowds:
-            process.communicate()
+            process.communicate(timeout=PATIENCE)
         writer.wait_elsewhere(PATIENCE)
         manager.well([writer])

@@ -14,7 +14,7 @@ from labkit.process import until
 from manager import PATIENCE, Manager
 from test_feed import logs, write_mixed
 
-TOOL = {"mariadb": "mariadb-binlog", "mysql56": "mysqlbinlog", "mysql9": "mysqlbinlog"}
+TOOL = {"mariadb": "mariadb-binlog", "mysql56": "mariadb-binlog", "mysql9": "mysqlbinlog"}
 
 
 def ask(manager, *arguments):

@@ -643,7 +643,7 @@ def killed_at(lab, point):
         lab.mhad.wait(PATIENCE)
     finally:
         order.kill()
-        order.wait()
+        order.wait(PATIENCE)
     lab.mhad = None
     lab.start_mhad()
     return manager, writer

@@ -30,7 +30,8 @@ DEFAULTS = {
     "semisync": False,
     "address": True,  # the primary has the virtual address
     "start_writable": "primary",  # whose my.cnf has no read_only: the first primary's only, "all", "none"
-    "ssh_user": "root",  # or another, whom sudo lets run what etc/sudoers.example says, and no more
+    # Or another than root, whom sudo lets run what etc/sudoers.example says, and no more.
+    "ssh_user": os.environ.get("MHAD_LAB_SSH_USER", "root"),
     "supervised": None,  # milliseconds after which an ended server is started again
     "systemd": [],  # the hosts that systemd runs: their server is its service
     "options": {},  # more lines for every my.cnf
@@ -324,8 +325,11 @@ class Lab(MhadMixin):
         """End every process of the lab and remove its folder; Ctrl-C waits until that is done."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
         try:
-            for holder in [host.holder for host in self.hosts.values()] + [self.switch.holder]:
-                holder.kill()
+            holders = [host.holder.process() for host in self.hosts.values()] + [self.switch.holder.process()]
+            for process in filter(None, holders):
+                process.signal(signal.SIGKILL)
+            for process in filter(None, holders):
+                process.wait(60)
             for host in self.hosts.values():
                 if host.system:
                     host.system.remove_cgroup()

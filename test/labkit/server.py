@@ -46,7 +46,7 @@ if [ -s /run/lab/supervisor-$port.pid ]; then
 fi
 for signal in TERM KILL; do
     pkill -$signal -f "^[^ ]*{name} --defaults-file=$data/my.cnf"
-    for i in $(seq 50); do
+    for i in $(seq 20); do
         pgrep -f "^[^ ]*{name} --defaults-file=$data/my.cnf" >/dev/null || exit 0
         sleep 0.1
     done

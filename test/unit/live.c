@@ -133,7 +133,10 @@ static void prepare_sql(Live *live)
                                "-keyout ca-key.pem -out ca.pem && openssl req -newkey rsa:2048 -nodes -subj /CN=server "
                                "-keyout server-key.pem -out server.csr && "
                                "printf 'subjectAltName=IP:%s,DNS:localhost' > san && openssl x509 -req -in server.csr "
-                               "-days 2 -CA ca.pem -CAkey ca-key.pem -CAcreateserial -extfile san -out server.pem && "
+                               "-days 2 -CA ca.pem -CAkey ca-key.pem -CAcreateserial -extfile san -out right.pem && "
+                               "cp right.pem server.pem && echo subjectAltName=DNS:elsewhere > san && openssl x509 -req "
+                               "-in server.csr -days 2 -CA ca.pem -CAkey ca-key.pem -CAcreateserial -extfile san "
+                               "-out elsewhere.pem && "
                                "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=other-ca "
                                "-keyout other-key.pem -out other.pem",
                                folder, LIVE_ADDRESS);
@@ -194,8 +197,8 @@ static void prepare_ssh(Live *live)
         CLEANUP(mem_free)
         char *config = text_format(
                 "Port %u\nListenAddress " LIVE_ADDRESS "\nHostKey %s/host-key\nAuthorizedKeysFile %s/authorized\n"
-                "PidFile none\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\n"
-                "Match LocalPort %u\n",
+                "PidFile none\nLogLevel DEBUG1\nStrictModes no\nUsePAM no\nPermitRootLogin yes\n"
+                "PasswordAuthentication no\nMatch LocalPort %u\n",
                 live->ssh_port, folder, folder, live->ssh_port);
         write_file(live, "sshd.conf", config);
         live_shell("cd %s && printf '[%s]:%u ' > known && cat host-key.pub >> known && "
@@ -206,10 +209,9 @@ static void prepare_ssh(Live *live)
 
 void live_start_ssh(Live *live)
 {
-        CLEANUP(mem_free) char *config = live_path(live, "sshd.conf");
-        char *arguments[] = {
-                (char[]){ "/usr/sbin/sshd" }, (char[]){ "-D" }, (char[]){ "-e" }, (char[]){ "-f" }, config, NULL
-        };
+        CLEANUP(mem_free) char *config = live_path(live, "sshd.conf"), *log = live_path(live, "ssh.log");
+        char *arguments[] = { (char[]){ "/usr/sbin/sshd" }, (char[]){ "-D" }, (char[]){ "-E" }, log,
+                              (char[]){ "-f" },             config,           NULL };
         live->ssh = spawn(live, "ssh.log", arguments);
         wait_for(live->ssh_port, "sshd does not answer");
 }

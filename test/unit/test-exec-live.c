@@ -457,6 +457,15 @@ static void tls_case(SqlTls tls, const char *ca, const char *name, FailureKind e
         talk_close(&talk);
 }
 
+static void take_certificate(const char *name)
+{
+        Talk talk;
+        assert_true(live_shell("cp %s/%s %s/server.pem", live.folder, name, live.folder));
+        talk_open(&talk);
+        assert_true(reply_succeeded(talk_ask(&talk, "FLUSH SSL", 5 * USEC_SEC)));
+        talk_close(&talk);
+}
+
 static void test_tls(void **state)
 {
         tls_case(SQL_TLS_REQUIRED, NULL, NULL, FAILURE_NONE, NULL);
@@ -464,6 +473,12 @@ static void test_tls(void **state)
         tls_case(SQL_TLS_REQUIRED, "other.pem", NULL, FAILURE_SQL, NULL);
         tls_case(SQL_TLS_VERIFY, "ca.pem", NULL, FAILURE_NONE, NULL);
         tls_case(SQL_TLS_VERIFY, "other.pem", NULL, FAILURE_SQL, NULL);
+        /* Of another host, by the right authority. */
+        take_certificate("elsewhere.pem");
+        tls_case(SQL_TLS_REQUIRED, "ca.pem", NULL, FAILURE_NONE, NULL);
+        tls_case(SQL_TLS_VERIFY, "ca.pem", NULL, FAILURE_SQL, NULL);
+        take_certificate("right.pem");
+        tls_case(SQL_TLS_VERIFY, "ca.pem", NULL, FAILURE_NONE, NULL);
 }
 
 static void test_tls_idle_loss(void **state)
@@ -917,6 +932,20 @@ static void test_lost_session(void **state)
         assert_int_equal(run.failure.kind, FAILURE_SSH);
         run_done(&run);
         ssh_link_free(shell.link);
+}
+
+/* What sshd was asked for by all of the tests before. */
+static void test_ssh_forwards_nothing(void **state)
+{
+        Shell shell;
+        Run run = { 0 };
+        shell_open(&shell);
+        run_command(&shell, &run, "true", 5 * USEC_SEC);
+        assert_int_equal(run.failure.kind, FAILURE_NONE);
+        run_done(&run);
+        ssh_link_free(shell.link);
+        assert_true(live_shell("grep -q 'request exec' %s/ssh.log", live.folder));
+        assert_false(live_shell("grep -E 'auth-agent-req|x11-req' %s/ssh.log", live.folder));
 }
 
 /* Hooks. */
@@ -1489,6 +1518,7 @@ int main(int argc, char **argv)
                 TEST(test_probes),
                 TEST(test_silent_host),
                 TEST(test_lost_session),
+                TEST(test_ssh_forwards_nothing),
                 TEST(test_hooks),
                 TEST(test_names),
                 TEST(test_scripts),
