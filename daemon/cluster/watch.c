@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "evidence.h"
 #include "json.h"
 #include "log.h"
 #include "sql.h"
@@ -151,35 +152,9 @@ static void wait_to_connect(Watch *watch)
         timer_set_in(watch->timer, delay);
 }
 
-/* An attempt ended badly. The phase of a session that was good before proves less than that of a new one. */
-static Evidence evidence_of(SqlEvidence evidence, SqlPhase phase, bool fresh)
-{
-        switch (evidence) {
-        case SQL_EVIDENCE_NONE:
-                return EVIDENCE_UNKNOWN;
-        case SQL_EVIDENCE_ERROR:
-                return EVIDENCE_ERROR;
-        case SQL_EVIDENCE_REFUSED:
-        case SQL_EVIDENCE_RESET:
-        case SQL_EVIDENCE_EOF:
-                return EVIDENCE_REFUSED;
-        case SQL_EVIDENCE_UNREACHABLE:
-                return EVIDENCE_SILENT;
-        case SQL_EVIDENCE_SILENCE:
-                if (phase == SQL_PHASE_GREETING)
-                        return EVIDENCE_FROZEN;
-                if (phase == SQL_PHASE_AUTHENTICATION || (phase == SQL_PHASE_QUERY && fresh))
-                        return EVIDENCE_HUNG;
-                return phase == SQL_PHASE_LOOKUP ? EVIDENCE_UNKNOWN : EVIDENCE_SILENT;
-        case _SQL_EVIDENCE_MAX:
-                break;
-        }
-        return EVIDENCE_UNKNOWN;
-}
-
 static void note_failure(Watch *watch, const Sql *sql, const Failure *failure)
 {
-        Evidence evidence = evidence_of(sql_evidence(sql), sql_phase(sql), watch->fresh);
+        Evidence evidence = evidence_of_attempt(sql_evidence(sql), sql_phase(sql), watch->fresh);
         (void) observation_note_evidence(watch->view, evidence, failure->code, failure->text, loop_now(watch->loop));
 }
 

@@ -61,36 +61,12 @@ static void settle(Place *place, TunnelOpinion opinion, const char *text)
                 witnesses->changed(witnesses->userdata);
 }
 
-static TunnelOpinion opinion_of(GreetingKind kind)
-{
-        switch (kind) {
-        case GREETING_SERVER:
-                return TUNNEL_SAYS_GREETING;
-        case GREETING_ERROR:
-                return TUNNEL_SAYS_ERROR;
-        case GREETING_REFUSED:
-        case GREETING_CLOSED:
-                return TUNNEL_SAYS_REFUSED;
-        case GREETING_UNREACHABLE:
-        case GREETING_TIMEOUT:
-                return TUNNEL_SAYS_SILENT;
-        case GREETING_FROZEN:
-                return TUNNEL_SAYS_FROZEN;
-        case GREETING_STRANGE:
-        case GREETING_UNASKED:
-        case _GREETING_MAX:
-        case _GREETING_INVALID:
-                break;
-        }
-        return TUNNEL_SAYS_NOTHING;
-}
-
 static void on_probe(const Greeting *greeting, void *userdata)
 {
         Place *place = userdata;
         place->task = NULL;
         place->tried_at = place->asked_at;
-        settle(place, opinion_of(greeting->kind), greeting->text);
+        settle(place, greeting_opinion(greeting->kind), greeting->text);
 }
 
 static void close_link(Place *place)

@@ -88,6 +88,47 @@ SqlEvidence evidence_of(unsigned number, const char *text, int socket_error)
         }
 }
 
+/* The phase of a session that was good before proves less than that of a new one. */
+static Evidence evidence_of_silence(SqlPhase phase, bool fresh)
+{
+        switch (phase) {
+        case SQL_PHASE_LOOKUP:
+                return EVIDENCE_UNKNOWN;
+        case SQL_PHASE_GREETING:
+                return EVIDENCE_FROZEN;
+        case SQL_PHASE_AUTHENTICATION:
+                return EVIDENCE_HUNG;
+        case SQL_PHASE_QUERY:
+                return fresh ? EVIDENCE_HUNG : EVIDENCE_SILENT;
+        case SQL_PHASE_CONNECTING:
+        case SQL_PHASE_IDLE:
+        case _SQL_PHASE_MAX:
+                return EVIDENCE_SILENT;
+        }
+        return EVIDENCE_SILENT;
+}
+
+Evidence evidence_of_attempt(SqlEvidence evidence, SqlPhase phase, bool fresh)
+{
+        switch (evidence) {
+        case SQL_EVIDENCE_NONE:
+                return EVIDENCE_UNKNOWN;
+        case SQL_EVIDENCE_ERROR:
+                return EVIDENCE_ERROR;
+        case SQL_EVIDENCE_REFUSED:
+        case SQL_EVIDENCE_RESET:
+        case SQL_EVIDENCE_EOF:
+                return EVIDENCE_REFUSED;
+        case SQL_EVIDENCE_UNREACHABLE:
+                return EVIDENCE_SILENT;
+        case SQL_EVIDENCE_SILENCE:
+                return evidence_of_silence(phase, fresh);
+        case _SQL_EVIDENCE_MAX:
+                break;
+        }
+        return EVIDENCE_UNKNOWN;
+}
+
 static const char *phase_clause(SqlPhase phase)
 {
         switch (phase) {

@@ -23,6 +23,30 @@ static const char *const kind_names[_GREETING_MAX] = {
 };
 ENUM_TO_STRING(greeting_kind, GreetingKind, kind_names)
 
+TunnelOpinion greeting_opinion(GreetingKind kind)
+{
+        switch (kind) {
+        case GREETING_SERVER:
+                return TUNNEL_SAYS_GREETING;
+        case GREETING_ERROR:
+                return TUNNEL_SAYS_ERROR;
+        case GREETING_REFUSED:
+        case GREETING_CLOSED:
+                return TUNNEL_SAYS_REFUSED;
+        case GREETING_UNREACHABLE:
+        case GREETING_TIMEOUT:
+                return TUNNEL_SAYS_SILENT;
+        case GREETING_FROZEN:
+                return TUNNEL_SAYS_FROZEN;
+        case GREETING_STRANGE:
+        case GREETING_UNASKED:
+        case _GREETING_MAX:
+        case _GREETING_INVALID:
+                break;
+        }
+        return TUNNEL_SAYS_NOTHING;
+}
+
 bool greeting_is_alive(const Greeting *greeting)
 {
         return greeting->kind == GREETING_SERVER || greeting->kind == GREETING_ERROR;

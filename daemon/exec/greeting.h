@@ -8,6 +8,7 @@
 
 #include "failure.h"
 #include "loop.h"
+#include "verdict.h"
 
 typedef enum GreetingKind {
         GREETING_SERVER,      /* a server greets: it lives */
@@ -41,6 +42,8 @@ int greeting_parse(const void *bytes, size_t length, Greeting *ret);
 #define GREETING_SIZE_MAX 1024
 /* The process behind the port answered. */
 bool greeting_is_alive(const Greeting *greeting);
+/* What it counts for as a second opinion. */
+TunnelOpinion greeting_opinion(GreetingKind kind);
 /* For probes: a result of this kind with a sentence, or the one that an errno of connect(2) or recv(2) stands for. */
 void greeting_set(Greeting *greeting, GreetingKind kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void greeting_from_errno(Greeting *greeting, int error);

@@ -2,7 +2,6 @@
  * answer does not hold stays unknown. */
 #include "observation.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,113 +23,6 @@ static const char *const receiver_state_names[_RECEIVER_STATE_MAX] = {
 ENUM_STRINGS(receiver_state, ReceiverState, receiver_state_names)
 
 /* Evidence. */
-
-static Evidence evidence_from_timeout(EvidencePhase phase)
-{
-        switch (phase) {
-        case EVIDENCE_PHASE_GREETING:
-                return EVIDENCE_FROZEN;
-        case EVIDENCE_PHASE_LOGIN:
-        case EVIDENCE_PHASE_QUERY:
-                return EVIDENCE_HUNG;
-        case EVIDENCE_PHASE_CONNECT:
-        case EVIDENCE_PHASE_SESSION:
-        case _EVIDENCE_PHASE_MAX:
-                return EVIDENCE_SILENT;
-        }
-        return EVIDENCE_SILENT;
-}
-
-static Evidence evidence_from_errno(int error, EvidencePhase phase)
-{
-        switch (error) {
-        case ECONNREFUSED:
-        case ECONNRESET:
-        case ECONNABORTED:
-        case EPIPE:
-                return EVIDENCE_REFUSED;
-        case ETIMEDOUT:
-        case EINPROGRESS:
-                /* libmariadb reports its own time limit like this. */
-                return phase == EVIDENCE_PHASE_GREETING ? EVIDENCE_FROZEN : EVIDENCE_SILENT;
-        case EHOSTUNREACH:
-        case ENETUNREACH:
-        case EHOSTDOWN:
-                return EVIDENCE_SILENT;
-        default:
-                return EVIDENCE_UNKNOWN;
-        }
-}
-
-/* The number at the end of a text, with or without a parenthesis behind it; 0 when there is none. */
-static int number_at_end(const char *text)
-{
-        size_t end = strlen(text);
-        while (end > 0 && (text[end - 1] == ')' || text[end - 1] == '"'))
-                end--;
-        size_t begin = end;
-        while (begin > 0 && end - begin < 5 && text[begin - 1] >= '0' && text[begin - 1] <= '9')
-                begin--;
-        return begin < end ? atoi(text + begin) : 0;
-}
-
-static Evidence evidence_from_client_error(const Failure *failure, EvidencePhase phase)
-{
-        int error = number_at_end(failure->text);
-        switch (failure->code) {
-        case 2002: /* cannot connect */
-        case 2003:
-                return error > 0 ? evidence_from_errno(error, phase) : EVIDENCE_SILENT;
-        case 2013: /* lost connection */
-        case 2055: {
-                Evidence evidence = evidence_from_errno(error, phase);
-                return evidence == EVIDENCE_UNKNOWN ? EVIDENCE_REFUSED : evidence;
-        }
-        case 2006: /* gone away */
-                return EVIDENCE_REFUSED;
-        case 2007: /* protocol version */
-        case 2012: /* handshake */
-        case 2014: /* out of sync */
-        case 2026: /* TLS */
-        case 2027: /* malformed packet */
-        case 2049: /* old authentication */
-        case 2054: /* authentication method */
-        case 2059:
-        case 2061:
-                return EVIDENCE_ERROR;
-        default:
-                return EVIDENCE_UNKNOWN;
-        }
-}
-
-static bool is_client_error(int code)
-{
-        return (code >= 2000 && code < 3000) || (code >= 5000 && code < 6000);
-}
-
-Evidence evidence_from_failure(const Failure *failure, EvidencePhase phase)
-{
-        switch (failure->kind) {
-        case FAILURE_NONE:
-                return EVIDENCE_ALIVE;
-        case FAILURE_SYSTEM:
-                return evidence_from_errno(failure->code, phase);
-        case FAILURE_SQL:
-                return is_client_error(failure->code) ? evidence_from_client_error(failure, phase) : EVIDENCE_ERROR;
-        case FAILURE_TIMEOUT:
-                return evidence_from_timeout(phase);
-        case FAILURE_PROTOCOL:
-                return EVIDENCE_ERROR;
-        case FAILURE_SSH:
-        case FAILURE_EXIT:
-        case FAILURE_INVALID:
-        case FAILURE_CANCELLED:
-        case _FAILURE_MAX:
-        case _FAILURE_INVALID:
-                return EVIDENCE_UNKNOWN;
-        }
-        return EVIDENCE_UNKNOWN;
-}
 
 static bool is_one_of(int number, const int *numbers, size_t n)
 {
@@ -174,12 +66,6 @@ bool observation_note_evidence(ServerView *view, Evidence evidence, int code, co
 bool observation_note_alive(ServerView *view, usec_t now)
 {
         return observation_note_evidence(view, EVIDENCE_ALIVE, 0, NULL, now);
-}
-
-bool observation_note_failure(ServerView *view, const Failure *failure, EvidencePhase phase, usec_t now)
-{
-        return observation_note_evidence(view, evidence_from_failure(failure, phase), failure->code, failure->text,
-                                         now);
 }
 
 /* Life of a view. */

@@ -24,22 +24,8 @@ typedef enum Evidence {
         _EVIDENCE_INVALID = -22,
 } Evidence;
 
-/* How far the attempt had come. */
-typedef enum EvidencePhase {
-        EVIDENCE_PHASE_CONNECT,  /* until TCP is connected */
-        EVIDENCE_PHASE_GREETING, /* until the greeting is there */
-        EVIDENCE_PHASE_LOGIN,    /* until the login is answered */
-        EVIDENCE_PHASE_QUERY,    /* a query on a connection that was opened for it */
-        EVIDENCE_PHASE_SESSION, /* a query on a session that was open before: no answer means SILENT until a new connection
-                                  * tells more */
-        _EVIDENCE_PHASE_MAX,
-} EvidencePhase;
-
 const char *evidence_to_string(Evidence evidence);
 Evidence evidence_from_string(const char *name);
-/* What a failed attempt proves: by numbers, never by words (libmariadb puts the errno of 2002, 2003 and 2013 in numbers
- * at the end of its text). */
-Evidence evidence_from_failure(const Failure *failure, EvidencePhase phase);
 /* Whether an error number that a receiver thread reports comes from the primary itself: it lives. */
 bool evidence_errno_is_alive(int sql_errno);
 /* Whether it says that there is no connection to the primary (2002, 2003, 2006, 2013, …). */
@@ -175,7 +161,6 @@ Json *observation_events(const Reply *reply);
 /* It answered, or an attempt failed. True when the evidence is another than before. When it is alive again, what it said
  * before (tick, replication, binary log) counts no more until it was read again. */
 bool observation_note_alive(ServerView *view, usec_t now);
-bool observation_note_failure(ServerView *view, const Failure *failure, EvidencePhase phase, usec_t now);
 bool observation_note_evidence(ServerView *view, Evidence evidence, int code, const char *text, usec_t now);
 
 /* For status, facts and journal. Flat members named as those of ServerView (port is "sql_port"; positions are

@@ -66,7 +66,8 @@ static const VerdictRow rows[] = {
           "It answers, but its writers wait for a semi-sync acknowledgement that nobody gives" },
         { "T1", OWN(HUNG), ANY_CROWD, -1, FINDING_STALLED, PERSISTENCE_CAREFUL,
           "It greets, but its queries do not return" },
-        { "S1", OWN(UNKNOWN), ANY_CROWD, -1, FINDING_SUSPECT, PERSISTENCE_NONE, "It was not asked yet" },
+        { "S1", OWN(UNKNOWN), ANY_CROWD, -1, FINDING_SUSPECT, PERSISTENCE_NONE,
+          "It was not asked yet, or cannot be asked from here" },
         { "S2", NOT_THERE, CROWD(PENDING), -1, FINDING_SUSPECT, PERSISTENCE_NONE,
           "It does not answer here; the others are being asked" },
         { "S3", NOT_THERE, CROWD(SPEECHLESS), -1, FINDING_SUSPECT, PERSISTENCE_NONE,
@@ -123,28 +124,6 @@ ReceiverOpinion suspicion_receiver(const ReplicaChannel *channel, usec_t now, us
                 return RECEIVER_SAYS_NOTHING;
         }
         return RECEIVER_SAYS_NOTHING;
-}
-
-TunnelOpinion suspicion_tunnel(Evidence evidence)
-{
-        switch (evidence) {
-        case EVIDENCE_ALIVE:
-        case EVIDENCE_HUNG:
-                return TUNNEL_SAYS_GREETING;
-        case EVIDENCE_ERROR:
-                return TUNNEL_SAYS_ERROR;
-        case EVIDENCE_REFUSED:
-                return TUNNEL_SAYS_REFUSED;
-        case EVIDENCE_SILENT:
-                return TUNNEL_SAYS_SILENT;
-        case EVIDENCE_FROZEN:
-                return TUNNEL_SAYS_FROZEN;
-        case EVIDENCE_UNKNOWN:
-        case _EVIDENCE_MAX:
-        case _EVIDENCE_INVALID:
-                return TUNNEL_SAYS_NOTHING;
-        }
-        return TUNNEL_SAYS_NOTHING;
 }
 
 Voice suspicion_voice(const Witness *witness)

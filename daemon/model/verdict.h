@@ -128,8 +128,6 @@ const char *tunnel_opinion_to_string(TunnelOpinion opinion);
 /* What a receiver thread's state means at a time. An event or heartbeat is fresh for limit; a heartbeat is overdue after
  * twice its period and limit, and never when its period is not known. */
 ReceiverOpinion suspicion_receiver(const ReplicaChannel *channel, usec_t now, usec_t limit);
-/* The same of an attempt through a tunnel that ended with evidence. */
-TunnelOpinion suspicion_tunnel(Evidence evidence);
 Voice suspicion_voice(const Witness *witness);
 Conclusion suspicion_judge(const Suspicion *suspicion);
 /* How long a finding has yet to hold when it has held for so long: 0 when it may be acted on. */

@@ -511,8 +511,8 @@ static ServerView *watch(Input *input, const char *version)
                         break;
                 default:
                         if (choose(input, 4) == 1)
-                                (void) observation_note_failure(
-                                        view, &reply->failure, (EvidencePhase) choose(input, _EVIDENCE_PHASE_MAX), now);
+                                (void) observation_note_evidence(view, (Evidence) choose(input, _EVIDENCE_MAX),
+                                                                 reply->failure.code, reply->failure.text, now);
                         else
                                 (void) observation_note_alive(view, now);
                 }

@@ -134,11 +134,25 @@ static void test_names(void **state)
                 assert_string_not_equal(greeting_kind_to_string((GreetingKind) i), "?");
 }
 
+static void test_opinions(void **state)
+{
+        static const TunnelOpinion expected[_GREETING_MAX] = {
+                [GREETING_SERVER] = TUNNEL_SAYS_GREETING, [GREETING_ERROR] = TUNNEL_SAYS_ERROR,
+                [GREETING_REFUSED] = TUNNEL_SAYS_REFUSED, [GREETING_UNREACHABLE] = TUNNEL_SAYS_SILENT,
+                [GREETING_TIMEOUT] = TUNNEL_SAYS_SILENT,  [GREETING_FROZEN] = TUNNEL_SAYS_FROZEN,
+                [GREETING_CLOSED] = TUNNEL_SAYS_REFUSED,  [GREETING_STRANGE] = TUNNEL_SAYS_NOTHING,
+                [GREETING_UNASKED] = TUNNEL_SAYS_NOTHING,
+        };
+        for (int i = 0; i < _GREETING_MAX; i++)
+                assert_int_equal(greeting_opinion((GreetingKind) i), expected[i]);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_server),  cmocka_unit_test(test_incomplete), cmocka_unit_test(test_error),
-                cmocka_unit_test(test_strange), cmocka_unit_test(test_errno),      cmocka_unit_test(test_names),
+                cmocka_unit_test(test_server),   cmocka_unit_test(test_incomplete), cmocka_unit_test(test_error),
+                cmocka_unit_test(test_strange),  cmocka_unit_test(test_errno),      cmocka_unit_test(test_names),
+                cmocka_unit_test(test_opinions),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

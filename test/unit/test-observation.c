@@ -194,8 +194,7 @@ static void read_mysql_at(ServerView *view, const char *source, const char *rece
         COLUMNS(reply, "Channel_Name", "Replica_IO_Running", "Replica_SQL_Running", "Source_Host", "Source_Port",
                 "Source_UUID", "Source_Log_File", "Read_Source_Log_Pos", "Relay_Source_Log_File", "Exec_Source_Log_Pos",
                 "Auto_Position", "Retrieved_Gtid_Set", "SQL_Delay", "Last_SQL_Errno");
-        ROW(reply, "", "No", "No", source, "3306", UUID, received, "9", "b.1", "5", "1", UUID ":5-8", "3600",
-            "1062");
+        ROW(reply, "", "No", "No", source, "3306", UUID, received, "9", "b.1", "5", "1", UUID ":5-8", "3600", "1062");
         assert_int_equal(observation_read_replica(view, reply, now, NULL), 0);
 }
 
@@ -295,8 +294,7 @@ static void test_json_round_trip(void **state)
         CLEANUP(server_view_free) ServerView *view = server_view_new();
         read_identity(view, "10.11.6-MariaDB");
         read_mariadb(view, &(Status){ "Connecting", "400", "7", "2003", "0-1-9" }, 1000);
-        observation_note_failure(view, &(Failure){ FAILURE_SQL, 1040, "Too many connections" }, EVIDENCE_PHASE_LOGIN,
-                                 5);
+        observation_note_evidence(view, EVIDENCE_ERROR, 1040, "Too many connections", 5);
         CLEANUP(json_free) Json *json = server_view_to_json(view);
         CLEANUP(server_view_free) ServerView *copy = server_view_from_json(json);
         CLEANUP(json_free) Json *again = server_view_to_json(copy);
@@ -358,61 +356,11 @@ static void test_absurd_numbers(void **state)
         }
 }
 
-static void test_evidence(void **state)
+static void test_errno(void **state)
 {
-        static const struct {
-                FailureKind kind;
-                int code;
-                const char *text;
-                EvidencePhase phase;
-                Evidence expected;
-        } rows[] = {
-                { FAILURE_NONE, 0, "", EVIDENCE_PHASE_QUERY, EVIDENCE_ALIVE },
-                { FAILURE_SYSTEM, ECONNREFUSED, "", EVIDENCE_PHASE_CONNECT, EVIDENCE_REFUSED },
-                { FAILURE_SYSTEM, ECONNRESET, "", EVIDENCE_PHASE_SESSION, EVIDENCE_REFUSED },
-                { FAILURE_SYSTEM, EPIPE, "", EVIDENCE_PHASE_QUERY, EVIDENCE_REFUSED },
-                { FAILURE_SYSTEM, ETIMEDOUT, "", EVIDENCE_PHASE_CONNECT, EVIDENCE_SILENT },
-                { FAILURE_SYSTEM, EHOSTUNREACH, "", EVIDENCE_PHASE_CONNECT, EVIDENCE_SILENT },
-                { FAILURE_SYSTEM, ENETUNREACH, "", EVIDENCE_PHASE_CONNECT, EVIDENCE_SILENT },
-                { FAILURE_SYSTEM, EMFILE, "", EVIDENCE_PHASE_CONNECT, EVIDENCE_UNKNOWN },
-                { FAILURE_TIMEOUT, 0, "", EVIDENCE_PHASE_CONNECT, EVIDENCE_SILENT },
-                { FAILURE_TIMEOUT, 0, "", EVIDENCE_PHASE_GREETING, EVIDENCE_FROZEN },
-                { FAILURE_TIMEOUT, 0, "", EVIDENCE_PHASE_LOGIN, EVIDENCE_HUNG },
-                { FAILURE_TIMEOUT, 0, "", EVIDENCE_PHASE_QUERY, EVIDENCE_HUNG },
-                { FAILURE_TIMEOUT, 0, "", EVIDENCE_PHASE_SESSION, EVIDENCE_SILENT },
-                { FAILURE_SQL, 2002, "Can't connect to server on 'db1' (111)", EVIDENCE_PHASE_CONNECT,
-                  EVIDENCE_REFUSED },
-                { FAILURE_SQL, 2002, "Can't connect to server on 'db1' (115)", EVIDENCE_PHASE_CONNECT,
-                  EVIDENCE_SILENT },
-                { FAILURE_SQL, 2003, "Can't connect to server on 'db1' (113 \"No route\")", EVIDENCE_PHASE_CONNECT,
-                  EVIDENCE_SILENT },
-                { FAILURE_SQL, 2003, "Can't connect", EVIDENCE_PHASE_CONNECT, EVIDENCE_SILENT },
-                { FAILURE_SQL, 2013, "Lost connection, system error: 110", EVIDENCE_PHASE_GREETING, EVIDENCE_FROZEN },
-                { FAILURE_SQL, 2013, "Lost connection, system error: 104", EVIDENCE_PHASE_GREETING, EVIDENCE_REFUSED },
-                { FAILURE_SQL, 2013, "Lost connection to server during query", EVIDENCE_PHASE_QUERY, EVIDENCE_REFUSED },
-                { FAILURE_SQL, 2006, "Server has gone away", EVIDENCE_PHASE_SESSION, EVIDENCE_REFUSED },
-                { FAILURE_SQL, 2005, "Unknown host", EVIDENCE_PHASE_CONNECT, EVIDENCE_UNKNOWN },
-                { FAILURE_SQL, 2008, "Out of memory", EVIDENCE_PHASE_QUERY, EVIDENCE_UNKNOWN },
-                { FAILURE_SQL, 2026, "TLS error", EVIDENCE_PHASE_LOGIN, EVIDENCE_ERROR },
-                { FAILURE_SQL, 2059, "Plugin", EVIDENCE_PHASE_LOGIN, EVIDENCE_ERROR },
-                { FAILURE_PROTOCOL, 0, "", EVIDENCE_PHASE_GREETING, EVIDENCE_ERROR },
-                { FAILURE_SQL, 1053, "Server shutdown in progress", EVIDENCE_PHASE_QUERY, EVIDENCE_ERROR },
-                { FAILURE_SQL, 3159, "Insecure transport", EVIDENCE_PHASE_LOGIN, EVIDENCE_ERROR },
-                { FAILURE_SSH, 0, "", EVIDENCE_PHASE_CONNECT, EVIDENCE_UNKNOWN },
-                { FAILURE_CANCELLED, 0, "", EVIDENCE_PHASE_QUERY, EVIDENCE_UNKNOWN },
-                { FAILURE_INVALID, 0, "", EVIDENCE_PHASE_CONNECT, EVIDENCE_UNKNOWN },
-        };
-        for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-                Failure failure = { rows[i].kind, rows[i].code, "" };
-                strcpy(failure.text, rows[i].text);
-                assert_int_equal(evidence_from_failure(&failure, rows[i].phase), rows[i].expected);
-        }
         static const int mha[] = { 1040, 1042, 1043, 1044, 1045, 1129, 1130, 1203, 1226, 1251, 1275 };
-        for (size_t i = 0; i < ARRAY_LENGTH(mha); i++) {
-                Failure failure = { FAILURE_SQL, mha[i], "" };
-                assert_int_equal(evidence_from_failure(&failure, EVIDENCE_PHASE_LOGIN), EVIDENCE_ERROR);
+        for (size_t i = 0; i < ARRAY_LENGTH(mha); i++)
                 assert_true(evidence_errno_is_alive(mha[i]) && !evidence_errno_is_lost(mha[i]));
-        }
         assert_true(evidence_errno_is_lost(2003) && !evidence_errno_is_alive(2003));
         assert_false(evidence_errno_is_lost(0) || evidence_errno_is_alive(0));
 }
@@ -425,8 +373,7 @@ static void test_note(void **state)
         assert_true(view->evidence_since == 10 && view->last_alive == 20);
         view->identified = view->ticked = view->replica_read = true;
         assert_true(server_view_is_read(view));
-        Failure failure = { FAILURE_TIMEOUT, 0, "no answer" };
-        assert_true(observation_note_failure(view, &failure, EVIDENCE_PHASE_CONNECT, 30));
+        assert_true(observation_note_evidence(view, EVIDENCE_SILENT, 0, "no answer", 30));
         assert_false(server_view_is_read(view));
         assert_true(view->evidence_since == 30 && view->last_alive == 20);
         assert_string_equal(view->evidence_text, "no answer");
@@ -458,7 +405,7 @@ int main(void)
                 cmocka_unit_test(test_json_round_trip),
                 cmocka_unit_test(test_json_of_anything),
                 cmocka_unit_test(test_absurd_numbers),
-                cmocka_unit_test(test_evidence),
+                cmocka_unit_test(test_errno),
                 cmocka_unit_test(test_note),
                 cmocka_unit_test(test_names),
         };

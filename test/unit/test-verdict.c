@@ -240,18 +240,6 @@ static void test_receiver(void **state)
         }
 }
 
-static void test_tunnel(void **state)
-{
-        static const TunnelOpinion expected[_EVIDENCE_MAX] = {
-                [EVIDENCE_UNKNOWN] = TUNNEL_SAYS_NOTHING, [EVIDENCE_ALIVE] = TUNNEL_SAYS_GREETING,
-                [EVIDENCE_REFUSED] = TUNNEL_SAYS_REFUSED, [EVIDENCE_SILENT] = TUNNEL_SAYS_SILENT,
-                [EVIDENCE_FROZEN] = TUNNEL_SAYS_FROZEN,   [EVIDENCE_HUNG] = TUNNEL_SAYS_GREETING,
-                [EVIDENCE_ERROR] = TUNNEL_SAYS_ERROR,
-        };
-        for (int i = 0; i < _EVIDENCE_MAX; i++)
-                assert_int_equal(suspicion_tunnel((Evidence) i), expected[i]);
-}
-
 static void test_remaining(void **state)
 {
         const PersistenceTimes times = { 1 * USEC_SEC, 2 * USEC_SEC, 3 * USEC_SEC };
@@ -407,23 +395,14 @@ static void test_names(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_alive),
-                cmocka_unit_test(test_stalled),
-                cmocka_unit_test(test_suspect),
-                cmocka_unit_test(test_not_reachable_from_here),
-                cmocka_unit_test(test_dead),
-                cmocka_unit_test(test_same_host),
-                cmocka_unit_test(test_complete),
-                cmocka_unit_test(test_promises),
-                cmocka_unit_test(test_voices),
-                cmocka_unit_test(test_receiver),
-                cmocka_unit_test(test_tunnel),
-                cmocka_unit_test(test_remaining),
-                cmocka_unit_test(test_words),
-                cmocka_unit_test(test_guards),
-                cmocka_unit_test(test_storm),
-                cmocka_unit_test(test_flap_window),
-                cmocka_unit_test(test_all_guards_at_once),
+                cmocka_unit_test(test_alive),       cmocka_unit_test(test_stalled),
+                cmocka_unit_test(test_suspect),     cmocka_unit_test(test_not_reachable_from_here),
+                cmocka_unit_test(test_dead),        cmocka_unit_test(test_same_host),
+                cmocka_unit_test(test_complete),    cmocka_unit_test(test_promises),
+                cmocka_unit_test(test_voices),      cmocka_unit_test(test_receiver),
+                cmocka_unit_test(test_remaining),   cmocka_unit_test(test_words),
+                cmocka_unit_test(test_guards),      cmocka_unit_test(test_storm),
+                cmocka_unit_test(test_flap_window), cmocka_unit_test(test_all_guards_at_once),
                 cmocka_unit_test(test_names),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
