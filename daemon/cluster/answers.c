@@ -305,6 +305,10 @@ static int check_target(Cluster *cluster, const char *to, const char *primary, F
                                    "%s: %s cannot become the primary, it is %s%s%s", name, to,
                                    view->evidence == EVIDENCE_REFUSED ? "down" : evidence_to_string(view->evidence),
                                    view->evidence_text ? ": " : "", view->evidence_text ? view->evidence_text : "");
+        if (server_view_refusal(view))
+                return failure_set(reterr, FAILURE_INVALID, REFUSAL_SERVER_DOWN,
+                                   "%s: %s cannot become the primary, it cannot be read: %s", name, to,
+                                   server_view_refusal(view));
         CLEANUP(mem_free) char *downtime = downtime_why(cluster, to);
         if (downtime)
                 return failure_set(reterr, FAILURE_INVALID, 0, "%s: %s is taken out (%s): mhactl server up %s %s first",

@@ -163,8 +163,9 @@ bool cluster_everybody_was_asked(const Cluster *cluster)
         for (size_t i = 0; i < cluster->config->n_servers; i++) {
                 const ServerView *view = watch_view(cluster->watches[i]);
                 usec_t asked = watch_asked_at(cluster->watches[i]);
-                if (!asked || asked < cluster->fresh_after ||
-                    (view->evidence == EVIDENCE_ALIVE && !server_view_is_read(view)))
+                bool half =
+                        view->evidence == EVIDENCE_ALIVE && !server_view_is_read(view) && !server_view_refusal(view);
+                if (!asked || asked < cluster->fresh_after || half)
                         return false;
         }
         return true;

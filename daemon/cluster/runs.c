@@ -197,10 +197,11 @@ Facts runs_facts(Cluster *cluster, const char *old_primary, const Json *options,
                 json_set(servers, name, server_facts(cluster, i));
                 if ((ssize_t) i == old)
                         continue;
-                bool alive = watch_view(cluster->watches[i])->evidence == EVIDENCE_ALIVE;
+                const ServerView *view = watch_view(cluster->watches[i]);
+                bool alive = view->evidence == EVIDENCE_ALIVE;
                 if (alive && old >= 0 && cluster->topology.entries && cluster->topology.entries[i].source == old)
                         json_append_string(replicas, name);
-                else if (!alive)
+                else if (!server_view_is_read(view)) /* what it has nobody knows */
                         json_append_string(left_out, name);
         }
         if (old >= 0 && witnesses_ssh(cluster->witnesses, (size_t) old) == 1)
@@ -689,15 +690,16 @@ static void settle(Cluster *cluster, const char *id)
         fields.run = id;
         if (runbook_report_ended(cluster->runbook, id, &failure) < 0) {
                 log_event(EVENT_ERROR, &fields,
-                          "%s: what follows from the end of the last run cannot be done: %s. Look whether all servers are "
+                          "%s: what follows from the end of the last run cannot be done: %s. Look whether all servers "
+                          "are "
                           "as they are to be",
                           cluster->config->name, failure.text);
                 note_settled(cluster, id);
                 forget_run(cluster);
                 return;
         }
-        log_event(EVENT_RUN_RESUMED, &fields, "%s: the last daemon ended with a run: what follows from its end is done now",
-                  cluster->config->name);
+        log_event(EVENT_RUN_RESUMED, &fields,
+                  "%s: the last daemon ended with a run: what follows from its end is done now", cluster->config->name);
         cluster_transition(cluster, CLUSTER_RUN_BEGUN, NULL);
 }
 
@@ -814,13 +816,9 @@ static void watch_new_primary(Cluster *cluster)
 /* Whether it may take writes. An error is an answer, too, unless it is that of one that goes down, as when it is fenced. */
 static bool lives(const ServerView *view)
 {
-        static const int going_down[] = { 1053, 1077, 1079, 1317, 1927, 3169 };
         if (view->evidence != EVIDENCE_ERROR)
                 return view->evidence == EVIDENCE_ALIVE && view->ticked && !view->read_only;
-        for (size_t i = 0; i < ARRAY_LENGTH(going_down); i++)
-                if (view->evidence_code == going_down[i])
-                        return false;
-        return true;
+        return !evidence_errno_is_going_down(view->evidence_code);
 }
 
 /* Nothing is changed for good before the opening: when a dead primary answers after all, it stays the primary. */

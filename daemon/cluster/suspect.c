@@ -133,10 +133,12 @@ static const char *unreachable_replica(const Cluster *cluster)
         const ClusterConfig *config = cluster->config;
         if (config->failover.on_unreachable_replica != FAILOVER_UNREACHABLE_ABORT)
                 return NULL;
-        for (size_t i = 0; i < config->n_servers; i++)
+        for (size_t i = 0; i < config->n_servers; i++) {
+                const ServerView *view = watch_view(cluster->watches[i]);
                 if ((ssize_t) i != cluster->topology.primary && !downtime_holds(cluster, config->servers[i].name) &&
-                    watch_view(cluster->watches[i])->evidence != EVIDENCE_ALIVE)
+                    (view->evidence != EVIDENCE_ALIVE || server_view_refusal(view)))
                         return config->servers[i].name;
+        }
         return NULL;
 }
 

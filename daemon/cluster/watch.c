@@ -82,6 +82,8 @@ struct Watch {
 #define TOGETHER 20
 /* Slow facts (identity, own log of a replica) are refreshed every so many rounds. */
 #define SLOW_ROUNDS 30
+/* While something is refused: what the account is granted meanwhile counts for new sessions only. */
+#define REFUSED_ROUNDS 10
 
 static void connect_now(Watch *watch);
 static void next_question(Watch *watch);
@@ -113,6 +115,7 @@ static uint64_t fingerprint(const ServerView *view)
                 mix_text(&hash, channel->source_host);
         }
         mix_text(&hash, view->manager);
+        mix_text(&hash, server_view_refusal(view));
         return hash;
 }
 
@@ -240,6 +243,17 @@ static void note_manager(Watch *watch)
         watch->view->manager = alloc_string(watch->locking.manager);
 }
 
+/* What it does not say, or not so that it can be understood, does not make it less alive. */
+static void note_refusal(Watch *watch, Question question, const char *text)
+{
+        if (question == ASK_IDENTITY)
+                observation_note_refusal(watch->view, OBSERVATION_IDENTITY, text);
+        else if (question == ASK_TICK)
+                observation_note_refusal(watch->view, OBSERVATION_TICK, text);
+        else if (question == ASK_REPLICA)
+                observation_note_refusal(watch->view, OBSERVATION_REPLICA, text);
+}
+
 static void read_answer(Watch *watch, Question question, const Reply *reply)
 {
         usec_t now = loop_now(watch->loop);
@@ -295,27 +309,32 @@ static void read_answer(Watch *watch, Question question, const Reply *reply)
         if (r < 0) {
                 LogFields fields = { .cluster = watch->config->name, .server = watch->server->name };
                 log_event(EVENT_DEBUG, &fields, "an answer cannot be read: %s", failure.text);
+                note_refusal(watch, question, failure.text);
         }
 }
 
 static void on_reply(Sql *sql, Reply *reply, void *userdata)
 {
         Watch *watch = userdata;
+        bool going_down = false;
         if (!reply_succeeded(reply)) {
                 if (!sql_is_usable(sql)) {
                         failed(watch, sql, &reply->failure);
                         return;
                 }
-                /* A statement was refused (a privilege, a read-only server, a missing plugin): the server lives. */
-                if (watch->current == ASK_TICK || watch->current == ASK_IDENTITY || watch->current == ASK_REPLICA)
-                        (void) observation_note_evidence(watch->view, EVIDENCE_ERROR, reply->failure.code,
-                                                         reply->failure.text, loop_now(watch->loop));
+                going_down = evidence_errno_is_going_down(reply->failure.code);
+                if (!going_down)
+                        note_refusal(watch, watch->current, reply->failure.text);
         } else {
                 read_answer(watch, watch->current, reply);
         }
         if (watch->current == ASK_INSERT || !watch->primary || watch->config->detection.ping != DETECTION_PING_INSERT)
                 watch->write_hung = false;
-        if (reply_succeeded(reply) && !watch->write_hung)
+        /* A statement that is refused (a privilege, a read-only server, a missing plugin) is an answer, too. */
+        if (going_down)
+                (void) observation_note_evidence(watch->view, EVIDENCE_ERROR, reply->failure.code, reply->failure.text,
+                                                 loop_now(watch->loop));
+        else if (!watch->write_hung)
                 note_alive(watch);
         if (watch->current <= ASK_REPLICA) {
                 watch->last_ping = usec_sub(loop_now(watch->loop), watch->asked_at);
@@ -336,7 +355,10 @@ static void end_round(Watch *watch)
                 watch->next_tick = now + interval(watch);
         }
         timer_set(watch->timer, watch->again ? now : watch->next_tick);
+        bool reconnect = server_view_refusal(watch->view) && !watch->again && watch->round % REFUSED_ROUNDS == 0;
         watch->again = false;
+        if (reconnect)
+                wait_to_connect(watch);
         tell(watch);
 }
 
@@ -367,7 +389,8 @@ static unsigned questions(Watch *watch)
 {
         const ServerView *view = watch->view;
         const Dialect *dialect = server_view_dialect(view);
-        bool first = !view->identified || !view->ticked || !view->replica_read;
+        bool first = !view->identified || (!view->ticked && !view->refusals[OBSERVATION_TICK]) ||
+                     (!view->replica_read && !view->refusals[OBSERVATION_REPLICA]);
         bool wanted = watch->ended_began_at < watch->wanted_after;
         bool slow = first || wanted || watch->round % SLOW_ROUNDS == 0;
         bool replica = view->n_channels > 0;

@@ -47,6 +47,12 @@ bool evidence_errno_is_lost(int sql_errno)
         return is_one_of(sql_errno, numbers, ARRAY_LENGTH(numbers));
 }
 
+bool evidence_errno_is_going_down(int sql_errno)
+{
+        static const int numbers[] = { 1053, 1077, 1079, 1317, 1927, 3169 };
+        return is_one_of(sql_errno, numbers, ARRAY_LENGTH(numbers));
+}
+
 bool observation_note_evidence(ServerView *view, Evidence evidence, int code, const char *text, usec_t now)
 {
         bool changed = view->evidence != evidence;
@@ -66,6 +72,26 @@ bool observation_note_evidence(ServerView *view, Evidence evidence, int code, co
 bool observation_note_alive(ServerView *view, usec_t now)
 {
         return observation_note_evidence(view, EVIDENCE_ALIVE, 0, NULL, now);
+}
+
+static bool *is_known(ServerView *view, Observation observation)
+{
+        return observation == OBSERVATION_IDENTITY ? &view->identified
+               : observation == OBSERVATION_TICK   ? &view->ticked
+                                                   : &view->replica_read;
+}
+
+void observation_note_refusal(ServerView *view, Observation observation, const char *text)
+{
+        free(view->refusals[observation]);
+        view->refusals[observation] = alloc_string(text);
+        *is_known(view, observation) = false;
+}
+
+static void note_known(ServerView *view, Observation observation)
+{
+        observation_note_refusal(view, observation, NULL);
+        *is_known(view, observation) = true;
 }
 
 /* Life of a view. */
@@ -100,6 +126,8 @@ ServerView *server_view_new(void)
 void server_view_done(ServerView *view)
 {
         free(view->evidence_text);
+        for (size_t i = 0; i < _OBSERVATION_MAX; i++)
+                free(view->refusals[i]);
         free(view->version_text);
         free(view->server_uuid);
         free(view->hostname);
@@ -144,6 +172,14 @@ const ReplicaChannel *server_view_channel(const ServerView *view)
 bool server_view_is_read(const ServerView *view)
 {
         return view->evidence == EVIDENCE_ALIVE && view->identified && view->ticked && view->replica_read;
+}
+
+const char *server_view_refusal(const ServerView *view)
+{
+        for (size_t i = 0; i < _OBSERVATION_MAX; i++)
+                if (view->refusals[i])
+                        return view->refusals[i];
+        return NULL;
 }
 
 bool server_view_is_locked(const ServerView *view)
@@ -286,7 +322,7 @@ int observation_read_identity(ServerView *view, const Reply *reply, Failure *ret
         if (version_parse(text, &version, &failure) < 0)
                 return failure_set(reterr, FAILURE_PROTOCOL, 0, "%s", failure.text);
 
-        view->identified = true;
+        note_known(view, OBSERVATION_IDENTITY);
         view->version = version;
         replace(&view->version_text, text);
         view->server_id = to_unsigned(variable(reply, "server_id"));
@@ -321,7 +357,7 @@ int observation_read_tick(ServerView *view, const Reply *reply, Failure *reterr)
                 return failure_set(reterr, FAILURE_PROTOCOL, 0, "The server gave %zu rows where one was asked for",
                                    reply->n_rows);
         const char *executed = reply_get(reply, 0, "gtid_executed");
-        view->ticked = true;
+        note_known(view, OBSERVATION_TICK);
         view->read_only = to_bool(reply_get(reply, 0, "read_only"));
         view->super_read_only = to_bool(reply_get(reply, 0, "super_read_only"));
         replace(&view->gtid_executed, executed ? executed : reply_get(reply, 0, "gtid_current_pos"));
@@ -502,7 +538,7 @@ int observation_read_replica(ServerView *view, const Reply *reply, usec_t now, F
         channels_free(view->channels, view->n_channels);
         view->channels = channels;
         view->n_channels = n;
-        view->replica_read = true;
+        note_known(view, OBSERVATION_REPLICA);
         return 0;
 }
 

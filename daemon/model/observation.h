@@ -30,6 +30,16 @@ Evidence evidence_from_string(const char *name);
 bool evidence_errno_is_alive(int sql_errno);
 /* Whether it says that there is no connection to the primary (2002, 2003, 2006, 2013, …). */
 bool evidence_errno_is_lost(int sql_errno);
+/* Whether it is the last word of a server that goes down, or of a session that is ended. */
+bool evidence_errno_is_going_down(int sql_errno);
+
+/* What a server has to say so that it can be read. */
+typedef enum Observation {
+        OBSERVATION_IDENTITY,
+        OBSERVATION_TICK,
+        OBSERVATION_REPLICA,
+        _OBSERVATION_MAX,
+} Observation;
 
 typedef enum ReceiverState {
         RECEIVER_STOPPED,
@@ -73,10 +83,11 @@ typedef struct ReplicaChannel {
 typedef struct ServerView {
         /* Reachability. */
         Evidence evidence;
-        int evidence_code;     /* SQL error or errno, 0 when there is none */
-        char *evidence_text;   /* the failure's sentence */
-        usec_t evidence_since; /* when it became so */
-        usec_t last_alive;     /* when it last answered; 0: never */
+        int evidence_code;                /* SQL error or errno, 0 when there is none */
+        char *evidence_text;              /* the failure's sentence */
+        usec_t evidence_since;            /* when it became so */
+        usec_t last_alive;                /* when it last answered; 0: never */
+        char *refusals[_OBSERVATION_MAX]; /* why it does not say that when asked; NULL: it does, or was not asked */
 
         /* Identity: observation_read_identity(). */
         bool identified;
@@ -140,6 +151,8 @@ const Dialect *server_view_dialect(const ServerView *view);
 const ReplicaChannel *server_view_channel(const ServerView *view);
 /* Reachable now and read completely: identity, tick and replication. */
 bool server_view_is_read(const ServerView *view);
+/* Why it cannot be read though it answers, in a sentence; NULL: it can be, or was not asked for everything yet. */
+const char *server_view_refusal(const ServerView *view);
 /* Sessions wait for a semi-sync acknowledgement, and fewer replicas acknowledge than are needed. */
 bool server_view_is_locked(const ServerView *view);
 GtidFamily server_view_gtid_family(const ServerView *view);
@@ -162,6 +175,8 @@ Json *observation_events(const Reply *reply);
  * before (tick, replication, binary log) counts no more until it was read again. */
 bool observation_note_alive(ServerView *view, usec_t now);
 bool observation_note_evidence(ServerView *view, Evidence evidence, int code, const char *text, usec_t now);
+/* It did not say that, for that reason: what it said before counts no more, until it is taken in again. */
+void observation_note_refusal(ServerView *view, Observation observation, const char *text);
 
 /* For status, facts and journal. Flat members named as those of ServerView (port is "sql_port"; positions are
  * "file:offset"; the version is "version" with "flavour" beside it), and "channels", an array of objects with the members

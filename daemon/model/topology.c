@@ -42,6 +42,8 @@ static const char *const problem_names[_PROBLEM_MAX] = {
         [PROBLEM_FILTERS_DIFFER] = "filters_differ",
         [PROBLEM_SERVER_DOWN] = "server_down",
         [PROBLEM_SERVER_ERROR] = "server_error",
+        [PROBLEM_SERVER_UNREADABLE] = "server_unreadable",
+        [PROBLEM_SERVER_UNASKED] = "server_unasked",
         [PROBLEM_DUPLICATE_ID] = "duplicate_id",
         [PROBLEM_MIXED_FLAVOURS] = "mixed_flavours",
         [PROBLEM_LOCKED] = "locked",
@@ -490,6 +492,14 @@ static void check_reachable(const Picture *picture, ssize_t i)
         if (view->evidence == EVIDENCE_ERROR)
                 add_problem(picture, PROBLEM_SERVER_ERROR, i, false, "%s lives, but answers with an error: %s",
                             name_of(picture, i), text);
+        if (view->evidence == EVIDENCE_UNKNOWN && view->evidence_text)
+                add_problem(picture, PROBLEM_SERVER_UNASKED, i, false, "%s cannot be asked: %s", name_of(picture, i),
+                            text);
+        if (view->evidence == EVIDENCE_ALIVE && server_view_refusal(view))
+                add_problem(
+                        picture, PROBLEM_SERVER_UNREADABLE, i, false,
+                        "%s answers, but cannot be read: %s; see that its account has what mhad-privileges(7) grants",
+                        name_of(picture, i), server_view_refusal(view));
 }
 
 static void check_source(const Picture *picture, ssize_t i, const ReplicaChannel *channel)

@@ -43,11 +43,13 @@ typedef enum ProblemId {
         PROBLEM_NO_BINLOG, /* a replica without binary log: never promoted */
         PROBLEM_FILTERS_DIFFER,
         PROBLEM_SERVER_DOWN,
-        PROBLEM_SERVER_ERROR,   /* it lives, but does not let us in */
-        PROBLEM_DUPLICATE_ID,   /* two servers with one server_id or UUID */
-        PROBLEM_MIXED_FLAVOURS, /* MySQL and MariaDB in one cluster */
-        PROBLEM_LOCKED,         /* the primary's writers wait for replicas to acknowledge, and too few can */
-        PROBLEM_OTHER_MANAGER,  /* somebody else has MHA's lock */
+        PROBLEM_SERVER_ERROR,      /* it lives, but does not let us in */
+        PROBLEM_SERVER_UNREADABLE, /* it answers, but does not say what has to be known */
+        PROBLEM_SERVER_UNASKED,    /* no attempt to ask it gets as far as to it */
+        PROBLEM_DUPLICATE_ID,      /* two servers with one server_id or UUID */
+        PROBLEM_MIXED_FLAVOURS,    /* MySQL and MariaDB in one cluster */
+        PROBLEM_LOCKED,            /* the primary's writers wait for replicas to acknowledge, and too few can */
+        PROBLEM_OTHER_MANAGER,     /* somebody else has MHA's lock */
         _PROBLEM_MAX,
         _PROBLEM_INVALID = -22,
 } ProblemId;

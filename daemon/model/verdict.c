@@ -407,7 +407,7 @@ GuardReasons guard_check(const GuardInput *input)
                      cluster, cluster, cluster);
         if (input->unreachable)
                 hold(&reasons, GUARD_UNREACHABLE,
-                     "%s cannot be reached either, and failover.on_unreachable_replica is abort: mend it, take it out "
+                     "%s cannot be asked either, and failover.on_unreachable_replica is abort: mend it, take it out "
                      "with "
                      "'mhactl server down %s %s', or type 'mhactl failover %s'",
                      input->unreachable, cluster, input->unreachable, cluster);

@@ -5,7 +5,7 @@ import pytest
 
 from labkit import Writer, invariants
 from labkit.process import until
-from manager import PATIENCE, Manager, brief, check_read_only
+from manager import PATIENCE, QUICK, Manager, brief, check_read_only, states
 
 WATCH = 4  # seconds in which a mistaken failover would have begun
 
@@ -117,6 +117,47 @@ def test_access_denied(lab):
         password("mhad-pw")
         manager.wait_health("ok")
         nothing_was_done(manager, [writer])
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("gtid")
+def test_not_read(lab):
+    """A replica that cannot be asked, then one that does not say whom it follows: both are told, and nothing waits for
+    them, neither a start nor a failover; the report says that it was left out."""
+    def told(problem):
+        manager.wait(lambda status: [one["id"] for one in status["problems"]] == [problem] and
+                     (status["state"], status["health"]) == ("steady", "warning"), problem)
+        shown = manager.order("status", name)
+        assert shown.returncode != 0 and "db3 " in shown.stdout, shown.stdout
+        assert any(event["server"] == "db3" for event in manager.events("topology-problem"))
+        assert manager.order("server", "down", name, "db3").returncode == 0
+        assert not manager.status()["problems"]
+        assert manager.order("server", "up", name, "db3").returncode == 0
+
+    rights = "SLAVE MONITOR, SUPER ON *.*"
+    manager = Manager.start(lab, health=None, servers={"db3": {"host": "nosuch.invalid"}})
+    name = manager.cluster.name
+    told("server_unasked")
+    lab.mhad_config(**QUICK)
+    assert manager.order("reload").returncode == 0
+    manager.wait_health("ok")
+
+    db3 = lab["db3"]
+    db3.sql("SET sql_log_bin = 0", f"REVOKE {rights} FROM 'mhad'@'%'")
+    lab.kill_mhad()
+    lab.start_mhad()
+    told("server_unreadable")
+    assert "privilege" in manager.server("db3")["problems"][0] and manager.server("db3")["evidence"] == "alive"
+    assert "cannot be read" in manager.order("switch", name, "--to", "db3", "--yes").stderr
+    db3.sql("SET sql_log_bin = 0", f"GRANT {rights} TO 'mhad'@'%'")
+    manager.wait_health("ok")  # without a word to the daemon
+
+    db3.sql("SET sql_log_bin = 0", f"REVOKE {rights} FROM 'mhad'@'%'")
+    hang_up(db3, db3.connect())
+    manager.wait_health("warning")
+    lab["db1"].kill()
+    report = manager.wait_run()
+    assert report["new_primary"] == "db2" and states(report)["db3"] == "not attached", report["text"]
 
 
 @pytest.mark.modes("gtid")

@@ -144,7 +144,7 @@ def test_unreachable_replica_holds(lab):
     manager = Manager.start(lab, failover={"on_unreachable_replica": "abort"})
     name = manager.cluster.name
     lab["db3"].kill()
-    manager.wait(lambda status: any("db3 cannot be reached either" in reason
+    manager.wait(lambda status: any("db3 cannot be asked either" in reason
                                     for reason in status["if_primary_died"]["hold"]), "the guard")
     lab["db1"].kill()
     manager.wait_state("held")

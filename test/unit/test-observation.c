@@ -382,6 +382,30 @@ static void test_note(void **state)
         assert_null(view->evidence_text);
 }
 
+/* What a server does not say when it is asked, it does not say until it does. */
+static void test_refusal(void **state)
+{
+        CLEANUP(server_view_free) ServerView *view = server_view_new();
+        read_identity(view, "10.11.6-MariaDB");
+        (void) observation_note_alive(view, 10);
+        assert_false(server_view_is_read(view) || server_view_refusal(view));
+        view->ticked = true;
+        observation_note_refusal(view, OBSERVATION_REPLICA, "Access denied");
+        assert_string_equal(server_view_refusal(view), "Access denied");
+        assert_false(observation_note_alive(view, 20)); /* as it was before: the rest still counts */
+        assert_true(view->identified && view->ticked && !server_view_is_read(view));
+        assert_string_equal(server_view_refusal(view), "Access denied");
+        (void) observation_note_evidence(view, EVIDENCE_SILENT, 0, "no answer", 30);
+        (void) observation_note_alive(view, 40);
+        assert_string_equal(server_view_refusal(view), "Access denied");
+        read_mariadb(view, &(Status){ "Yes", "400", "7", "0", "0-1-9" }, 1000);
+        assert_null(server_view_refusal(view));
+        assert_true(view->replica_read);
+        observation_note_refusal(view, OBSERVATION_REPLICA, "Access denied");
+        assert_false(view->replica_read);
+        assert_true(evidence_errno_is_going_down(1053) && !evidence_errno_is_going_down(1227));
+}
+
 static void test_names(void **state)
 {
         for (int i = 0; i < _EVIDENCE_MAX; i++)
@@ -406,7 +430,7 @@ int main(void)
                 cmocka_unit_test(test_json_of_anything),
                 cmocka_unit_test(test_absurd_numbers),
                 cmocka_unit_test(test_errno),
-                cmocka_unit_test(test_note),
+                cmocka_unit_test(test_note), cmocka_unit_test(test_refusal),
                 cmocka_unit_test(test_names),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

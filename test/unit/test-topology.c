@@ -36,8 +36,8 @@ static ReplicaChannel *add_channel(ServerView *view, const char *name, const cha
         return channel;
 }
 
-/* One word a server, called db0, db1, …: W writable, R read-only, D down, E answers with an error, U not asked, O an
- * observer; after W or R the number of its source, or x for a stranger; f at its end: fenced, F: and
+/* One word a server, called db0, db1, …: W writable, R read-only, D down, E answers with an error, U not asked, N
+ * cannot be asked, Q answers but cannot be read, O an observer; after W or R the number of its source, or x for a stranger; f at its end: fenced, F: and
  * not seen read-only since. "W R0 Rf D". */
 static Lab lab(const char *words)
 {
@@ -51,10 +51,14 @@ static Lab lab(const char *words)
                                            .host = text_format("10.0.0.%zu", i),
                                            .port = 3306,
                                            .observer = *c == 'O' };
-                view->evidence = *c == 'D'   ? EVIDENCE_REFUSED
-                                 : *c == 'E' ? EVIDENCE_ERROR
-                                 : *c == 'U' ? EVIDENCE_UNKNOWN
-                                             : EVIDENCE_ALIVE;
+                view->evidence = *c == 'D'                ? EVIDENCE_REFUSED
+                                 : *c == 'E'              ? EVIDENCE_ERROR
+                                 : *c == 'U' || *c == 'N' ? EVIDENCE_UNKNOWN
+                                                          : EVIDENCE_ALIVE;
+                if (*c == 'N')
+                        view->evidence_text = alloc_string("its name is not known");
+                if (*c == 'Q')
+                        observation_note_refusal(view, OBSERVATION_REPLICA, "Access denied");
                 view->identified = view->ticked = view->replica_read = *c == 'W' || *c == 'R';
                 view->server_id = (uint32_t) i + 1;
                 view->version = (Version){ FLAVOUR_MARIADB, 10, 11, 6 };
@@ -193,6 +197,20 @@ static void test_dead_primary(void **state)
         assert_picture("D W0 R0", NULL, 0, true, "primary replica replica", "writable_replica");
         assert_picture("E R0 R0", NULL, 0, false, "primary replica replica", "server_error");
         assert_picture("U R0 R0", NULL, 0, false, "primary replica replica", "");
+        assert_picture("N R0 D", NULL, 0, false, "primary replica dead", "server_unasked server_down");
+        assert_picture("Q R0 R0", NULL, 0, false, "primary replica replica", "server_unreadable");
+}
+
+/* Whether it lives is not known, or nothing but that it does. */
+static void test_unread(void **state)
+{
+        assert_picture("W R0 U", NULL, 0, false, "primary replica unknown", "");
+        assert_picture("W R0 N", NULL, 0, false, "primary replica unknown", "server_unasked");
+        assert_picture("W R0 Q", NULL, 0, false, "primary replica unknown", "server_unreadable");
+        assert_picture("D R0 Q", NULL, 0, true, "primary replica unknown", "server_unreadable");
+        LAB("W Q N");
+        lab_.excused[1] = lab_.excused[2] = true;
+        assert_problems(read_lab(&lab_, NULL), "");
 }
 
 static void test_chain(void **state)
@@ -526,6 +544,7 @@ int main(void)
                 cmocka_unit_test(test_sources),
                 cmocka_unit_test(test_place),
                 cmocka_unit_test(test_dead_primary),
+                cmocka_unit_test(test_unread),
                 cmocka_unit_test(test_chain),
                 cmocka_unit_test(test_two_writable),
                 cmocka_unit_test(test_circle),
