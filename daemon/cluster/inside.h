@@ -12,6 +12,7 @@
 
 typedef struct PlanRequest PlanRequest;
 typedef struct Mail Mail;
+typedef struct Telling Telling;
 typedef struct CheckRequest CheckRequest;
 typedef struct Scripts Scripts;
 
@@ -58,7 +59,8 @@ struct Cluster {
         Topology topology;
         char **told_problems; /* what was logged, to log only news */
         size_t n_told_problems;
-        char *told_held; /* why it is held, as logged */
+        char *told_held;  /* why it is held, as logged */
+        char *told_purge; /* why a purge that is due waits, as logged */
 
         /* Suspicion. */
         ssize_t suspect; /* whom it is about */
@@ -79,7 +81,7 @@ struct Cluster {
         char *run_new;   /* whom a run that cannot be read has told to take writes */
         usec_t retry_at; /* after an aborted run: not before */
         unsigned n_aborted;
-        ExecJob *report_job;
+        Telling *tellings;   /* report hooks that are under way */
         Mail *mails;         /* under way */
         Runbook *background; /* what is done while the cluster is watched; NULL: nothing */
         Journal *background_journal;
@@ -178,6 +180,7 @@ void mail_done(Cluster *cluster);
 
 /* downtime.c */
 bool downtime_holds(const Cluster *cluster, const char *server);
+bool downtime_is_for_good(const Cluster *cluster, const char *server); /* nobody has said until when */
 Json *downtime_json(const Cluster *cluster, const char *server); /* NULL when it counts; the caller frees it */
 char *downtime_why(const Cluster *cluster, const char *server);  /* the same in words */
 void downtime_watch(Cluster *cluster);                           /* ends what is over */

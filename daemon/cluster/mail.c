@@ -91,7 +91,7 @@ void mail_done(Cluster *cluster)
 {
         for (Mail *mail = cluster->mails, *next; mail; mail = next) {
                 next = mail->next;
-                hook_abandon(mail->hook);
+                hook_leave(mail->hook);
                 free(mail);
         }
         cluster->mails = NULL;

@@ -33,6 +33,8 @@
 #define HOLD_PATIENCE (30 * USEC_SEC)
 /* By then a primary that answers was asked which events it has. */
 #define EVENTS_ARE_READ (10 * USEC_SEC)
+/* Report hooks at a time: one that hangs must not gather all processes of the machine. */
+#define TELLINGS_MAX 8
 /* A host that has just answered. */
 #define LISTING (5 * USEC_SEC)
 
@@ -308,18 +310,43 @@ static void on_event(const RunEvent *event, void *userdata)
         }
 }
 
+struct Telling {
+        Cluster *cluster;
+        ExecJob *job;
+        Telling *next;
+};
+
+static void forget_telling(Telling *telling)
+{
+        Telling **at = &telling->cluster->tellings;
+        while (*at != telling)
+                at = &(*at)->next;
+        *at = telling->next;
+        free(telling);
+}
+
 static void on_report_hook(Replies *replies, void *userdata)
 {
-        Cluster *cluster = userdata;
+        Telling *telling = userdata;
+        Cluster *cluster = telling->cluster;
         LogFields fields = cluster_fields(cluster, NULL);
         const Reply *reply = replies_at(replies, 0);
-        cluster->report_job = NULL;
+        forget_telling(telling);
         if (replies->failure.kind != FAILURE_NONE || reply->exit_status != 0)
                 log_event(EVENT_WARNING, &fields, "%s: the report hook failed: %s", cluster->config->name,
                           replies->failure.kind != FAILURE_NONE ? replies->failure.text : "exit status not 0");
         replies_free(replies);
 }
 
+static size_t count_tellings(const Cluster *cluster)
+{
+        size_t n = 0;
+        for (const Telling *telling = cluster->tellings; telling; telling = telling->next)
+                n++;
+        return n;
+}
+
+/* Beside those that still run: what each is told is about another run. */
 static void tell_report_hook(Cluster *cluster, const Json *report, const Facts *facts)
 {
         CLEANUP(script_done) Script script = { 0 };
@@ -331,10 +358,19 @@ static void tell_report_hook(Cluster *cluster, const Json *report, const Facts *
         mha_ask_report(facts, report, cluster->config->file, &script);
         if (script_is_empty(&script))
                 return;
-        exec_abandon(cluster->report_job);
-        cluster->report_job = exec_run(cluster->exec, NULL, "report", &script,
-                                       usec_add(loop_now(cluster->context.loop), cluster->config->hooks.timeout),
-                                       on_report_hook, cluster);
+        if (count_tellings(cluster) >= TELLINGS_MAX) {
+                LogFields fields = cluster_fields(cluster, NULL);
+                log_event(EVENT_WARNING, &fields,
+                          "%s: the report hook is not told of run %s: it is still busy with %d reports before",
+                          cluster->config->name, facts_string(facts, "run"), TELLINGS_MAX);
+                return;
+        }
+        Telling *telling = ALLOC(Telling);
+        *telling = (Telling){ .cluster = cluster, .next = cluster->tellings };
+        cluster->tellings = telling;
+        telling->job = exec_run(cluster->exec, NULL, "report", &script,
+                                usec_add(loop_now(cluster->context.loop), cluster->config->hooks.timeout),
+                                on_report_hook, telling);
 }
 
 static void write_report(Cluster *cluster, const Json *run, const Facts *facts, RunOutcome outcome)
@@ -844,7 +880,12 @@ void runs_watch(Cluster *cluster)
 
 void runs_done(Cluster *cluster)
 {
-        exec_abandon(cluster->report_job);
+        for (Telling *telling = cluster->tellings, *next; telling; telling = next) {
+                next = telling->next;
+                exec_leave(telling->job);
+                free(telling);
+        }
+        cluster->tellings = NULL;
         mail_done(cluster);
         cluster->runbook = runbook_free(cluster->runbook);
         cluster->journal = journal_free(cluster->journal);

@@ -674,6 +674,14 @@ void exec_abandon(ExecJob *job)
                 job_free(job);
 }
 
+void exec_leave(ExecJob *job)
+{
+        if (!job)
+                return;
+        job->hook = hook_leave(job->hook);
+        job_free(job);
+}
+
 void exec_warm(Exec *exec, const char *server)
 {
         Pool *pool = find_pool(exec, server);

@@ -51,6 +51,8 @@ ExecJob *exec_run(Exec *exec, const char *server, const char *tag, const Script 
                   exec_done_fn done, void *userdata);
 /* Ends a job without calling its done function; takes NULL. */
 void exec_abandon(ExecJob *job);
+/* The same, but a hook that runs goes on to its end, or to the end of its own time. */
+void exec_leave(ExecJob *job);
 /* Ends all statements that bear tag and still run on a server (of a daemon that died), then calls done with one reply
  * that succeeded, or with replies->failure set. */
 ExecJob *exec_quiesce(Exec *exec, const char *server, const char *tag, usec_t deadline, exec_done_fn done,

@@ -48,7 +48,7 @@ struct Hook {
         bool timed_out;
         int exit_status;
         Failure failure;
-        hook_fn done; /* NULL when abandoned */
+        hook_fn done; /* NULL when abandoned or left */
         void *userdata;
 };
 
@@ -365,5 +365,15 @@ Hook *hook_abandon(Hook *hook)
                 hook_free(hook);
         else if (hook->state == STATE_RUNNING)
                 escalate(hook);
+        return NULL;
+}
+
+Hook *hook_leave(Hook *hook)
+{
+        if (!hook)
+                return NULL;
+        hook->done = NULL;
+        if (!hook->child)
+                hook_free(hook);
         return NULL;
 }

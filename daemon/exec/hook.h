@@ -23,3 +23,5 @@ Hook *hook_run(Loop *loop, const char *name, const char *const *argv, const char
                usec_t deadline, hook_fn done, void *userdata);
 /* Ends it in the same way without calling done; takes NULL. */
 Hook *hook_abandon(Hook *hook);
+/* Lets it go on to its end, or its deadline, without calling done; takes NULL. */
+Hook *hook_leave(Hook *hook);

@@ -10,7 +10,7 @@ import pytest
 from labkit import Writer, invariants
 from labkit.mhad import merged
 from labkit.process import until
-from manager import PATIENCE, SECRETS, Manager, rungs, steps
+from manager import PATIENCE, QUICK, SECRETS, Manager, rungs, steps
 
 pytestmark = [pytest.mark.flavours("mariadb"), pytest.mark.modes("gtid")]
 
@@ -294,3 +294,15 @@ def test_failover_taken_back(lab):
     lab["db1"].host.cut()
     manager.wait_run("aborted")
     assert hooks.names()[:4] == ["prepare", "stop", "abort stop", "abort prepare"] and not lab["db2"].writable()
+
+
+def test_reports_do_not_end_each_other(lab):
+    """A report hook that takes its time is not ended by the next report, nor by a reload."""
+    hooks = Hooks(lab, prepare="exit 7", report=f"sleep 7; echo well >>{lab.mgr.folder}/ended")
+    manager = Manager.start(lab, hooks=hooks.config)
+    lab["db1"].kill()
+    until(lambda: hooks.names().count("report") == 3, PATIENCE, "three reports", 0.1)
+    lab.mhad_config(**merged(QUICK, {"hooks": hooks.config, "failover": {"flap_window": "7h"}}))
+    assert manager.order("reload").returncode == 0
+    ended = f"{lab.mgr.folder}/ended"
+    until(lambda: os.path.exists(ended) and open(ended, encoding="utf-8").read().count("well") >= 3, PATIENCE, "their ends")
