@@ -518,6 +518,26 @@ int cluster_rejoin(Cluster *cluster, const char *server, const char *by, Json **
         return 0;
 }
 
+/* Whether what the target holds may be needed by a server that cannot say so now. */
+static int check_others(const Cluster *cluster, size_t target, Failure *reterr)
+{
+        const char *name = cluster->config->name, *holder = cluster->config->servers[target].name;
+        CLEANUP(mem_free) bool *gone = ALLOC_ARRAY(bool, cluster->config->n_servers);
+        for (size_t k = 0; k < cluster->config->n_servers; k++)
+                gone[k] = downtime_is_for_good(cluster, cluster->config->servers[k].name);
+        ssize_t i = topology_find_apart(&cluster->topology, gone);
+        if (i < 0)
+                return 0;
+        const char *server = cluster->config->servers[i].name;
+        bool answers = server_view_is_read(watch_view(cluster->watches[i]));
+        return failure_set(reterr, FAILURE_INVALID, 0,
+                           "%s: %s %s, and may need relay logs that %s holds: none is removed before it follows %s. If "
+                           "you do without it, type: mhactl server down %s %s (without --for), or mhactl server remove "
+                           "%s %s",
+                           name, server, answers ? "does not follow the primary" : "cannot be asked", holder,
+                           cluster_primary_name(cluster), name, server, name, server);
+}
+
 int cluster_purge(Cluster *cluster, const char *server, const char *by, Json **ret, Failure *reterr)
 {
         const char *name = cluster->config->name;
@@ -533,7 +553,9 @@ int cluster_purge(Cluster *cluster, const char *server, const char *by, Json **r
         if (cluster->topology.entries[i].role != ROLE_REPLICA ||
             cluster->topology.entries[i].source != cluster->topology.primary)
                 return failure_set(reterr, FAILURE_INVALID, 0, "%s: %s is no replica of the primary", name, server);
-        int r = background_purge(cluster, server, by, reterr);
+        int r = check_others(cluster, (size_t) i, reterr);
+        if (r >= 0)
+                r = background_purge(cluster, server, by, reterr);
         if (r < 0)
                 return r;
         json_set_int(json_ensure_object(cluster->state.root, "purged"), server,
@@ -542,6 +564,16 @@ int cluster_purge(Cluster *cluster, const char *server, const char *by, Json **r
         *ret = json_object();
         json_set_string(*ret, "run", runbook_id(cluster->background));
         return 0;
+}
+
+/* Once, not at each attempt. */
+static void tell_purge(Cluster *cluster, const char *server, const char *why)
+{
+        LogFields fields = cluster_fields(cluster, server);
+        if (why && !text_equal(why, cluster->told_purge))
+                log_event(EVENT_WARNING, &fields, "%s; the purge of %s, which is due, waits for that", why, server);
+        free(cluster->told_purge);
+        cluster->told_purge = alloc_string(why);
 }
 
 void cluster_purge_when_due(Cluster *cluster)
@@ -558,7 +590,9 @@ void cluster_purge_when_due(Cluster *cluster)
                 if (cluster->topology.entries[i].role != ROLE_REPLICA ||
                     cluster->topology.entries[i].source != cluster->topology.primary || usec_sub(now, last) < every)
                         continue;
-                (void) cluster_purge(cluster, server, "mhad", &ret, NULL);
+                Failure failure = { 0 };
+                int r = cluster_purge(cluster, server, "mhad", &ret, &failure);
+                tell_purge(cluster, server, r < 0 ? failure.text : NULL);
                 return;
         }
 }

@@ -417,6 +417,7 @@ Cluster *cluster_free(Cluster *cluster)
                 free(cluster->told_problems[i]);
         free(cluster->told_problems);
         free(cluster->told_held);
+        free(cluster->told_purge);
         free(cluster->row_text);
         state_done(&cluster->state);
         free(cluster->directory);

@@ -17,6 +17,12 @@ bool downtime_holds(const Cluster *cluster, const char *server)
         return entry_of(cluster, server) != NULL;
 }
 
+bool downtime_is_for_good(const Cluster *cluster, const char *server)
+{
+        const Json *entry = entry_of(cluster, server);
+        return entry && !json_has(entry, "until");
+}
+
 Json *downtime_json(const Cluster *cluster, const char *server)
 {
         return json_copy(entry_of(cluster, server));

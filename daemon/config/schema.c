@@ -288,7 +288,7 @@ const SchemaRow schema_rows[] = {
         { CLUSTER("failover.rejoin", SCHEMA_CHOICE, failover.rejoin), .otherwise = "manual", .choices = rejoins, .mha = "nothing: by hand",
           .meaning = "What becomes of a former primary that is back and was made read-only. manual: it waits for mhactl rejoin. automatic: it is attached as a replica when it is proved that it has nothing that the primary lacks, and its sync_binlog and innodb_flush_log_at_trx_commit are 1: else a crash of its host may have cost it transactions, and a person has to say so." },
         { CLUSTER("failover.purge_relay_logs", SCHEMA_DURATION, failover.purge_relay_logs), .otherwise = "0s", .min = 0, .max = 365 * USEC_DAY, .mha = "purge_relay_logs, by cron",
-          .meaning = "How often relay logs that are applied are removed from replicas where relay_log_purge is off, one replica after the other; only what every other replica has received. 0s: when somebody says mhactl purge-relay-logs." },
+          .meaning = "How often relay logs that are applied are removed from replicas where relay_log_purge is off, one replica after the other; only what every other replica has received, and not while a server may need it that cannot be asked. 0s: when somebody says mhactl purge-relay-logs." },
         { CLUSTER("failover.keep_runs", SCHEMA_COUNT, failover.keep_runs), .otherwise = "50", .min = 1, .max = 10000,
           .meaning = "How many ended runs stay in the journal, with their reports." },
 

@@ -703,3 +703,16 @@ const Problem *topology_find(const Topology *topology, ProblemId id)
                         return &topology->problems[i];
         return NULL;
 }
+
+ssize_t topology_find_apart(const Topology *topology, const bool *left_out)
+{
+        for (size_t i = 0; i < topology->n_entries; i++) {
+                ssize_t at = (ssize_t) i;
+                for (size_t steps = 0; at >= 0 && at != topology->primary && steps < topology->n_entries; steps++)
+                        at = topology->entries[at].source;
+                bool follows = at >= 0 && at == topology->primary;
+                if (!follows && !left_out[i] && topology->entries[i].role != ROLE_OBSERVER)
+                        return (ssize_t) i;
+        }
+        return -1;
+}

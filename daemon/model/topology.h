@@ -104,3 +104,6 @@ const Problem *topology_blocker(const Topology *topology);
 const Problem *topology_find(const Topology *topology, ProblemId id);
 /* The index of the server that a channel points at; -1 when it is none of these. */
 ssize_t topology_match_source(const TopologyServer *servers, size_t n_servers, const ReplicaChannel *channel);
+/* The first server that is not seen to follow the primary, itself or through others; -1: none. left_out: those that do not count,
+ * one a server. */
+ssize_t topology_find_apart(const Topology *topology, const bool *left_out);

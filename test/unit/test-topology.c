@@ -126,6 +126,38 @@ static void test_sources(void **state)
         assert_int_equal(topology_match_source(lab_.list, 4, &channel), 2);
 }
 
+/* Who may need what a replica holds, and does not follow. */
+static void test_apart(void **state)
+{
+        static const struct {
+                const char *words, *left_out;
+                ssize_t apart;
+        } rows
+                [] = {
+                        { "W R0 R0", "000", -1 },
+                        { "W R0 R1", "000", -1 }, /* through another one */
+                        { "W R0 R0 O", "0000", -1 },
+                        { "W R0 D", "000", 2 },
+                        { "W R0 U", "000", 2 },
+                        { "W R0 E", "000", 2 },
+                        { "W R0 D", "001", -1 },
+                        { "W R0 R", "000", 2 },  /* it follows nobody */
+                        { "W R0 Rx", "000", 2 }, /* a stranger */
+                        { "W R0 D R2", "0000", 2 },
+                        { "W R0 D R2", "0010", 3 }, /* it follows one that is gone: it was not attached yet */
+                        { "W R0 D R0", "0010", -1 },
+                };
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+                LAB(rows[i].words);
+                bool left_out[MAX] = { false };
+                for (size_t k = 0; k < lab_.n; k++)
+                        left_out[k] = rows[i].left_out[k] == '1';
+                ssize_t apart = topology_find_apart(read_lab(&lab_, "db0"), left_out);
+                if (apart != rows[i].apart)
+                        fail_msg("%s: %zd, wanted %zd", rows[i].words, apart, rows[i].apart);
+        }
+}
+
 static void test_place(void **state)
 {
         Server server = { .host = (char *) "db1", .ssh_host = (char *) "db1", .ssh_port = 22 };
@@ -542,6 +574,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_healthy),
                 cmocka_unit_test(test_sources),
+                cmocka_unit_test(test_apart),
                 cmocka_unit_test(test_place),
                 cmocka_unit_test(test_dead_primary),
                 cmocka_unit_test(test_unread),
