@@ -215,7 +215,15 @@ static bool is_edit(const char *what)
         return text_equal(what, "add") || text_equal(what, "remove") || text_equal(what, "set");
 }
 
-int main(int argc, char *argv[])
+typedef struct Order {
+        const char *path;
+        bool check;
+        ToolImport import;
+        ToolEdit edit;
+} Order;
+
+/* Fills *ret; -1, or the status to end with at once. */
+static int parse_arguments(int argc, char *argv[], Order *ret)
 {
         enum { OPT_CHECK = 256, OPT_DEBUG, OPT_VERSION, OPT_IMPORT, OPT_GLOBAL, OPT_OUTPUT_DIR, OPT_EDIT };
         static const struct option options[] = {
@@ -230,32 +238,28 @@ int main(int argc, char *argv[])
                 { "edit-server", required_argument, NULL, OPT_EDIT },
                 { 0 },
         };
-        ToolImport import = { 0 };
-        ToolEdit edit = { 0 };
-        const char *path = CONFIG_DEFAULT_PATH;
-        bool check = false;
         for (int c; (c = getopt_long(argc, argv, "c:h", options, NULL)) >= 0;) {
                 switch (c) {
                 case 'c':
-                        path = optarg;
+                        ret->path = optarg;
                         break;
                 case OPT_CHECK:
-                        check = true;
+                        ret->check = true;
                         break;
                 case OPT_DEBUG:
                         log_set_debug(true);
                         break;
                 case OPT_IMPORT:
-                        import.file = optarg;
+                        ret->import.file = optarg;
                         break;
                 case OPT_GLOBAL:
-                        import.global = optarg;
+                        ret->import.global = optarg;
                         break;
                 case OPT_OUTPUT_DIR:
-                        import.directory = optarg;
+                        ret->import.directory = optarg;
                         break;
                 case OPT_EDIT:
-                        edit.what = optarg;
+                        ret->edit.what = optarg;
                         break;
                 case OPT_VERSION:
                         puts("mhad " MHAD_VERSION);
@@ -268,20 +272,32 @@ int main(int argc, char *argv[])
                         return 2;
                 }
         }
-        if (is_edit(edit.what) && argc - optind >= 2) {
-                edit.config = path;
-                edit.cluster = argv[optind];
-                edit.server = argv[optind + 1];
-                edit.pairs = argv + optind + 2;
-                edit.n_pairs = (size_t) (argc - optind - 2);
-                return tool_edit_server(&edit);
-        }
-        if (optind < argc || edit.what) {
+        bool edits = is_edit(ret->edit.what) && argc - optind >= 2;
+        if (edits) {
+                ret->edit.config = ret->path;
+                ret->edit.cluster = argv[optind];
+                ret->edit.server = argv[optind + 1];
+                ret->edit.pairs = argv + optind + 2;
+                ret->edit.n_pairs = (size_t) (argc - optind - 2);
+        } else if (optind < argc || ret->edit.what) {
                 usage(stderr);
                 return 2;
         }
-        signal(SIGPIPE, SIG_IGN);
+        return -1;
+}
+
+/* Passwords will be in memory, whatever we are told to do: no core file, no debugger of another user, no file that others
+ * can read. */
+static void protect(void)
+{
         umask(077);
+        (void) prctl(PR_SET_DUMPABLE, 0);
+        (void) setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
+}
+
+static void set_up_libraries(void)
+{
+        signal(SIGPIPE, SIG_IGN);
         /* Or libmariadb has OpenSSL load all certificates of the machine for each TLS connection, 30 ms of work, of which
          * no mode of ours makes use: certificates are checked against ca_file only. */
         (void) setenv("SSL_CERT_FILE", "/dev/null", 0);
@@ -290,10 +306,19 @@ int main(int argc, char *argv[])
         /* The stack of 256 KiB that it keeps for each connection is hardly touched, and takes no memory where nothing else
          * was before. */
         (void) mallopt(M_MMAP_THRESHOLD, 64 * 1024);
-        /* Passwords are in memory: no core file, no debugger of another user. */
-        (void) prctl(PR_SET_DUMPABLE, 0);
-        (void) setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
-        if (import.file)
-                return tool_import(&import);
-        return check ? check_config(path) : run(path);
+}
+
+int main(int argc, char *argv[])
+{
+        Order order = { .path = CONFIG_DEFAULT_PATH };
+        protect();
+        int status = parse_arguments(argc, argv, &order);
+        if (status >= 0)
+                return status;
+        set_up_libraries();
+        if (order.edit.what)
+                return tool_edit_server(&order.edit);
+        if (order.import.file)
+                return tool_import(&order.import);
+        return order.check ? check_config(order.path) : run(order.path);
 }
