@@ -8,11 +8,12 @@
 #include "roff.h"
 #include "switchover.h"
 #include "text.h"
+#include "verdict.h"
 
 static const char head[] =
         ".TH MHAD\\-RUNBOOK 7 \"\" \"mhad " MHAD_VERSION "\" \"mhad\"\n"
         ".SH NAME\n"
-        "mhad\\-runbook \\- what mhad does, step by step, and what to do when a run is halted\n"
+        "mhad\\-runbook \\- how mhad judges, what it does, step by step, and what to do when a run is halted\n"
         ".SH WHEN A RUN IS HALTED\n"
         "Nothing goes on by itself, nothing is undone, and the rest of the cluster is as the report says. First look:\n"
         ".PP\n"
@@ -76,6 +77,42 @@ static const char more_halts[] =
         "It cannot be written (a full disk), or was left by another version of mhad whose steps meant something else: "
         "the next act could not be put on record, so there is none. Make room and \\fBmhactl run retry\\fR; after a "
         "change of version, finish by hand and \\fBmhactl run abandon\\fR.\n";
+
+/* The words of model/verdict.h's table, which follows. */
+static const char judging[] =
+        ".SH HOW A DEATH IS JUDGED\n"
+        "A primary that does not answer mhad is dead when those who can see it say so, not when one path is broken. "
+        "Its "
+        "replicas and the observers are asked all at once, within \\fBdetection.confirm_timeout\\fR: what a replica's "
+        "receiver thread has heard of it, and what comes back from its SQL port through an SSH connection to their "
+        "host. "
+        "Exactly one row of the table below fits what they say. Its name, such as D1, stands in \\fBmhactl status\\fR, "
+        "\\fBmhactl events\\fR, the journal and reports.\n"
+        ".TP\n"
+        "\\fBhere\\fR\n"
+        "What mhad sees itself. refused: connections are refused or reset; silent: nothing comes back; frozen: it "
+        "accepts "
+        "connections and does not greet; hung: it greets, but queries do not return; error: it answers with an error, "
+        "such as too many connections; unknown: it was not asked yet.\n"
+        ".TP\n"
+        "\\fBothers\\fR\n"
+        "What the others say together. nobody: there are none; sees_it: at least one sees it alive; gone: none does, "
+        "and "
+        "at least one is refused; pending: neither, and answers are outstanding; lost_all, lost_some: all or some have "
+        "lost it; stale: replicas have heard nothing for \\fBdetection.heartbeat_stale\\fR or more, and that is all; "
+        "speechless: some can be reached, and none can tell; unreachable: none can be reached.\n"
+        ".TP\n"
+        "\\fBmust hold for\\fR\n"
+        "How long the row has to fit before anything is done. grace: \\fBdetection.restart_grace\\fR, from when it was "
+        "gone; careful: twice that, as the evidence is thin; black_hole, frozen: no longer than it takes to find out "
+        "(\\fBdetection.ping_timeout\\fR, \\fBdetection.connect_timeout\\fR); none: nothing is waited for.\n"
+        ".PP\n"
+        "Of a finding dead follows a failover, unless something holds it: see WHAT HOLDS A FAILOVER BACK in "
+        "\\fBmhad\\fR(8). What follows of stalled "
+        "and "
+        "locked is said by \\fBdetection.on_stalled\\fR and \\fBdetection.on_locked\\fR; all others are only told.\n"
+        ".PP\n"
+        ".nf\n";
 
 static const char reading[] =
         ".SH HOW TO READ THE STEPS\n"
@@ -163,6 +200,15 @@ static void print_procedure(const Procedure *procedure, const char *title, const
                 print_step(&procedure->undo[i], 0);
 }
 
+static void print_verdicts(void)
+{
+        __attribute__((cleanup(text_done_cleanup))) Text table = { 0 };
+        verdict_print(&table);
+        fputs(judging, stdout);
+        print_escaped(table.data);
+        fputs(".fi\n", stdout);
+}
+
 static bool print_halts(const Procedure *const *procedures)
 {
         for (; *procedures; procedures++)
@@ -195,6 +241,7 @@ int main(void)
         fputs(head, stdout);
         if (!print_halts(procedures))
                 return 1;
+        print_verdicts();
         fputs(reading, stdout);
         print_procedure(&failover, "FAILOVER", "Of a primary that is dead; \\fBmhactl failover\\fR, or by itself.");
         print_procedure(&attach, "AFTER A FAILOVER",

@@ -47,6 +47,14 @@ class Manual(unittest.TestCase):
             for option in re.findall(r"^  (?:-\w, )?(--[a-z-]+)", said("help", verb), re.MULTILINE):
                 self.assertIn(option, page, f"{option} of {verb} is not told of")
 
+    def test_verdicts(self):
+        """A row that status and events name can be looked up."""
+        page = plain(next(page for page in PAGES if "mhad-runbook" in page))
+        part = page.partition(".SH HOW A DEATH IS JUDGED")[2].partition("\n.SH ")[0]
+        rows = re.findall(r"(?m)^([A-Z][0-9])\n  here: ", part)
+        self.assertGreater(len(rows), 10)
+        self.assertIn("D3", rows)
+
     def test_references(self):
         """A page of ours that another one names is there."""
         names = {os.path.basename(page).rsplit(".", 1)[0] for page in PAGES}
