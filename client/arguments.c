@@ -11,7 +11,7 @@ static const struct {
 } options[_OPTION_MAX] = {
         [OPTION_SOCKET] = { "--socket", NULL, "PATH",
                             "where mhad listens (else $MHAD_SOCKET, else /run/mhad/control)" },
-        [OPTION_JSON] = { "--json", NULL, NULL, "JSON instead of text" },
+        [OPTION_JSON] = { "--json", NULL, NULL, "JSON instead of text; not with import and help" },
         [OPTION_NO_COLOR] = { "--no-color", NULL, NULL, "no colours (nor with NO_COLOR set, nor without a terminal)" },
         [OPTION_HELP] = { "--help", "-h", NULL, "this help; after a verb, its own" },
         [OPTION_VERSION] = { "--version", NULL, NULL, "the version of mhactl" },
@@ -45,6 +45,8 @@ static const struct {
 
 static bool verb_has(const Verb *verb, OptionId id)
 {
+        if (id == OPTION_JSON)
+                return !verb || !verb->only_text;
         return id < _OPTION_GLOBAL_MAX || (verb && (verb->options & OPTION_BIT(id)));
 }
 

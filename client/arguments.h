@@ -52,6 +52,7 @@ typedef struct Verb {
         int (*run)(const struct Context *context);
         const char *more;     /* further lines of its own help; may be NULL */
         const char *examples; /* lines; NULL when they are among those */
+        bool only_text;       /* --json does not go with it */
 } Verb;
 
 typedef struct Arguments {

@@ -119,7 +119,8 @@ static const Verb verbs[] = {
           "Writes clusters.d/NAME.yaml, NAME being the file's name without .cnf, the passwords into files of their own, and\n"
           "says of every parameter what became of it. Nothing that exists is overwritten.\n"
           "  mhactl import /etc/masterha/app1.cnf\n"
-          "Exit status: 0 done, 1 the file has errors, or what was made wants to be completed.\n" },
+          "Exit status: 0 done, 1 the file has errors, or what was made wants to be completed.\n",
+          .only_text = true },
         { "server", "add|remove|set|down|up CLUSTER SERVER [KEY=VALUE...]", 1, ARGUMENTS_WORDS_MAX,
           OPTION_BIT(OPTION_CONFIG) | OPTION_BIT(OPTION_FOR) | OPTION_BIT(OPTION_REASON) | OPTION_BIT(OPTION_YES),
           "change a server in its cluster's file; take one out for a while", verb_server,
@@ -136,7 +137,7 @@ static const Verb verbs[] = {
         { "version", "", 0, 0, 0, "the versions of mhactl and mhad", verb_version, NULL,
           "  mhactl version\n" },
         { "help", "[VERB]", 0, 1, 0, "this, or how a verb is used", verb_help, NULL,
-          "  mhactl help switch\n" },
+          "  mhactl help switch\n", .only_text = true },
 };
 /* clang-format on */
 

@@ -38,12 +38,20 @@ int program_become(const char *const *arguments)
         return -errno;
 }
 
-int program_run(const char *const *arguments)
+int program_run(const char *const *arguments, bool aside)
 {
         extern char **environ;
+        posix_spawn_file_actions_t actions;
         CLEANUP(mem_free) char **argv = make_argv(arguments);
         pid_t pid;
-        int status, r = posix_spawn(&pid, argv[0], NULL, NULL, argv, environ);
+        int status, r = posix_spawn_file_actions_init(&actions);
+        if (r != 0)
+                return -r;
+        if (aside)
+                r = posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
+        if (r == 0)
+                r = posix_spawn(&pid, argv[0], &actions, NULL, argv, environ);
+        (void) posix_spawn_file_actions_destroy(&actions);
         if (r != 0)
                 return -r;
         while (waitpid(pid, &status, 0) < 0)

@@ -85,10 +85,15 @@ static int check_config(const Context *context)
         Failure failure;
         Json *parameters = json_object();
         json_set_string(parameters, "what", "config");
+        if (file && context->json) {
+                fputs("mhactl: --json goes with check config alone, which mhad answers, not with a file\n", stderr);
+                json_free(parameters);
+                return STATUS_USAGE;
+        }
         if (file || call_once(context->socket, API_CHECK, parameters, &answer, &failure) < 0) {
                 if (file)
                         json_free(parameters);
-                else if (failure.kind == FAILURE_INVALID)
+                else if (failure.kind == FAILURE_INVALID || context->json)
                         return verb_fail(&failure);
                 const char *const here[] = { "--check-config", file ? "--config" : NULL, file, NULL };
                 int status = program_become(here);

@@ -156,6 +156,10 @@ static int confirm(const Context *context, const Order *order, const char *clust
                         order->procedure, cluster);
                 return refusal_exit_status(REFUSAL_NOBODY_TO_ASK);
         }
+        if (context->json) {
+                fputs("mhactl: --json goes with --yes: its questions are for people\n", stderr);
+                return STATUS_USAGE;
+        }
         int status = order->show(context, cluster, &way);
         if (status == refusal_exit_status(REFUSAL_CHECKS))
                 fprintf(stderr, "mhactl: nothing was done: a check failed\n");

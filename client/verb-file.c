@@ -43,7 +43,7 @@ static int edit(const Context *context)
         arguments[n++] = "--";
         for (size_t i = 1; verb_word(context, i); i++)
                 arguments[n++] = verb_word(context, i);
-        int status = program_run(arguments);
+        int status = program_run(arguments, context->json);
         if (status < 0)
                 return cannot_run(status);
         if (status != 0)

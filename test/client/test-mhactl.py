@@ -116,6 +116,7 @@ class Case(unittest.TestCase):
 
 class Asking(Case):
     def test_not_running(self):
+        self.assertEqual(self.expect(3, "check", "config", "--json").stdout, "")
         result = self.expect(3, "status")
         self.assertEqual(result.stderr, "mhactl: mhad is not running: systemctl start mhad "
                                         f"({self.path}: No such file or directory)\n")
@@ -150,6 +151,9 @@ class Asking(Case):
         for words in (["status"], ["check"], ["history"], ["report"], ["plan", "failover", "shop"], ["pause", "shop"],
                       ["version"]):
             json.loads(self.expect(0, *words, "--json").stdout)
+        for words in (["import", "a.cnf"], ["help"], ["check", "config", "a.yaml"]):
+            self.assertIn("--json", self.expect(2, *words, "--json").stderr)
+            self.assertNotIn("--json  ", self.expect(0, words[0], "--help").stdout if words[0] != "check" else "")
         lines = self.expect(0, "events", "--json").stdout.splitlines()
         self.assertEqual([json.loads(line)["event"] for line in lines], ["a", "b"])
 
@@ -203,6 +207,9 @@ class Asking(Case):
         self.assertEqual(refused.returncode, 1)
         self.assertIn("shop: db1 is the primary: first mhactl switch shop", refused.stderr)
         self.assertEqual(remove("db2").returncode, 0)
+        said = self.run_it("server", "remove", "shop", "db2", "--json", MHAD_PROGRAM="/bin/echo")
+        self.assertEqual(json.loads(said.stdout), {})
+        self.assertIn("--edit-server remove", said.stderr)
         self.assertEqual(remove("db1", "--yes").returncode, 0)
         del cluster["primary"]
         refused = remove("db2")
