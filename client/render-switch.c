@@ -8,7 +8,8 @@ typedef struct Tree {
         const Json *servers, *raised; /* raised: the replicas of replicas that will follow the new primary itself */
         const char *old, *new;        /* new: NULL for how it is now */
         bool demote;
-        bool dead; /* the old one is */
+        bool dead;   /* the old one is */
+        size_t left; /* servers that are not shown yet: whatever the answer says, each is there once at most */
 } Tree;
 
 static const char *source_of(const Tree *tree, const Json *server)
@@ -31,23 +32,22 @@ static size_t count_followers(const Tree *tree, const char *of)
 }
 
 /* Those that follow it, and those that follow them. */
-static void add_followers(Text *out, const Look *look, const Tree *tree, const char *of, const char *indent,
-                          unsigned deep)
+static void add_followers(Text *out, const Look *look, Tree *tree, const char *of, const char *indent)
 {
         const char *top = tree->new ? tree->new : tree->old;
         size_t n = count_followers(tree, of);
         JSON_FOREACH(server, tree->servers)
         {
                 const char *name = json_get_string(server, "name");
-                if (!text_equal(source_of(tree, server), of) || text_equal(name, top))
+                if (!text_equal(source_of(tree, server), of) || text_equal(name, top) || tree->left == 0)
                         continue;
+                tree->left--;
                 bool last = --n == 0;
                 const char *branch = look->lines ? (last ? "└─ " : "├─ ") : (last ? "`- " : "|- ");
                 render_add(out, look, TONE_PLAIN, "%s%s%s", indent, branch, name);
                 text_add(out, "\n");
                 CLEANUP(mem_free) char *below = text_format("%s%s", indent, last ? "   " : look->lines ? "│  " : "|  ");
-                if (deep < 16)
-                        add_followers(out, look, tree, name, below, deep + 1);
+                add_followers(out, look, tree, name, below);
         }
 }
 
@@ -58,11 +58,12 @@ static void add_top(Text *out, const Look *look, const char *first, const char *
         text_add(out, "\n");
 }
 
-static void add_tree(Text *out, const Look *look, const char *title, const Tree *tree)
+static void add_tree(Text *out, const Look *look, const char *title, Tree *tree)
 {
         const char *top = tree->new ? tree->new : tree->old;
         add_top(out, look, title, top, tree->dead && !tree->new ? "(primary, dead)" : "(primary)");
-        add_followers(out, look, tree, top, "          ", 0);
+        tree->left = json_length(tree->servers);
+        add_followers(out, look, tree, top, "          ");
         if (tree->new && !tree->demote)
                 add_top(out, look, "          ", tree->old, tree->dead ? "(dead)" : "(read-only, follows nobody)");
 }

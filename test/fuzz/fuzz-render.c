@@ -11,10 +11,21 @@ static void render_full_plan(Text *out, const Look *look, const Json *plan)
         render_plan(out, look, plan, true);
 }
 
+static void render_both(Text *out, const Look *look, const Json *answer)
+{
+        render_switch(out, look, answer, answer);
+}
+
+static void render_found(Text *out, const Look *look, const Json *plan)
+{
+        (void) render_checks(out, look, plan);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         static void (*const renderings[])(Text *, const Look *, const Json *) = {
-                render_status, render_check, render_full_plan, render_report, render_history, render_events,
+                render_status, render_check,   render_full_plan, render_report, render_history,
+                render_events, render_rescues, render_rescue,    render_both,   render_found,
         };
         CLEANUP(json_free) Json *answer = NULL;
         if (size == 0 || json_parse((const char *) data + 1, size - 1, &answer, NULL) < 0)
