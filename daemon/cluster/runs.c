@@ -18,6 +18,7 @@
 #include "mha_scripts.h"
 #include "report-inside.h"
 #include "run.h"
+#include "status.h"
 #include "switchover.h"
 #include "text.h"
 
@@ -176,9 +177,12 @@ static void add_tiers(const Cluster *cluster, const Json *options, Facts *facts)
         for (size_t i = 0; topology->entries && i < cluster->config->n_servers; i++) {
                 const char *name = cluster->config->servers[i].name;
                 ssize_t source = topology->entries[i].source;
+                const ReplicaChannel *channel = server_view_channel(watch_view(cluster->watches[i]));
+                Json *server = json_ensure_object(servers, name);
                 if (source >= 0)
-                        json_set_string(json_ensure_object(servers, name), "follows",
-                                        cluster->config->servers[source].name);
+                        json_set_string(server, "follows", cluster->config->servers[source].name);
+                if (source >= 0 && channel)
+                        json_set(server, "follows_at", status_follows_at(channel));
                 if (tier == SWITCHOVER_TIER_FOLLOW && topology->entries[i].role == ROLE_SUB_REPLICA)
                         json_append_string(json_ensure_array(facts->root, "sub_replicas"), name);
         }

@@ -325,7 +325,8 @@ void judge_fed(const Facts *facts, const char *server, const Replies *replies, J
                 judge_as(judgement, VERDICT_MET, "it has everything that %s has", donor);
                 return;
         }
-        if (status_follows(facts, channel, donor) && channel->receiver == RECEIVER_STOPPED && channel->receiver_errno) {
+        if (status_follows(facts, server, channel, donor) && channel->receiver == RECEIVER_STOPPED &&
+            channel->receiver_errno) {
                 judge_as(judgement, VERDICT_HOPELESS, "%s does not give it: error %d: %s", donor,
                          channel->receiver_errno, channel->receiver_error ? channel->receiver_error : "");
                 return;
@@ -341,7 +342,7 @@ void act_feed(const Facts *facts, const char *server, const Replies *seen, Scrip
         if (!view)
                 return;
         const ReplicaChannel *channel = server_view_channel(view);
-        if (!status_follows(facts, channel, donor))
+        if (!status_follows(facts, server, channel, donor))
                 source_change(facts, server, view, donor, NULL, script);
         else if (channel->receiver == RECEIVER_STOPPED)
                 script_sql(script, "%s", server_view_dialect(view)->start_replica);
@@ -356,7 +357,7 @@ void judge_receiver_restored(const Facts *facts, const char *server, const Repli
         const char *old = facts_string(facts, "old_primary");
         if (meanwhile_is_theirs(facts, server, view))
                 judge_as(judgement, VERDICT_HOPELESS, "it was changed while mhad was away: it is left as it is");
-        else if (!status_follows(facts, channel, old))
+        else if (!status_follows_old(facts, server, channel))
                 judge_as(judgement, VERDICT_UNMET, "it does not follow %s", old);
         else if (channel->receiver == RECEIVER_STOPPED || (!channel->applier_running && !channel->applier_errno))
                 judge_as(judgement, VERDICT_UNMET, "it follows %s, but not all of its threads run", old);
@@ -374,11 +375,12 @@ void act_restore_receiver(const Facts *facts, const char *server, const Replies 
                 return;
         const ReplicaChannel *was = server_view_channel(known), *is = server_view_channel(view);
         const Dialect *dialect = server_view_dialect(view);
-        if (!status_follows(facts, is, old)) {
+        if (!status_follows_old(facts, server, is)) {
                 /* Whom else it follows by position stands in for the old primary: its positions are the old primary's. */
                 const ReplicaChannel *at = is ? is : was;
                 if (at)
-                        source_change(facts, server, view, old, status_is_gtid(facts) ? NULL : &at->applied, script);
+                        source_change(facts, server, view, old, status_finds_by_gtid(facts, at) ? NULL : &at->applied,
+                                      script);
                 if (fed_was(facts, server))
                         fed_end(server, script);
                 return;
@@ -394,8 +396,7 @@ static bool was_to_be_stopped(const Facts *facts, const char *server)
 {
         CLEANUP(server_view_free) ServerView *known = status_known(facts, server);
         const ReplicaChannel *channel = server_view_channel(known);
-        return channel && channel->receiver != RECEIVER_STOPPED &&
-               status_follows(facts, channel, facts_string(facts, "old_primary"));
+        return channel && channel->receiver != RECEIVER_STOPPED && status_follows_old(facts, server, channel);
 }
 
 void ask_left_out(const Facts *facts, const char *server, Script *script)
@@ -415,7 +416,7 @@ void judge_left_out_restored(const Facts *facts, const char *server, const Repli
         const ReplicaChannel *channel = server_view_channel(view);
         if (!view)
                 return;
-        if (!status_follows(facts, channel, old))
+        if (!status_follows_old(facts, server, channel))
                 judge_as(judgement, VERDICT_HOPELESS, "it does not follow %s: it is left as it is", old);
         else if (channel->receiver == RECEIVER_STOPPED)
                 judge_as(judgement, VERDICT_UNMET, "its receiver is stopped");

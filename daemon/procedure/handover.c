@@ -61,7 +61,7 @@ void judge_premoved(const Facts *facts, const char *server, const Replies *repli
                 return;
         if (!channel)
                 judge_as(judgement, VERDICT_HOPELESS, "it does not replicate any more");
-        else if (status_follows(facts, channel, candidate_of(facts)))
+        else if (status_follows(facts, server, channel, candidate_of(facts)))
                 handover_judge_attached(facts, channel, judgement);
         else
                 judge_as(judgement, VERDICT_UNMET, "it follows the old primary directly");
@@ -74,7 +74,7 @@ void act_premove(const Facts *facts, const char *server, const Replies *seen, Sc
         const ReplicaChannel *channel = view ? server_view_channel(view) : NULL;
         if (!channel)
                 return;
-        if (status_follows(facts, channel, candidate_of(facts)))
+        if (status_follows(facts, server, channel, candidate_of(facts)))
                 handover_start_again(view, channel, script);
         else
                 source_change(facts, server, view, candidate_of(facts), NULL, script);
@@ -84,9 +84,10 @@ void act_premove(const Facts *facts, const char *server, const Replies *seen, Sc
 
 bool skip_circle(const Facts *facts)
 {
-        CLEANUP(server_view_free) ServerView *view = status_known(facts, facts_string(facts, "old_primary"));
+        const char *old = facts_string(facts, "old_primary");
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, old);
         const ReplicaChannel *channel = server_view_channel(view);
-        return !status_follows(facts, channel, candidate_of(facts)) || channel->receiver == RECEIVER_STOPPED;
+        return !status_follows(facts, old, channel, candidate_of(facts)) || channel->receiver == RECEIVER_STOPPED;
 }
 
 bool skip_circle_undo(const Facts *facts)
@@ -134,8 +135,9 @@ void act_circle_close(const Facts *facts, const char *server, const Replies *see
 
 bool skip_let_go(const Facts *facts)
 {
-        CLEANUP(server_view_free) ServerView *view = status_known(facts, facts_string(facts, "old_primary"));
-        return status_follows(facts, server_view_channel(view), candidate_of(facts));
+        const char *old = facts_string(facts, "old_primary");
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, old);
+        return status_follows(facts, old, server_view_channel(view), candidate_of(facts));
 }
 
 void judge_let_go(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
@@ -180,7 +182,7 @@ void judge_follows_on(const Facts *facts, const char *server, const Replies *rep
                 judge_as(judgement, VERDICT_HOPELESS, "its replication configuration is gone");
                 return;
         }
-        if (status_follows(facts, channel, candidate_of(facts))) {
+        if (status_follows(facts, server, channel, candidate_of(facts))) {
                 handover_judge_attached(facts, channel, judgement);
                 json_set_bool(judge_learned(judgement), "attached", judgement->verdict == VERDICT_MET);
                 return;
@@ -206,7 +208,7 @@ void act_follow_on(const Facts *facts, const char *server, const Replies *seen, 
         Position open = { 0 };
         if (!channel)
                 return;
-        if (status_follows(facts, channel, candidate)) {
+        if (status_follows(facts, server, channel, candidate)) {
                 handover_start_again(view, channel, script);
                 return;
         }
@@ -245,7 +247,7 @@ void judge_demoted(const Facts *facts, const char *server, const Replies *replie
         const ReplicaChannel *channel = view ? server_view_channel(view) : NULL;
         if (!view)
                 return;
-        if (channel && status_follows(facts, channel, candidate_of(facts))) {
+        if (channel && status_follows(facts, server, channel, candidate_of(facts))) {
                 handover_judge_attached(facts, channel, judgement);
                 json_set_bool(judge_learned(judgement), "attached", judgement->verdict == VERDICT_MET);
                 return;
@@ -279,7 +281,7 @@ void act_demote(const Facts *facts, const char *server, const Replies *seen, Scr
                 return;
         const ReplicaChannel *channel = server_view_channel(view);
         const Dialect *dialect = server_view_dialect(view);
-        if (channel && status_follows(facts, channel, candidate)) {
+        if (channel && status_follows(facts, server, channel, candidate)) {
                 handover_start_again(view, channel, script);
                 return;
         }

@@ -8,15 +8,11 @@
 #include "virtual_address.h"
 
 /* The server of the cluster that a channel points at; NULL: none of them. */
-static const char *source_of(const Facts *facts, const ReplicaChannel *channel)
+static const char *source_of(const Facts *facts, const char *server, const ReplicaChannel *channel)
 {
-        for (size_t i = 0; i < facts_n_servers(facts); i++) {
-                const char *name = facts_server_name(facts, i), *address = facts_server_string(facts, name, "address");
-                bool at_address = address && host_is_same(channel->source_host, address) &&
-                                  channel->source_port == facts_server_int(facts, name, "port", 3306);
-                if (at_address || status_follows(facts, channel, name))
-                        return name;
-        }
+        for (size_t i = 0; i < facts_n_servers(facts); i++)
+                if (status_follows(facts, server, channel, facts_server_name(facts, i)))
+                        return facts_server_name(facts, i);
         return NULL;
 }
 
@@ -40,7 +36,7 @@ static bool is_ours(const Facts *facts, const char *server, const ServerView *vi
                 return false;
         if (!channel) /* with several, nobody can tell */
                 return view->n_channels > 0 || (candidate && detaching);
-        const char *source = source_of(facts, channel);
+        const char *source = source_of(facts, server, channel);
         if (!source)
                 return json_has(facts_server(facts, server), "former") || /* it is on record that it is fed */
                        is_as_known(server_view_channel(known), channel);
@@ -65,7 +61,7 @@ static char *done_to(const Facts *facts, bool detaching, const Present *server)
         if (!channel)
                 return text_format("%s follows nobody", name);
         CLEANUP(mem_free) char *followed = host_and_port(channel->source_host, channel->source_port);
-        const char *source = source_of(facts, channel);
+        const char *source = source_of(facts, name, channel);
         return text_format("%s follows %s", name, source ? source : followed);
 }
 

@@ -368,7 +368,7 @@ static void judge_rejoined(const Facts *facts, const char *server, const Replies
         const ReplicaChannel *channel = view ? server_view_channel(view) : NULL;
         if (!view)
                 return;
-        if (!channel || !status_follows(facts, channel, primary))
+        if (!channel || !status_follows(facts, server, channel, primary))
                 judge_as(judgement, VERDICT_UNMET, "it follows %s",
                          channel && channel->source_host ? channel->source_host : "nobody");
         else if (channel->applier_errno && !channel->applier_running)

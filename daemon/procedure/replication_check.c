@@ -297,7 +297,7 @@ static void check_purged(const Look *look, size_t i)
                 if (from == i || !look->views[from] || (!is_source && !may_be_promoted(look, from)))
                         continue;
                 const ReplicaChannel *channel = server_view_channel(look->views[i]);
-                bool follows = is_source && status_follows(look->facts, channel, name_of(look, from));
+                bool follows = is_source && status_follows(look->facts, name_of(look, i), channel, name_of(look, from));
                 CLEANUP(mem_free) char *lacks = purged_by_gtid(look, from, i);
                 if (!lacks && follows && channel->receiver != RECEIVER_CONNECTED)
                         lacks = purged_by_file(look, from, channel);

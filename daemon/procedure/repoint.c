@@ -85,14 +85,6 @@ static const char *end_of(const Facts *facts)
         return end ? end : "";
 }
 
-static bool followed_old_primary(const Facts *facts, const ReplicaChannel *channel)
-{
-        const char *old = facts_string(facts, "old_primary");
-        return status_follows(facts, channel, old) ||
-               (host_is_same(channel->source_host, facts_server_string(facts, old, "address")) &&
-                channel->source_port == facts_server_int(facts, old, "port", 3306));
-}
-
 /* Whether a replica may be fed at all: where it stands must be known from when it was frozen, or from before it fell silent,
  * for it is that from which the saved logs must have no hole. */
 static bool can_be_fed(const Facts *facts, const char *server)
@@ -102,7 +94,7 @@ static bool can_be_fed(const Facts *facts, const char *server)
         CLEANUP(server_view_free) ServerView *known = status_known(facts, server);
         const ReplicaChannel *channel = server_view_channel(known);
         return facts_server_bool(facts, server, "frozen", false) ||
-               (channel && position_is_set(&channel->applied) && followed_old_primary(facts, channel));
+               (channel && position_is_set(&channel->applied) && status_follows_old(facts, server, channel));
 }
 
 static bool went_back(const Facts *facts, const char *server, const ReplicaChannel *channel)
@@ -169,12 +161,12 @@ static Progress progress_of(const Facts *facts, const char *server, const Replie
         const ReplicaChannel *channel = server_view_channel(view);
         if (!channel)
                 return PROGRESS(STAGE_BROKEN, "its replication configuration is gone");
-        if (status_follows(facts, channel, candidate))
+        if (status_follows(facts, server, channel, candidate))
                 return progress_attached(facts, channel);
         /* The port of its feed changes when its SSH session is lost. */
         bool was_fed = can_be_fed(facts, server) && text_equal(channel->source_user, FEED_USER);
         CLEANUP(mem_free) char *followed = host_and_port(channel->source_host, channel->source_port);
-        if (!facts_server_bool(facts, server, "frozen", false) && !was_fed && !followed_old_primary(facts, channel))
+        if (!facts_server_bool(facts, server, "frozen", false) && !was_fed && !status_follows_old(facts, server, channel))
                 return PROGRESS(STAGE_BROKEN, "it follows %s, not the old primary: it is left as it is", followed);
         const Reply *look = replies_at(replies, LOOK);
         bool fed = can_be_fed(facts, server) && fed_follows(server, view, look);
@@ -282,7 +274,7 @@ void judge_level(const Facts *facts, const char *server, const Replies *replies,
         if (!view)
                 return;
         const ReplicaChannel *channel = server_view_channel(view);
-        if (!status_follows(facts, channel, candidate)) {
+        if (!status_follows(facts, server, channel, candidate)) {
                 judge_as(judgement, VERDICT_HOPELESS, "it no longer follows %s", candidate);
                 return;
         }

@@ -99,13 +99,44 @@ ServerView *status_read(const Facts *facts, const char *server, const Replies *r
         return TAKE(view);
 }
 
-bool status_follows(const Facts *facts, const ReplicaChannel *channel, const char *source)
+/* Whatever a virtual address or another name of it leads to meanwhile: that is what it was told. */
+static bool is_as_it_was(const Facts *facts, const char *server, const ReplicaChannel *channel, const char *source)
 {
-        return channel && host_is_same(channel->source_host, facts_server_string(facts, source, "host")) &&
-               channel->source_port == facts_server_int(facts, source, "port", 3306);
+        const Json *at = json_get(facts_server(facts, server), "follows_at");
+        return at && text_equal(facts_server_string(facts, server, "follows"), source) &&
+               host_is_same(channel->source_host, json_get_string(at, "host")) &&
+               channel->source_port == json_get_int(at, "port", 0);
+}
+
+bool status_follows(const Facts *facts, const char *server, const ReplicaChannel *channel, const char *source)
+{
+        if (!channel || !source)
+                return false;
+        bool named = host_is_same(channel->source_host, facts_server_string(facts, source, "host")) ||
+                     host_is_same(channel->source_host, facts_server_string(facts, source, "address"));
+        return (named && channel->source_port == facts_server_int(facts, source, "port", 3306)) ||
+               is_as_it_was(facts, server, channel, source);
+}
+
+bool status_follows_old(const Facts *facts, const char *server, const ReplicaChannel *channel)
+{
+        return status_follows(facts, server, channel, facts_string(facts, "old_primary"));
+}
+
+Json *status_follows_at(const ReplicaChannel *channel)
+{
+        Json *at = json_object();
+        json_set_string(at, "host", channel->source_host);
+        json_set_int(at, "port", channel->source_port);
+        return at;
 }
 
 bool status_is_gtid(const Facts *facts)
 {
         return !text_equal(facts_string(facts, "mode"), "position");
+}
+
+bool status_finds_by_gtid(const Facts *facts, const ReplicaChannel *channel)
+{
+        return facts_string(facts, "mode") ? status_is_gtid(facts) : channel->mode != SOURCE_POSITION;
 }

@@ -30,7 +30,13 @@ bool status_has_read_all(const ReplicaChannel *channel);
 /* Whether its applier has done all that it can between two such looks, the first of which showed before: it has read
  * everything, and no parallel one is still at work on it. view is the second look, the reply that of the pause. */
 bool status_stands_still(const ServerView *view, const ReplicaChannel *before, const Reply *pause);
-/* Whether a channel points at that server of the facts. */
-bool status_follows(const Facts *facts, const ReplicaChannel *channel, const char *source);
-/* Whether the run's replicas use global transaction ids. */
+/* Whether a channel of server points at source: by the configured host, by its resolved address, or as it did when the run
+ * began, when it followed source ("follows") by whatever other name ("follows_at"). */
+bool status_follows(const Facts *facts, const char *server, const ReplicaChannel *channel, const char *source);
+bool status_follows_old(const Facts *facts, const char *server, const ReplicaChannel *channel); /* the old primary */
+/* What "follows_at" is for a channel: {"host", "port"}. The caller frees it. */
+Json *status_follows_at(const ReplicaChannel *channel);
+/* Whether the run's replicas use global transaction ids; true while that is not decided. */
 bool status_is_gtid(const Facts *facts);
+/* The same of one of them, by its channel while that is not decided. */
+bool status_finds_by_gtid(const Facts *facts, const ReplicaChannel *channel);

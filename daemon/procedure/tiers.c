@@ -58,7 +58,7 @@ void judge_raised(const Facts *facts, const char *server, const Replies *replies
                 return;
         if (!channel) {
                 judge_as(judgement, VERDICT_HOPELESS, "its replication configuration is gone");
-        } else if (status_follows(facts, channel, facts_string(facts, "candidate"))) {
+        } else if (status_follows(facts, server, channel, facts_string(facts, "candidate"))) {
                 handover_judge_attached(facts, channel, judgement);
                 json_set_bool(judge_learned(judgement), "attached", judgement->verdict == VERDICT_MET);
         } else if (!channel->applier_running && channel->applier_errno) {
@@ -83,7 +83,7 @@ void act_raise(const Facts *facts, const char *server, const Replies *seen, Scri
         Position open = { 0 };
         if (!channel)
                 return;
-        if (status_follows(facts, channel, candidate)) {
+        if (status_follows(facts, server, channel, candidate)) {
                 handover_start_again(view, channel, script);
                 return;
         }

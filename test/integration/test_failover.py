@@ -248,6 +248,29 @@ def test_unapplied_relay_log(lab):
     assert "applied everything" in steps(report)["drain-candidate"]["targets"][report["new_primary"]]["why"]
 
 
+@pytest.mark.flavours("mariadb", "mysql9")
+@pytest.mark.modes("position")
+def test_undone_with_unapplied_relay_logs(lab):
+    """The replicas follow an address, the configuration names names; what they have received survives a run that is undone."""
+    manager = Manager.start(lab, servers={name: {"host": name} for name in ("db1", "db2", "db3")},
+                            hooks={"stop": ["/bin/false"]})
+    db1 = lab["db1"]
+    db1.sql("CREATE TABLE app.kept (id INT PRIMARY KEY)")
+    until(lambda: all(replica.status()["executed"] == db1.position() for replica in lab.replicas), PATIENCE, "level")
+    for replica in lab.replicas:
+        replica.stop_sql()
+    for i in range(50):
+        db1.sql(f"INSERT INTO app.kept VALUES ({i})")
+    end = db1.position()
+    until(lambda: all(replica.status()["read"] == end for replica in lab.replicas), PATIENCE, "received")
+    source = lab["db2"].status()["source"]
+    db1.host.power_off()
+    manager.wait_run("aborted")
+    for replica in lab.replicas:
+        until(lambda: replica.status()["executed"] == end, PATIENCE, "applied")
+        assert replica.status()["source"] == source and replica.value("SELECT COUNT(*) FROM app.kept") == 50
+
+
 def test_replica_dead_too(lab):
     manager = Manager.start(lab)
     with Writer(lab) as writer:

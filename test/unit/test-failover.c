@@ -1410,6 +1410,73 @@ static void test_people_at_work_undone(void **state)
         facts_done(&f.facts);
 }
 
+static void test_whom_it_follows(void **state)
+{
+        static const struct {
+                const char *host;
+                int port;
+                const char *source;
+                bool follows;
+        } table[] = {
+                { "db1", 3306, "db1", true },
+                { "DB1", 3306, "db1", true },
+                { "10.0.0.1", 3306, "db1", true },
+                { "db-vip.example", 3307, "db1", true }, /* as when the run began */
+                { "db-vip.example", 3306, "db1", false },
+                { "db1", 3307, "db1", false },
+                { "db-vip.example", 3307, "db2", false },
+                { "db2", 3306, "db1", false },
+                { "db2", 3306, "db2", true },
+                { "127.0.0.1", 3306, "db1", false },
+                { "", 3307, "db1", false },
+                { "db1", 3306, NULL, false },
+                { "db1", 3306, "db9", false },
+        };
+        Fixture f = fixture(false);
+        learn(&f, "db1", "{\"address\": \"10.0.0.1\"}");
+        learn(&f, "db3", "{\"follows\": \"db1\", \"follows_at\": {\"host\": \"db-vip.example\", \"port\": 3307}}");
+        for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
+                ReplicaChannel channel = { .source_host = (char *) table[i].host,
+                                           .source_port = (uint16_t) table[i].port };
+                if (status_follows(&f.facts, "db3", &channel, table[i].source) != table[i].follows)
+                        fail_msg("row %zu: %s:%d", i, table[i].host, table[i].port);
+        }
+        assert_false(status_follows(&f.facts, "db3", NULL, "db1"));
+        ReplicaChannel other = { .source_host = (char *) "db-vip.example", .source_port = 3307 };
+        assert_false(status_follows_old(&f.facts, "db2", &other)); /* which did not */
+        facts_done(&f.facts);
+}
+
+/* Undone, nobody may lose what it has received and not applied: who still points where it pointed is only started. */
+static void test_restore_by_another_name(void **state)
+{
+        static const char changes[] = "CHANGE MASTER", begins[] = "START SLAVE IO_THREAD";
+        Fixture f = fixture(false);
+        Replica vip = applying, fed = applying;
+        vip.source = "db-vip.example";
+        fed.source = "127.0.0.1";
+        learn(&f, "db3",
+              "{\"follows\": \"db1\", \"follows_at\": {\"host\": \"db-vip.example\", \"port\": 3306}, "
+              "\"channels\": [{\"source_host\": \"db-vip.example\", \"source_port\": 3306, "
+              "\"receiver\": \"connecting\"}]}");
+        expect(&f, judge_receiver_restored, "db3", status_of(&f, &vip), VERDICT_UNMET, "not all of its threads");
+        expect_act(&f, act_restore_receiver, "db3", status_of(&f, &vip), begins);
+        expect_act(&f, act_restore_receiver, "db3", status_of(&f, &fed), changes);
+        expect(&f, judge_left_out_restored, "db3", status_of(&f, &vip), VERDICT_UNMET, "receiver is stopped");
+        vip.receiver = "Yes";
+        expect(&f, judge_receiver_restored, "db3", status_of(&f, &vip), VERDICT_MET, "follows db1 again");
+        expect(&f, judge_left_out_restored, "db3", status_of(&f, &vip), VERDICT_MET, "follows db1 again");
+        /* Ended before it was decided how they find their place: each as it does. */
+        json_set(f.facts.root, "mode", NULL);
+        expect_act(&f, act_restore_receiver, "db3", status_of(&f, &fed), "MASTER_LOG_FILE = 'binlog.000003'");
+        facts_done(&f.facts);
+
+        Fixture g = fixture(true);
+        json_set(g.facts.root, "mode", NULL);
+        expect_act(&g, act_restore_receiver, "db3", status_of(&g, &fed), "MASTER_USE_GTID = slave_pos");
+        facts_done(&g.facts);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -1418,6 +1485,8 @@ int main(void)
                 cmocka_unit_test(test_receiver_that_waits),
                 cmocka_unit_test(test_drained),
                 cmocka_unit_test(test_parallel_appliers),
+                cmocka_unit_test(test_whom_it_follows),
+                cmocka_unit_test(test_restore_by_another_name),
                 cmocka_unit_test(test_people_at_work),
                 cmocka_unit_test(test_people_at_work_undone),
                 cmocka_unit_test(test_repoint_by_position),
