@@ -29,7 +29,7 @@ static const struct {
                                 "replicas of replicas: stay where they are, or follow the new primary itself" },
         [OPTION_REASON] = { "--reason", NULL, "TEXT", "why, for the record (also: --why)", "--why" },
         [OPTION_FOR] = { "--for", NULL, "TIME", "how long: 30m, 1h, 2d (until resumed when it is not given)" },
-        [OPTION_SERVER] = { "--server", NULL, "SERVER", "whose verdict is overridden, or only which one" },
+        [OPTION_SERVER] = { "--server", NULL, "SERVER", "the server whose goal is taken as met; purge: only this one" },
         [OPTION_UNTIL] = { "--until", NULL, "dead|healthy", "dead: its primary is; healthy: nothing is wrong with it" },
         [OPTION_TIMEOUT] = { "--timeout", NULL, "TIME", "wait no longer than this: 30s, 10m, 1h" },
         [OPTION_GLOBAL] = { "--global", NULL, "FILE",

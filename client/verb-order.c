@@ -70,7 +70,19 @@ int verb_acknowledge(const Context *context)
 
 int verb_run(const Context *context)
 {
+        static const char *const known[] = { "retry", "override", "abandon", "cancel" };
         const char *what = verb_word(context, 0);
+        size_t i = 0;
+        while (i < ARRAY_LENGTH(known) && !text_equal(known[i], what))
+                i++;
+        if (i == ARRAY_LENGTH(known)) {
+                fprintf(stderr, "mhactl: run %s: say retry, override, abandon or cancel\n", what);
+                return STATUS_USAGE;
+        }
+        if (text_equal(what, "override") && !verb_option(context, OPTION_VERDICT)) {
+                fputs("mhactl: say mhactl run override CLUSTER --server SERVER --verdict met --reason TEXT\n", stderr);
+                return STATUS_USAGE;
+        }
         Json *parameters = verb_cluster(verb_word(context, 1));
         json_set_string(parameters, "what", what);
         Json *options = json_ensure_object(parameters, "options");

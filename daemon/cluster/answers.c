@@ -657,7 +657,8 @@ int cluster_run(Cluster *cluster, const char *what, const Json *options, const c
         } else if (text_equal(what, "override")) {
                 Verdict verdict = verdict_from_string(json_get_string(options, "verdict"));
                 if ((int) verdict < 0)
-                        return failure_set(reterr, FAILURE_INVALID, 0, "%s: give a verdict: met, hopeless, …", name);
+                        return failure_set(reterr, FAILURE_INVALID, 0,
+                                           "%s: say --verdict met, when what the step wants was done by hand", name);
                 r = runbook_override(cluster->runbook, json_get_string(options, "server"), verdict, by, reason, reterr);
         } else {
                 return failure_set(reterr, FAILURE_INVALID, 0, "%s: \"%s\" is none of retry, override, abandon, cancel",

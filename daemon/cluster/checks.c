@@ -204,7 +204,8 @@ static void begin_replication(CheckRequest *request)
                 const char *name = request->cluster->config->servers[i].name;
                 CLEANUP(mem_free) char *downtime = downtime_why(request->cluster, name);
                 if (downtime)
-                        check_add(request->results, CHECK_DOWNTIME, name, "it is %s: it is not checked", downtime);
+                        check_add(request->results, CHECK_DOWNTIME, name, "it is taken out (%s) and not checked",
+                                  downtime);
                 if (downtime || !request->alive[i])
                         continue;
                 replication_check_ask(&request->facts, name, &script);

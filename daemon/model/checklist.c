@@ -75,6 +75,7 @@ static const CheckRow rows[_CHECK_ID_MAX] = {
         [CHECK_VARIABLES] = { "variables", REPLICATION(WARNING), "A variable that decides what data means is not the same on all servers: the application would meet another database after a failover.", "set it to the same value everywhere, in the option files too" },
         [CHECK_SETTINGS] = { "settings", REPLICATION(NOTE), "A variable that decides how much a server bears or keeps is not the same on all servers.", "when it is not on purpose, set it to the same value everywhere" },
         [CHECK_PRIMARY_KEY] = { "primary_key", REPLICATION(WARNING), "Tables without a primary key: with rows in the binary log replicas read the whole table for each row that changes, and lag.", "give them primary keys" },
+        [CHECK_PRIMARY_KEY_UNKNOWN] = { "primary_key_unknown", REPLICATION(NOTE), "Which tables have no primary key cannot be seen.", "GRANT SELECT ON *.* to the account of sql" },
         [CHECK_HOOK_STATUS] = { "hook_status", REPLICATION(ERROR), "The hook status, or a script of MHA's with --command=status, says that the hooks would not work, or did not end.", "see what it says when it is run by hand with the same input, as mhad's user; it has some seconds to end" },
         [CHECK_HOOK] = { "hook", REPLICATION(ERROR), "The program of a hook cannot be run by mhad.", "see that the path is right and that mhad's user may execute it" },
 

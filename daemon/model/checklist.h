@@ -70,6 +70,7 @@ typedef enum CheckId {
         CHECK_VARIABLES,
         CHECK_SETTINGS,
         CHECK_PRIMARY_KEY,
+        CHECK_PRIMARY_KEY_UNKNOWN,
         CHECK_HOOK,
         CHECK_HOOK_STATUS,
         /* failover */

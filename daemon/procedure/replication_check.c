@@ -595,10 +595,9 @@ static void check_tables(const Look *look)
         }
         if (reply->n_rows == 0) {
                 if (privileges && !has_privilege(privileges, "ALL PRIVILEGES") && !has_privilege(privileges, "SELECT"))
-                        check_add_as(
-                                look->results, CHECK_PRIMARY_KEY, CHECK_LEVEL_NOTE, name_of(look, i),
-                                "which tables have no primary key cannot be told: the account of sql lacks SELECT on "
-                                "*.*");
+                        check_add(look->results, CHECK_PRIMARY_KEY_UNKNOWN, name_of(look, i),
+                                  "which tables have no primary key cannot be told: the account of sql lacks SELECT on "
+                                  "*.*");
                 return;
         }
         CLEANUP(text_done) Text names = { 0 };

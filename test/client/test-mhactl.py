@@ -126,6 +126,8 @@ class Asking(Case):
         self.assertIn("did you mean status", self.expect(2, "statsu").stderr)
         self.expect(2, "pause")
         self.expect(2, "pause", "shop", "--for", "soon")
+        self.assertIn("say retry, override", self.expect(2, "run", "foo", "shop").stderr)
+        self.assertIn("--verdict met", self.expect(2, "run", "override", "shop", "--server", "db2").stderr)
         self.expect(0, "--help")
         self.expect(0, "--version")
         verbs = self.expect(0, "__complete", "").stdout.split()

@@ -413,6 +413,12 @@ static void test_both_filters(void **state)
 static void test_tables(void **state)
 {
         CASE made = make_case();
+        clear(answer(&made, 1, PRIVILEGES));
+        ROWS(answer(&made, 1, PRIVILEGES),
+             "g=GRANT PROCESS, RELOAD, SUPER, BINLOG MONITOR, EVENT, READ_ONLY ADMIN ON *.* TO `mhad`@`%`");
+        only(&made, "primary_key_unknown", "db1", "lacks SELECT on *.*");
+        clear(answer(&made, 1, PRIVILEGES));
+        ROWS(answer(&made, 1, PRIVILEGES), "g=GRANT ALL PRIVILEGES ON *.* TO `mhad`@`%`");
         clear(answer(&made, 1, TABLES));
         ROWS(answer(&made, 1, TABLES), "schema=app|name=a", "schema=app|name=b");
         only(&made, "primary_key", "db1", "2 tables have no primary key: app.a, app.b");
