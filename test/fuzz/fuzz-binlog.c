@@ -83,6 +83,8 @@ static void look(Pass *pass, const BinlogEvent *event)
                         ranges_end_file(pass->ranges, &relay.left, RANGES_END_FOLLOWED, relay.next);
                 if (relay.kind == RELAY_IGNORED)
                         ranges_add_ignored(pass->ranges, &relay.start, relay.end);
+                if (relay.kind == RELAY_EMPTY)
+                        ranges_add_empty(pass->ranges, &relay.start, relay.end);
                 placed.start = relay.start;
                 placed.end = relay.end;
                 placed.rewritten = relay.rewritten;
