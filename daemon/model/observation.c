@@ -265,6 +265,35 @@ static void replace(char **string, const char *value)
         *string = alloc_string(value);
 }
 
+static int compare_names(const void *a, const void *b)
+{
+        return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+/* "b,a,b" -> "a,b": servers print the names of a filter in the order in which somebody gave them, and say them twice, but
+ * never escape one. The caller frees it. */
+static char *normal_list(const char *list)
+{
+        CLEANUP(mem_free) char *copy = alloc_string(list ? list : "");
+        CLEANUP(mem_free) char **names = NULL;
+        size_t n = 0;
+        char *save = NULL;
+        for (char *name = strtok_r(copy, ",", &save); name; name = strtok_r(NULL, ",", &save)) {
+                ALLOC_GROW(names, n);
+                names[n++] = name;
+        }
+        if (n > 1)
+                qsort(names, n, sizeof *names, compare_names);
+        Text text = { 0 };
+        for (size_t i = 0; i < n; i++) {
+                if (i > 0 && strcmp(names[i], names[i - 1]) == 0)
+                        continue;
+                text_separate(&text, ",");
+                text_add(&text, names[i]);
+        }
+        return text_take(&text);
+}
+
 static int check_reply(const Reply *reply, const char *column, const char *what, Failure *reterr)
 {
         if (reply_succeeded(reply) && reply_has_column(reply, column))
@@ -423,8 +452,11 @@ static char *row_filters(const Row *row)
                 const char *value = row_get(row, filters[i].column);
                 if (text_is_empty(value))
                         continue;
+                /* Of the rules of rewrite_db the first that fits counts. */
+                bool ordered = filters[i].column == COLUMN_REWRITE_DB;
+                CLEANUP(mem_free) char *list = ordered ? alloc_string(value) : normal_list(value);
                 text_separate(&text, "; ");
-                text_addf(&text, "%s=%s", filters[i].name, value);
+                text_addf(&text, "%s=%s", filters[i].name, list);
         }
         return text_take(&text);
 }
@@ -574,8 +606,10 @@ int observation_read_binlog(ServerView *view, const Reply *reply, Failure *reter
                 return failure_set(reterr, FAILURE_PROTOCOL, 0, "%s", failure.text);
         view->binlog_read = true;
         view->binlog = position;
-        replace(&view->binlog_do_db, any ? reply_get(reply, 0, "Binlog_Do_DB") : NULL);
-        replace(&view->binlog_ignore_db, any ? reply_get(reply, 0, "Binlog_Ignore_DB") : NULL);
+        free(view->binlog_do_db);
+        free(view->binlog_ignore_db);
+        view->binlog_do_db = any ? normal_list(reply_get(reply, 0, "Binlog_Do_DB")) : NULL;
+        view->binlog_ignore_db = any ? normal_list(reply_get(reply, 0, "Binlog_Ignore_DB")) : NULL;
         return 0;
 }
 

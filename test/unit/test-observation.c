@@ -130,8 +130,8 @@ static void read_mariadb(ServerView *view, const Status *status, usec_t now)
                 "Gtid_IO_Pos", "SQL_Delay", "Slave_received_heartbeats", "Slave_heartbeat_period",
                 "Replicate_Ignore_DB", "Replicate_Do_DB", "Relay_Log_Space", "Master_SSL_Allowed");
         ROW(reply, "", status->running, "Yes", "db1", "3306", "1", "bin.000002", status->offset, "bin.000002", "300",
-            NULL, status->io_errno, "text", "Slave_Pos", status->gtid, "0", status->heartbeats, "0.500", "b", "a,c",
-            "4096", "No");
+            NULL, status->io_errno, "text", "Slave_Pos", status->gtid, "0", status->heartbeats, "0.500", "b",
+            "c,a,c", "4096", "No");
         assert_int_equal(observation_read_replica(view, reply, now, NULL), 0);
 }
 
@@ -274,6 +274,38 @@ static void test_binlog(void **state)
         COLUMNS(reply, "File", "Position");
         assert_int_equal(observation_read_binlog(view, reply, NULL), 0);
         assert_false(position_is_set(&view->binlog));
+}
+
+/* The same names in another order, or twice, are the same filter; the rules of rewrite_db are not. */
+static void test_filters(void **state)
+{
+        static const struct {
+                const char *column, *value, *filters;
+        } rows[] = {
+                { "Replicate_Do_DB", "b,a", "do_db=a,b" },
+                { "Replicate_Ignore_DB", "b,a,b,b", "ignore_db=a,b" },
+                { "Replicate_Do_Table", "b.t,a.u,b.t", "do_table=a.u,b.t" },
+                { "Replicate_Wild_Ignore_Table", "b.%,a\\_1.%", "wild_ignore_table=a\\_1.%,b.%" },
+                { "Replicate_Rewrite_DB", "b->c,a->b", "rewrite_db=b->c,a->b" },
+                { "Replicate_Do_DB", "", "" },
+        };
+        CLEANUP(server_view_free) ServerView *view = server_view_new();
+        read_identity(view, "10.11.6-MariaDB");
+        for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+                CLEANUP(replies_free) Replies *replies = replies_new(1);
+                Reply *reply = new_reply(replies);
+                COLUMNS(reply, "Connection_name", "Slave_IO_Running", "Master_Host", rows[i].column);
+                ROW(reply, "", "Yes", "db1", rows[i].value);
+                assert_int_equal(observation_read_replica(view, reply, 1, NULL), 0);
+                assert_string_equal(server_view_channel(view)->filters, rows[i].filters);
+        }
+        CLEANUP(replies_free) Replies *replies = replies_new(1);
+        Reply *reply = new_reply(replies);
+        COLUMNS(reply, "File", "Position", "Binlog_Do_DB", "Binlog_Ignore_DB");
+        ROW(reply, "binlog.000004", "777", "b,a,b", NULL);
+        assert_int_equal(observation_read_binlog(view, reply, NULL), 0);
+        assert_string_equal(view->binlog_do_db, "a,b");
+        assert_string_equal(view->binlog_ignore_db, "");
 }
 
 static void test_semi_sync(void **state)
@@ -430,7 +462,7 @@ int main(void)
                 cmocka_unit_test(test_json_of_anything),
                 cmocka_unit_test(test_absurd_numbers),
                 cmocka_unit_test(test_errno),
-                cmocka_unit_test(test_note), cmocka_unit_test(test_refusal),
+                cmocka_unit_test(test_note), cmocka_unit_test(test_refusal), cmocka_unit_test(test_filters),
                 cmocka_unit_test(test_names),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
