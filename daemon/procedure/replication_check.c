@@ -334,10 +334,9 @@ static void check_logs(const Look *look, size_t i)
         const char *recovery = json_get_string(look->variables[i], "relay_log_recovery");
         if (!view->log_slave_updates && view->log_bin)
                 check_add(look->results, CHECK_LOG_SLAVE_UPDATES, name_of(look, i), "log_slave_updates is off on it");
-        if (view->relay_log_purge && !uses_gtid(look, i) && !view->log_slave_updates)
-                check_add(
-                        look->results, CHECK_RELAY_LOG_PURGE, name_of(look, i),
-                        "relay_log_purge is on and log_slave_updates off: it keeps nothing that another one may lack");
+        if (view->relay_log_purge && !uses_gtid(look, i))
+                check_add(look->results, CHECK_RELAY_LOG_PURGE, name_of(look, i),
+                          "relay_log_purge is on: by position it keeps nothing that another one may lack");
         if (repository && strcasecmp(repository, "FILE") == 0)
                 check_add(look->results, CHECK_RELAY_LOG_RECOVERY, name_of(look, i),
                           "relay_log_info_repository is FILE%s",

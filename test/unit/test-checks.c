@@ -377,16 +377,19 @@ static void test_settings(void **state)
         only(&made, "version_older", "db2", "MariaDB 10.6.1, older than the primary's MariaDB 10.11.6");
         variables(answer(&made, 2, IDENTITY), "version=" MARIADB "|log_slave_updates=OFF");
         only(&made, "log_slave_updates", "db2", NULL);
-        /* By position that leaves nothing for a rescue. */
+        variables(answer(&made, 2, IDENTITY), "log_slave_updates=ON");
+        /* By position there is nothing for a rescue but relay logs, with log_slave_updates or without. */
+        variables(answer(&made, 3, IDENTITY), "relay_log_purge=OFF");
         for (int i = 2; i <= 3; i++)
                 set_cell(answer(&made, i, REPLICA), "Using_Gtid", "No");
         CLEANUP(json_free) Json *results = json_array();
         replication_check_judge(&made.facts, made.replies, made.again, results);
         assert_int_equal(found(results, "relay_log_purge", "db2", "it keeps nothing that another one may lack"), 1);
         assert_int_equal(found(results, "relay_log_purge", "db3", NULL), 0);
+        assert_false(check_has(results, NULL, CHECK_LEVEL_WARNING));
+        variables(answer(&made, 3, IDENTITY), "relay_log_purge=ON");
         for (int i = 2; i <= 3; i++)
                 set_cell(answer(&made, i, REPLICA), "Using_Gtid", "Slave_Pos");
-        variables(answer(&made, 2, IDENTITY), "log_slave_updates=ON");
         variables(answer(&made, 2, VARIABLES), "relay_log_info_repository=FILE");
         only(&made, "relay_log_recovery", "db2", "relay_log_info_repository is FILE");
         variables(answer(&made, 2, VARIABLES), "relay_log_info_repository=TABLE");
@@ -437,7 +440,8 @@ static void test_modes(void **state)
         assert_int_equal(
                 found(results, "gtid_mixed", NULL, "db3 replicates by global transaction ids, db2 by position"), 1);
         assert_int_equal(found(results, "replication_user", "db2", "it replicates as other"), 1);
-        assert_int_equal(json_length(results), 3);
+        assert_int_equal(found(results, "relay_log_purge", "db2", NULL), 1);
+        assert_int_equal(json_length(results), 4);
 }
 
 static void semi_sync(Case *made, const char *primary_status)
