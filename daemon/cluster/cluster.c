@@ -96,12 +96,19 @@ void cluster_transition(Cluster *cluster, ClusterEvent event, const char *detail
         cluster_evaluate_soon(cluster);
 }
 
-static bool told(const Cluster *cluster, const char *text)
+static bool told(const Cluster *cluster, const Problem *problem)
 {
         for (size_t i = 0; i < cluster->n_told_problems; i++)
-                if (strcmp(cluster->told_problems[i], text) == 0)
+                if (problem_is_same(&cluster->told_problems[i], problem))
                         return true;
         return false;
+}
+
+static void forget_told(Cluster *cluster)
+{
+        for (size_t i = 0; i < cluster->n_told_problems; i++)
+                free(cluster->told_problems[i].text);
+        free(cluster->told_problems);
 }
 
 /* Lag comes and goes; it is shown, not logged. */
@@ -112,7 +119,7 @@ static bool is_news(const Problem *problem)
 
 static void tell_problems(Cluster *cluster)
 {
-        char **now = ALLOC_ARRAY(char *, cluster->topology.n_problems);
+        Problem *now = ALLOC_ARRAY(Problem, cluster->topology.n_problems);
         size_t n = 0;
         LogFields fields = cluster_fields(cluster, NULL);
         for (size_t i = 0; i < cluster->topology.n_problems; i++) {
@@ -120,17 +127,16 @@ static void tell_problems(Cluster *cluster)
                 if (!is_news(problem))
                         continue;
                 fields.server = problem->server >= 0 ? cluster->config->servers[problem->server].name : NULL;
-                if (!told(cluster, problem->text))
+                if (!told(cluster, problem))
                         log_event(EVENT_TOPOLOGY_PROBLEM, &fields, "%s: %s%s", cluster->config->name, problem->text,
                                   problem->blocks ? " (no automatic failover while this stands)" : "");
-                now[n++] = alloc_string(problem->text);
+                now[n] = *problem;
+                now[n++].text = alloc_string(problem->text);
         }
         fields.server = NULL;
         if (n == 0 && cluster->n_told_problems > 0)
                 log_event(EVENT_TOPOLOGY_OK, &fields, "%s: no problem is left", cluster->config->name);
-        for (size_t i = 0; i < cluster->n_told_problems; i++)
-                free(cluster->told_problems[i]);
-        free(cluster->told_problems);
+        forget_told(cluster);
         cluster->told_problems = now;
         cluster->n_told_problems = n;
 }
@@ -413,9 +419,7 @@ Cluster *cluster_free(Cluster *cluster)
         exec_free(cluster->exec);
         ssh_identity_free(cluster->identity);
         topology_done(&cluster->topology);
-        for (size_t i = 0; i < cluster->n_told_problems; i++)
-                free(cluster->told_problems[i]);
-        free(cluster->told_problems);
+        forget_told(cluster);
         free(cluster->told_held);
         free(cluster->told_purge);
         free(cluster->row_text);

@@ -57,7 +57,7 @@ struct Cluster {
         bool settled;       /* everybody was asked once */
         usec_t fresh_after; /* what was seen before counts for nothing: a run has changed it */
         Topology topology;
-        char **told_problems; /* what was logged, to log only news */
+        Problem *told_problems; /* what was logged, to log only news */
         size_t n_told_problems;
         char *told_held;  /* why it is held, as logged */
         char *told_purge; /* why a purge that is due waits, as logged */

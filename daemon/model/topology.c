@@ -716,3 +716,9 @@ ssize_t topology_find_apart(const Topology *topology, const bool *left_out)
         }
         return -1;
 }
+
+bool problem_is_same(const Problem *a, const Problem *b)
+{
+        /* A server's may change its words each second, as an unreachable one's do; that of a cluster names whom it is about. */
+        return a->id == b->id && a->server == b->server && (a->server >= 0 || text_equal(a->text, b->text));
+}

@@ -102,6 +102,8 @@ static inline void topology_done_cleanup(Topology *topology)
 const Problem *topology_blocker(const Topology *topology);
 /* The first problem of that kind, or NULL. */
 const Problem *topology_find(const Topology *topology, ProblemId id);
+/* Whether one is the other, perhaps in other words. */
+bool problem_is_same(const Problem *a, const Problem *b);
 /* The index of the server that a channel points at; -1 when it is none of these. */
 ssize_t topology_match_source(const TopologyServer *servers, size_t n_servers, const ReplicaChannel *channel);
 /* The first server that is not seen to follow the primary, itself or through others; -1: none. left_out: those that do not count,

@@ -143,9 +143,13 @@ def test_unreachable_replica_holds(lab):
     """on_unreachable_replica: abort, as MHA does without ignore_fail; one that was taken out is not waited for."""
     manager = Manager.start(lab, failover={"on_unreachable_replica": "abort"})
     name = manager.cluster.name
-    lab["db3"].kill()
+    lab["db3"].host.cut()
     manager.wait(lambda status: any("db3 cannot be asked either" in reason
                                     for reason in status["if_primary_died"]["hold"]), "the guard")
+    words = set()
+    manager.wait(lambda status: words.update(one["text"] for one in status["problems"]) or len(words) > 1,
+                 "what is said of it changes, as the network's answers do")
+    assert len(manager.events("topology-problem")) == 1, words
     lab["db1"].kill()
     manager.wait_state("held")
     manager.untouched(2)

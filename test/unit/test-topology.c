@@ -437,6 +437,20 @@ static void test_replica_problems(void **state)
         assert_replica_problem(mix, "mixed_flavours!");
 }
 
+static void test_same_problem(void **state)
+{
+        const Problem silent = { PROBLEM_SERVER_DOWN, 1, (char *) "db1 does not answer: no answer within 1.0 s",
+                                 false },
+                      no_way = { PROBLEM_SERVER_DOWN, 1, (char *) "db1 does not answer: there is no way to it", false },
+                      other = { PROBLEM_SERVER_DOWN, 2, silent.text, false },
+                      error = { PROBLEM_SERVER_ERROR, 1, silent.text, false },
+                      two = { PROBLEM_TWO_PRIMARIES, -1, (char *) "db0 and db1", true },
+                      others = { PROBLEM_TWO_PRIMARIES, -1, (char *) "db0 and db2", true };
+        assert_true(problem_is_same(&silent, &no_way) && problem_is_same(&two, &two));
+        assert_false(problem_is_same(&silent, &other) || problem_is_same(&silent, &error));
+        assert_false(problem_is_same(&two, &others));
+}
+
 static void test_receivers_of_a_dead_primary(void **state)
 {
         LAB("D R0 R0");
@@ -578,6 +592,7 @@ int main(void)
                 cmocka_unit_test(test_place),
                 cmocka_unit_test(test_dead_primary),
                 cmocka_unit_test(test_unread),
+                cmocka_unit_test(test_same_problem),
                 cmocka_unit_test(test_chain),
                 cmocka_unit_test(test_two_writable),
                 cmocka_unit_test(test_circle),
