@@ -128,7 +128,7 @@ static Json *problems_json(const Cluster *cluster)
         return problems;
 }
 
-Json *cluster_holds(Cluster *cluster)
+Json *cluster_holds(const Cluster *cluster)
 {
         GuardReasons reasons = suspect_guards(cluster, false);
         Json *texts = json_array();
@@ -177,7 +177,8 @@ Json *cluster_status(Cluster *cluster)
         json_set_string(json, "state", cluster_state_to_string(cluster->now));
         json_set_int(json, "since", (int64_t) cluster->since_real);
         json_set_string(json, "mode", failover_mode_to_string(cluster->config->failover.mode));
-        json_set(json, "paused", json_copy(json_get(cluster->state.root, "paused")));
+        if (cluster_is_paused(cluster))
+                json_set(json, "paused", json_copy(json_get(cluster->state.root, "paused")));
         json_set_string(json, "primary", primary_now(cluster));
         json_set(json, "address", address_json(cluster));
         json_set_string(json, "health", health(cluster));
@@ -274,13 +275,6 @@ static void on_plan(Json *plan, void *userdata)
         done(answer, whose);
 }
 
-static bool is_paused(Cluster *cluster)
-{
-        const Json *paused = json_get(cluster->state.root, "paused");
-        int64_t until = json_get_int(paused, "until", 0);
-        return paused && (until <= 0 || (usec_t) until > loop_now_real(cluster->context.loop));
-}
-
 /* Whom the operator named. */
 static int check_target(Cluster *cluster, const char *to, const char *primary, Failure *reterr)
 {
@@ -334,7 +328,7 @@ static int check_switch(Cluster *cluster, const Json *options, Failure *reterr)
                 return failure_set(reterr, FAILURE_INVALID, REFUSAL_RUN_UNDER_WAY,
                                    "%s: run %s is under way: mhactl status %s", name, runbook_id(cluster->runbook),
                                    name);
-        if (is_paused(cluster))
+        if (cluster_is_paused(cluster))
                 return failure_set(reterr, FAILURE_INVALID, REFUSAL_PAUSED, "%s is paused: mhactl resume %s first",
                                    name, name);
         if (manager)

@@ -239,6 +239,7 @@ static void evaluate(void *userdata)
                 return;
         }
         downtime_watch(cluster);
+        pause_watch(cluster);
         read_topology(cluster);
         fenced_watch(cluster);
         keep_lock_sessions(cluster); /* also one that was taken just before a run */

@@ -114,7 +114,9 @@ void cluster_hurry(Cluster *cluster, bool on);
 void suspect_begin(Cluster *cluster);
 void suspect_judge(Cluster *cluster);
 void suspect_end(Cluster *cluster);
-GuardReasons suspect_guards(Cluster *cluster, bool with_candidate);
+GuardReasons suspect_guards(const Cluster *cluster, bool with_candidate);
+bool cluster_is_paused(const Cluster *cluster);
+void pause_watch(Cluster *cluster); /* ends one that is over */
 
 /* scripts.c: what can be run, and MHA's scripts outside of runs. */
 #define SCRIPTS_MAX_HOOKS 12
@@ -132,7 +134,7 @@ void scripts_check_status(Scripts *scripts);                /* their status comm
 const char *scripts_status(const Scripts *scripts);
 
 /* runs.c */
-Facts runs_facts(Cluster *cluster, const char *old_primary, const Json *options, const char *procedure);
+Facts runs_facts(const Cluster *cluster, const char *old_primary, const Json *options, const char *procedure);
 int runs_failover(Cluster *cluster, const Json *options, Failure *reterr);
 int runs_switchover(Cluster *cluster, const Json *options, Failure *reterr);
 void runs_watch(Cluster *cluster);  /* what the watches mean for the run under way */
@@ -142,7 +144,7 @@ int runs_open_journal(Cluster *cluster, Failure *reterr);
 void runs_report(Cluster *cluster, const Json *run, const Facts *facts, RunOutcome outcome);
 void runs_done(Cluster *cluster); /* frees what belongs to runs */
 /* Who would be promoted now: {"candidate", "why", "blockers"}; the caller frees it. */
-Json *runs_if_primary_died(Cluster *cluster);
+Json *runs_if_primary_died(const Cluster *cluster);
 
 /* past.c */
 /* Writes it, says so, and gives it to the callee. */
@@ -171,7 +173,7 @@ void saved_done(Cluster *cluster);
 
 /* answers.c */
 void cluster_purge_when_due(Cluster *cluster);
-Json *cluster_holds(Cluster *cluster); /* why there would be no failover by itself: sentences; the caller frees it */
+Json *cluster_holds(const Cluster *cluster); /* why there would be no failover by itself: sentences; the caller frees it */
 void answers_done(Cluster *cluster);
 
 /* mail.c */

@@ -188,7 +188,7 @@ static void add_tiers(const Cluster *cluster, const Json *options, Facts *facts)
         }
 }
 
-Facts runs_facts(Cluster *cluster, const char *old_primary, const Json *options, const char *procedure)
+Facts runs_facts(const Cluster *cluster, const char *old_primary, const Json *options, const char *procedure)
 {
         CLEANUP(mem_free) char *run = new_run_id(cluster);
         ssize_t old = cluster_find(cluster, old_primary);
@@ -230,7 +230,7 @@ Facts runs_facts(Cluster *cluster, const char *old_primary, const Json *options,
         return facts;
 }
 
-Json *runs_if_primary_died(Cluster *cluster)
+Json *runs_if_primary_died(const Cluster *cluster)
 {
         Json *result = json_object();
         const char *primary = cluster_primary_name(cluster);

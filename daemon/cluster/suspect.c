@@ -112,19 +112,23 @@ static bool may_act_on(const Cluster *cluster, Finding finding)
         return false;
 }
 
-static bool pause_holds(Cluster *cluster)
+bool cluster_is_paused(const Cluster *cluster)
 {
         const Json *paused = json_get(cluster->state.root, "paused");
         int64_t until = json_get_int(paused, "until", 0);
-        if (paused && until > 0 && (usec_t) until <= loop_now_real(cluster->context.loop)) {
-                json_set(cluster->state.root, "paused", NULL);
-                cluster_save(cluster);
-                LogFields fields = cluster_fields(cluster, NULL);
-                log_event(EVENT_RESUMED, &fields, "%s: the pause is over; automatic failover is possible again",
-                          cluster->config->name);
-                return false;
-        }
-        return paused != NULL;
+        return paused && (until <= 0 || (usec_t) until > loop_now_real(cluster->context.loop));
+}
+
+void pause_watch(Cluster *cluster)
+{
+        LogFields fields = cluster_fields(cluster, NULL);
+        if (!json_has(cluster->state.root, "paused") || cluster_is_paused(cluster))
+                return;
+        json_set(cluster->state.root, "paused", NULL);
+        cluster_save(cluster);
+        log_event(EVENT_RESUMED, &fields, "%s: the pause is over; automatic failover is possible again",
+                  cluster->config->name);
+        cluster->context.changed(cluster->context.userdata);
 }
 
 /* A replica that would be left behind; NULL when there is none, or when that is allowed. */
@@ -142,7 +146,7 @@ static const char *unreachable_replica(const Cluster *cluster)
         return NULL;
 }
 
-GuardReasons suspect_guards(Cluster *cluster, bool with_candidate)
+GuardReasons suspect_guards(const Cluster *cluster, bool with_candidate)
 {
         const Json *last = json_get(cluster->state.root, "last_failover");
         usec_t now = loop_now_real(cluster->context.loop), then = (usec_t) json_get_int(last, "time", 0);
@@ -155,7 +159,7 @@ GuardReasons suspect_guards(Cluster *cluster, bool with_candidate)
         CLEANUP(mem_free) char *names = NULL;
         GuardInput input = {
                 .cluster = cluster->config->name,
-                .paused = pause_holds(cluster),
+                .paused = cluster_is_paused(cluster),
                 .pause_reason = json_get_string(json_get(cluster->state.root, "paused"), "reason"),
                 .monitor_only = cluster->config->failover.mode == FAILOVER_MODE_MONITOR,
                 .had_failover = last != NULL,

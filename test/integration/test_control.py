@@ -103,7 +103,11 @@ def test_pause_and_resume(lab):
 @pytest.mark.flavours("mariadb")
 @pytest.mark.modes("gtid")
 def test_pause_ends_by_itself(lab):
+    """Also while nobody asks and the primary is well."""
     manager = Manager.start(lab)
+    assert manager.order("pause", manager.cluster.name, "--for", "1s").returncode == OK
+    manager.wait_event("resumed", timeout=10)
+    assert "paused" not in manager.status()
     assert manager.order("pause", manager.cluster.name, "--for", "3s").returncode == OK
     lab["db1"].kill()
     manager.wait_state("held")
