@@ -171,6 +171,7 @@ GuardReasons suspect_guards(const Cluster *cluster, bool with_candidate)
                 .storm_limit = own_limit ? own_limit : cluster->context.storm_limit(userdata),
                 .stalled = cluster->context.stalled(userdata),
                 .problem = blocker ? blocker->text : NULL,
+                .primary_known = cluster_primary_name(cluster) != NULL,
                 .halted = cluster->now == CLUSTER_HALTED,
                 .unreachable = unreachable_replica(cluster),
                 .no_candidate = with_candidate && !candidate ? json_get_string(would, "why") : NULL,

@@ -399,7 +399,9 @@ GuardReasons guard_check(const GuardInput *input)
                      "failover %s'",
                      cluster);
         if (input->problem)
-                hold(&reasons, GUARD_TOPOLOGY, "%s: repair it, or type 'mhactl failover %s'", input->problem, cluster);
+                hold(&reasons, GUARD_TOPOLOGY, "%s: repair it%s%s%s", input->problem,
+                     input->primary_known ? ", or type 'mhactl failover " : "", input->primary_known ? cluster : "",
+                     input->primary_known ? "'" : "");
         if (input->halted)
                 hold(&reasons, GUARD_HALTED,
                      "The last run halted and waits for you: see 'mhactl report %s', then type 'mhactl run retry %s' "

@@ -171,6 +171,7 @@ typedef struct GuardInput {
         const char *lost_names; /* which primaries, for people; may be NULL */
         bool stalled;
         const char *problem; /* the topology problem that blocks, or NULL */
+        bool primary_known;  /* else an order to fail over is refused, too */
         bool halted;
         const char *unreachable;  /* a replica that must not be left behind and cannot be reached, or NULL */
         const char *no_candidate; /* why there is none, or NULL */

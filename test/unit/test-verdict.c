@@ -318,7 +318,10 @@ static void test_guards(void **state)
         assert_int_equal(guard_check(&input).n_items, 0);
         input = none;
         input.problem = "Two servers are writable";
-        assert_held(&input, GUARD_TOPOLOGY, "Two servers are writable");
+        assert_held(&input, GUARD_TOPOLOGY, "Two servers are writable: repair it");
+        assert_null(strstr(guard_check(&input).items[0].text, "failover"));
+        input.primary_known = true;
+        assert_held(&input, GUARD_TOPOLOGY, "Two servers are writable: repair it, or type 'mhactl failover app1'");
         input = none;
         input.secondary = "check ended with status 2";
         assert_held(&input, GUARD_SECONDARY, "does not confirm that the primary is dead (check ended with status 2)");
@@ -372,8 +375,19 @@ static void test_flap_window(void **state)
 
 static void test_all_guards_at_once(void **state)
 {
-        GuardInput input = { "app1", true, NULL, true, true, 0,   USEC_HOUR, false, 9,
-                             3,      NULL, true, "x",  true, "y", "z",       "w" };
+        GuardInput input = { .cluster = "app1",
+                             .paused = true,
+                             .monitor_only = true,
+                             .had_failover = true,
+                             .flap_window = USEC_HOUR,
+                             .hosts_lost = 9,
+                             .storm_limit = 3,
+                             .stalled = true,
+                             .problem = "x",
+                             .halted = true,
+                             .unreachable = "y",
+                             .no_candidate = "z",
+                             .secondary = "w" };
         GuardReasons reasons = guard_check(&input);
         assert_int_equal(reasons.n_items, _GUARD_MAX);
 }
