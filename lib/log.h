@@ -5,23 +5,19 @@
 
 /* Stable names: scripts and alerts rely on them. A name is never reused with another meaning. */
 typedef enum EventId {
-        EVENT_STARTED,            /* the daemon watches */
-        EVENT_STOPPING,           /* it was told to end */
-        EVENT_CONFIG_RELOADED,    /* a new configuration is in force */
-        EVENT_CONFIG_REJECTED,    /* it has errors; what was running stays in force */
-        EVENT_SERVER_UP,          /* a server answers (again) */
-        EVENT_SERVER_DOWN,        /* a server stopped answering */
-        EVENT_REPLICATION_BROKEN, /* a replica's thread stopped with an error, or follows somebody else */
-        EVENT_REPLICATION_OK,     /* it replicates again */
-        EVENT_PRIMARY_FOUND,      /* who the primary is was read from the servers */
-        EVENT_TOPOLOGY_PROBLEM,   /* something that blocks automatic action */
-        EVENT_TOPOLOGY_OK,        /* it is gone */
-        EVENT_SUSPECT,            /* the primary may be dead; others are being asked */
-        EVENT_SUSPICION_CLEARED,  /* it is not */
-        EVENT_DEAD,               /* the verdict, with its row and evidence */
-        EVENT_HELD,               /* dead, but no automatic failover, and why */
-        EVENT_RUN_STARTED,        /* a procedure begins */
-        EVENT_RUN_RESUMED,        /* after a restart of the daemon */
+        EVENT_STARTED,           /* the daemon watches */
+        EVENT_STOPPING,          /* it was told to end */
+        EVENT_CONFIG_RELOADED,   /* a new configuration is in force */
+        EVENT_CONFIG_REJECTED,   /* it has errors; what was running stays in force */
+        EVENT_PRIMARY_FOUND,     /* who the primary is was read from the servers */
+        EVENT_TOPOLOGY_PROBLEM,  /* something is wrong with a server or with the cluster */
+        EVENT_TOPOLOGY_OK,       /* it is gone */
+        EVENT_SUSPECT,           /* the primary may be dead; others are being asked */
+        EVENT_SUSPICION_CLEARED, /* it is not */
+        EVENT_DEAD,              /* the verdict, with its row and evidence */
+        EVENT_HELD,              /* dead, but no automatic failover, and why */
+        EVENT_RUN_STARTED,       /* a procedure begins */
+        EVENT_RUN_RESUMED,       /* after a restart of the daemon */
         EVENT_STEP_STARTED,
         EVENT_STEP_DONE,
         EVENT_STEP_FAILED,

@@ -72,7 +72,7 @@ def test_swarm(lab, record_property):
     assert total["together"] == CLIENTS and total["stayed"] == PLACES and total["refused"] == CLIENTS - PLACES, told
     assert not any(late.values()), late
     assert growth < GROWTH_MOST, growth
-    assert not manager.events("suspect", "server-down", "stall")
+    assert not manager.events("suspect", "topology-problem", "stall")
 
     # The counter does count.
     mhad.signal(signal.SIGSTOP)

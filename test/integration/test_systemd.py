@@ -19,7 +19,7 @@ from labkit.host import BUILD, REPOSITORY
 from labkit.process import run, until
 from manager import PATIENCE, QUICK, Manager, rungs
 
-ALARMS = ("suspect", "dead", "held", "run-started", "run-resumed", "server-down", "topology-problem", "stall",
+ALARMS = ("suspect", "dead", "held", "run-started", "run-resumed", "topology-problem", "stall",
           "warning", "error")
 EXPOSURE_MOST = 1.5
 SILENCE = 75  # seconds; more than a minute, see test_silent_while_healthy()
