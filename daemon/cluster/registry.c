@@ -244,8 +244,9 @@ static usec_t next_beat(usec_t now)
 static void on_heartbeat(void *userdata)
 {
         Registry *registry = userdata;
-        usec_t now = usec_now_monotonic(), late = usec_sub(now, registry->beat_at);
-        int64_t offset = (int64_t) usec_now_real() - (int64_t) now, jump = offset - registry->clock_offset;
+        usec_t now = loop_now(registry->loop), late = usec_sub(now, registry->beat_at);
+        int64_t offset = (int64_t) loop_now_real(registry->loop) - (int64_t) now,
+                jump = offset - registry->clock_offset;
         registry->clock_offset = offset;
         histogram_add(&registry->lag, late);
         if (late > STALL_LIMIT) {
@@ -399,7 +400,7 @@ int registry_new(Loop *loop, const char *config_path, Registry **ret, Json **ret
         registry->path = alloc_string(config_path);
         registry->changed_timer = timer_new(loop, 10 * USEC_MSEC, tell_changed, registry);
         registry->heartbeat = timer_new(loop, 10 * USEC_MSEC, on_heartbeat, registry);
-        registry->started_real = usec_now_real();
+        registry->started_real = loop_now_real(loop);
         const ScrapeSource source = { add_cluster_metrics, add_process_metrics, registry };
         registry->scrape = scrape_new(loop, &source);
         log_set_tap(on_log, registry);
@@ -411,8 +412,8 @@ int registry_new(Loop *loop, const char *config_path, Registry **ret, Json **ret
         registry->gate = gate_new(loop, CONNECTING_MOST);
         for (size_t i = 0; i < registry->config->n_clusters; i++)
                 (void) add_cluster(registry, &registry->config->clusters[i], NULL);
-        registry->beat_at = next_beat(usec_now_monotonic());
-        registry->clock_offset = (int64_t) usec_now_real() - (int64_t) usec_now_monotonic();
+        registry->beat_at = next_beat(loop_now(loop));
+        registry->clock_offset = (int64_t) loop_now_real(loop) - (int64_t) loop_now(loop);
         timer_set(registry->heartbeat, registry->beat_at);
         *ret = TAKE(registry);
         return 0;
