@@ -34,6 +34,7 @@ def test_ipv6(make_lab, flavour):
     spelled = lab["db2"].ip.replace("::", ":0:0:0:0:")
     manager = Manager.start(lab, servers={"db2": {"host": spelled}, "db3": {"host": "db3-both"}})
     assert manager.order("check", "app1").returncode == 0, manager.order("check", "app1").stdout
+    assert manager.order("check", "replication", "app1").returncode == 0
     for replica in lab.replicas:
         replica.stop_io()
     writer = load(lab, 100)
