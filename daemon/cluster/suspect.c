@@ -99,8 +99,7 @@ static bool may_act_on(const Cluster *cluster, Finding finding)
                 return true;
         case FINDING_STALLED:
                 return cluster->config->detection.on_stalled == DETECTION_ACTION_FAILOVER;
-        case FINDING_LOCKED:
-                return cluster->config->detection.on_locked == DETECTION_ACTION_FAILOVER;
+        case FINDING_LOCKED: /* it answers; the time-out of semi-sync ends the waiting */
         case FINDING_ALIVE:
         case FINDING_SUSPECT:
         case FINDING_UNREACHABLE_FROM_HERE:

@@ -225,15 +225,6 @@ static void check_fence(const Draft *draft, Reading *reading)
                            config->ssh.enabled ? "fence.stop_process" : "ssh.enabled");
 }
 
-static void check_detection(const Draft *draft, Reading *reading)
-{
-        if (draft->config->detection.on_locked == DETECTION_ACTION_FAILOVER)
-                draft_error(
-                        draft, reading, "detection.on_locked",
-                        "detection.on_locked: \"failover\" is not possible: a primary that answers is not failed over "
-                        "by itself; use \"report\", and let the time-out of semi-sync end the waiting");
-}
-
 static bool is_address(const char *from, size_t length)
 {
         static const char allowed[] =
@@ -279,7 +270,6 @@ void draft_check(const Draft *draft, Reading *reading)
         check_ports(draft, reading);
         check_shared_hosts(draft, reading);
         check_fence(draft, reading);
-        check_detection(draft, reading);
         check_scripts(draft, reading);
         check_mail(draft, reading);
 }

@@ -90,7 +90,6 @@ typedef struct DetectionConfig {
         usec_t status_interval;
         usec_t heartbeat_stale;
         DetectionAction on_stalled;
-        DetectionAction on_locked;
         char *ping_table; /* "schema.table" */
 } DetectionConfig;
 

@@ -195,8 +195,6 @@ const SchemaRow schema_rows[] = {
           .meaning = "When a replica that has heard nothing from the primary for so long no longer counts as seeing it. More than twice replication.heartbeat." },
         { CLUSTER("detection.on_stalled", SCHEMA_CHOICE, detection.on_stalled), .otherwise = "report", .choices = actions,
           .meaning = "What to do with a primary that greets but whose statements hang, as when its storage does." },
-        { CLUSTER("detection.on_locked", SCHEMA_CHOICE, detection.on_locked), .otherwise = "report", .choices = actions,
-          .meaning = "What to do with a primary whose writers wait for a semi-sync acknowledgement that no replica can give. It is reported; failover is refused: a primary that answers is not failed over by itself." },
         { CLUSTER("detection.ping_table", SCHEMA_TABLE, detection.ping_table), .otherwise = "infra.chk_mhad", .mha = "infra.chk_masterha",
           .meaning = "The table of ping: insert, as schema.table. It is made where it does not exist." },
 

@@ -424,9 +424,6 @@ static const struct {
           "characters)\n" },
         { "address: {ip: fd00::1/64, device: eth0, label: 'eth0:x'}\n",
           "clusters.d/a.yaml:12:48: address.label: an IPv6 address cannot have one\n" },
-        { "detection: {on_locked: failover}\n",
-          "clusters.d/a.yaml:12:24: detection.on_locked: \"failover\" is not possible: a primary that answers is not "
-          "failed over by itself; use \"report\", and let the time-out of semi-sync end the waiting\n" },
         { "mail: {to: 'root,'}\n", "clusters.d/a.yaml:12:12: mail.to: must be addresses, separated by commas\n" },
         { "mail: {to: '-oQ/tmp'}\n", "clusters.d/a.yaml:12:12: mail.to: must be addresses, separated by commas\n" },
         { "mail: {to: 'root dba'}\n", "clusters.d/a.yaml:12:12: mail.to: must be addresses, separated by commas\n" },
