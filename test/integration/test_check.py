@@ -132,7 +132,15 @@ def test_replication_options(lab):
     with open(f"{asked}.input", encoding="utf-8") as file:
         said = json.load(file)
     assert said["hook"] == "status" and said["old_primary"]["name"] == "db1" and "run" not in said, said
-    three = lab["db3"]
+    two, three = lab.replicas
+
+    def ignore(server, names, health):
+        server.sql(server.word("stop"), f"SET GLOBAL replicate_ignore_db = '{names}'", server.word("start"))
+        manager.wait_health(health)
+
+    ignore(two, "x,y", "warning")
+    ignore(three, "y,x", "ok")  # the same, and the two do not exclude each other
+    ignore(two, "", "warning")
     three.stop()
     three.extra_options |= {"binlog_ignore_db": "other", "log_slave_updates": 0}
     three.write_config()
