@@ -115,7 +115,7 @@ char *render_duration(int64_t milliseconds)
 
 const char *render_target(const Json *target)
 {
-        return text_is_empty(target->string) ? "mhad" : target->string;
+        return text_is_empty(json_name(target)) ? "mhad" : json_name(target);
 }
 
 static void add_targets(Text *out, const Look *look, const Json *targets, const char *indent)

@@ -199,6 +199,11 @@ const char *json_string(const Json *json)
         return cJSON_IsString(json) ? json->valuestring : NULL;
 }
 
+const char *json_name(const Json *json)
+{
+        return json ? json->string : NULL;
+}
+
 bool json_array_contains(const Json *array, const char *string)
 {
         JSON_FOREACH(element, array)

@@ -45,6 +45,7 @@ bool json_has(const Json *object, const char *name);
 size_t json_length(const Json *array);
 const Json *json_at(const Json *array, size_t index);
 const char *json_string(const Json *json); /* NULL when it is no string */
+const char *json_name(const Json *json);   /* what it is called in the object that it stands in; NULL elsewhere */
 bool json_array_contains(const Json *array, const char *string);
 
 /* The member of that name, which is made an object when it is absent. */
@@ -55,3 +56,6 @@ void json_merge(Json *into, const Json *from);
 
 #define JSON_FOREACH(element, container)                                                                               \
         for (const Json *element = (container) ? (container)->child : NULL; element; element = element->next)
+/* The same of what may be changed; the element itself must stay where it is. */
+#define JSON_FOREACH_MUTABLE(element, container)                                                                       \
+        for (Json *element = (container) ? (container)->child : NULL; element; element = element->next)

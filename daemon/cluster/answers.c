@@ -244,8 +244,10 @@ Json *cluster_check(Cluster *cluster)
 {
         Json *result = json_object(), *checks = json_ensure_array(result, "checks");
         add_status_checks(cluster, checks);
-        for (Json *check = checks->child; check; check = check->next)
+        JSON_FOREACH_MUTABLE(check, checks)
+        {
                 json_set_string(check, "cluster", cluster->config->name);
+        }
         json_set_bool(result, "ready", cluster_is_healthy(cluster) && !check_has(checks, NULL, CHECK_LEVEL_ERROR));
         return result;
 }

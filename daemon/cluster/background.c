@@ -55,12 +55,12 @@ static int add_to_report(Cluster *cluster, const Json *run, const char *id, Fail
                 {
                         const char *verdict = json_get_string(target, "verdict"), *why = json_get_string(target, "why");
                         Json *entry = json_object();
-                        json_set_string(entry, "server", target->string);
+                        json_set_string(entry, "server", json_name(target));
                         json_set_string(entry, "step", json_get_string(step, "name"));
                         json_set_string(entry, "verdict", verdict);
                         json_set_string(entry, "why", why);
                         json_append(list, entry);
-                        text_addf(&lines, "  %-12s %s: %s\n", target->string, verdict ? verdict : "unmet",
+                        text_addf(&lines, "  %-12s %s: %s\n", json_name(target), verdict ? verdict : "unmet",
                                   why ? why : "");
                 }
         }

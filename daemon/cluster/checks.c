@@ -64,8 +64,10 @@ static void end(void *userdata)
         CheckRequest *request = userdata;
         Json *results = TAKE(request->results);
         const char *name = request->cluster->config->name;
-        for (Json *result = results->child; result; result = result->next)
+        JSON_FOREACH_MUTABLE(result, results)
+        {
                 json_set_string(result, "cluster", name);
+        }
         cluster_check_fn done = request->done;
         void *whose = request->userdata;
         request->end = NULL;

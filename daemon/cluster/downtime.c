@@ -77,12 +77,12 @@ void downtime_watch(Cluster *cluster)
         JSON_FOREACH(entry, all)
         {
                 int64_t until = json_get_int(entry, "until", 0);
-                if (cluster_find(cluster, entry->string) < 0)
-                        end(cluster, entry->string, "it is not in the configuration any more");
+                if (cluster_find(cluster, json_name(entry)) < 0)
+                        end(cluster, json_name(entry), "it is not in the configuration any more");
                 else if (until > 0 && (usec_t) until <= now)
-                        end(cluster, entry->string, "its time is over");
-                else if (text_equal(cluster_primary_name(cluster), entry->string) && cluster->now == CLUSTER_STEADY)
-                        end(cluster, entry->string, "it is the primary");
+                        end(cluster, json_name(entry), "its time is over");
+                else if (text_equal(cluster_primary_name(cluster), json_name(entry)) && cluster->now == CLUSTER_STEADY)
+                        end(cluster, json_name(entry), "it is the primary");
         }
 }
 

@@ -150,13 +150,13 @@ static void forget_returned(Cluster *cluster)
         CLEANUP(json_free) Json *returning = json_copy(json_get(cluster->state.root, "returning"));
         JSON_FOREACH(record, returning)
         {
-                ssize_t i = cluster_find(cluster, record->string);
+                ssize_t i = cluster_find(cluster, json_name(record));
                 const ServerView *view = i >= 0 ? watch_view(cluster->watches[i]) : NULL;
                 const ReplicaChannel *channel = view ? server_view_channel(view) : NULL;
                 if (channel && view->evidence == EVIDENCE_ALIVE && channel->receiver == RECEIVER_CONNECTED &&
                     watch_asked_at(cluster->watches[i]) >= cluster->fresh_after && cluster->topology.primary >= 0 &&
                     cluster->topology.entries[i].source == cluster->topology.primary)
-                        background_forget_returning(cluster, record->string);
+                        background_forget_returning(cluster, json_name(record));
         }
 }
 

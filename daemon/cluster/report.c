@@ -276,7 +276,7 @@ static void add_steps(Text *out, const Json *run)
                 JSON_FOREACH(target, json_get(step, "targets"))
                 {
                         const char *why = json_get_string(target, "why"), *verdict = json_get_string(target, "verdict");
-                        text_addf(out, "             %s%s%s%s%s\n", target->string, *target->string ? ": " : "",
+                        text_addf(out, "             %s%s%s%s%s\n", json_name(target), *json_name(target) ? ": " : "",
                                   text_equal(verdict, "met") || !verdict ? "" : verdict,
                                   text_equal(verdict, "met") || !verdict ? "" : ": ", why ? why : "");
                 }

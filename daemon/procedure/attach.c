@@ -35,7 +35,7 @@ static Json *late_servers(const Json *run)
                 {
                         Verdict verdict = verdict_from_string(json_get_string(target, "verdict"));
                         if (verdict == VERDICT_TIMEOUT || verdict == VERDICT_UNREACHABLE)
-                                json_append_string(late, target->string);
+                                json_append_string(late, json_name(target));
                 }
         }
         return late;

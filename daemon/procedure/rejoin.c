@@ -73,8 +73,8 @@ void rejoin_note(Json *returning, const Facts *run)
                 return;
         JSON_FOREACH(other, returning)
         {
-                if (!text_equal(other->string, old))
-                        bring_down(json_get_mutable(returning, other->string), server_view_gtid_family(opened),
+                if (!text_equal(json_name(other), old))
+                        bring_down(json_get_mutable(returning, json_name(other)), server_view_gtid_family(opened),
                                    json_get_string(record, "open_gtid"));
         }
 }
