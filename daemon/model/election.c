@@ -214,7 +214,7 @@ static void find_donor(const Contest *contest, Assessment *assessment)
                 gtid_free(loss);
                 loss = TAKE(rest);
         }
-        assessment->loss = describe(loss);
+        assessment->loss = contest->input->rescue ? NULL : describe(loss);
 }
 
 static void compare_gtids(Contest *contest)
@@ -429,8 +429,9 @@ static void explain_winner(const Contest *contest, Assessment *winner)
                                      ? "stands first in the configuration, the others being equal"
                                      : advantage(criterion);
         const char *has = winner->loss           ? "the loss was accepted"
-                          : winner->missing_text ? "another gives what it lacks"
-                                                 : "it has everything that was received";
+                          : !winner->missing_text ? "it has everything that was received"
+                          : winner->donor >= 0    ? "another gives what it lacks"
+                                                  : "what it lacks is to be saved and fed to it";
         say(winner->why, "it %s; %s", reason, has);
 }
 
@@ -665,7 +666,7 @@ static void read_rules(const Facts *facts, ElectionInput *input)
         input->accept_loss = alloc_string(facts_config_string(facts, "election.accept_loss"));
 }
 
-/* By position nobody but the old primary's log, or a replica's relay logs, can give what is lacked: they are read over SSH. */
+/* What no other replica can give, the old primary's log may, or the relay logs of who received it: they are read over SSH. */
 static bool can_rescue(const Facts *facts)
 {
         return facts_config_bool(facts, "rescue.enabled", false) && facts_config_bool(facts, "ssh.enabled", true) &&
@@ -704,7 +705,7 @@ int election_from_facts(const Facts *facts, ElectionInput *ret, Failure *reterr)
                           : election_mode_of((const ServerView *const *) views, input.n_candidates);
         find_sub_replicas(facts, &input, views);
         read_rules(facts, &input);
-        input.rescue = input.mode == ELECTION_POSITION && can_rescue(facts);
+        input.rescue = can_rescue(facts);
         read_old_primary(facts, &input);
         for (size_t i = 0; i < input.n_candidates; i++)
                 server_view_free(views[i]);

@@ -4,8 +4,9 @@
  * Told by the operator: that one or none. Else, of the eligible ones, in this order: loses nothing; has its log of use to
  * the others; has no errant transactions; is preferred; received most; has least left to apply; stands first in the
  * configuration. Never eligible: promotion never, taken out by an operator, not reachable, not replicating, no binary log,
- * delayed, applier broken, filters of its own, more unapplied than allowed; by position also replicas of replicas, and, unless logs are saved and fed,
- * whoever lacks what another received. Not eligible as long as another one is: newer than a living replica; log_slave_updates off (GTID). */
+ * delayed, applier broken, filters of its own, more unapplied than allowed; by position also replicas of replicas; and, unless
+ * logs are saved and fed, whoever lacks what another received and nobody gives. Not eligible as long as another one is: newer
+ * than a living replica; log_slave_updates off (GTID). */
 #pragma once
 
 #include <stdbool.h>
@@ -52,7 +53,7 @@ typedef struct ElectionInput {
         GtidSet *old_primary; /* what that was last seen to have executed; NULL in position mode or when not known */
         bool allow_newer_version;
         uint64_t max_unapplied; /* bytes; 0: any amount */
-        bool rescue;            /* position: what a candidate lacks is saved from others' logs, and fed to it */
+        bool rescue;            /* what a candidate lacks and no donor gives is saved from logs, and fed to it */
         char *accept_loss;      /* what may be lost, as an operator names it (loss.h); NULL: nothing */
 } ElectionInput;
 
@@ -68,8 +69,8 @@ typedef struct Election {
         ElectionRank *ranks; /* best first, all candidates */
         size_t n_ranks;
         ssize_t candidate; /* index into the candidates; -1: none */
-        ssize_t donor;     /* who has what the candidate lacks; -1: it lacks nothing */
-        char *loss;        /* what is lost by choosing it, NULL: nothing that anybody received */
+        ssize_t donor;     /* who has what the candidate lacks; -1: it lacks nothing, or nobody can give it */
+        char *loss;        /* what is lost by choosing it, NULL: nothing that anybody received and that may be saved */
         char *to_accept; /* what would be lost by one that could be chosen if that were accepted; NULL: there is none */
         char why[300];     /* why this one, or why none */
 } Election;

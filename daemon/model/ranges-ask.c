@@ -310,15 +310,20 @@ static size_t find_start(const Ranges *ranges, const Position *from, RangesAnswe
         return ranges->n_files;
 }
 
+static void ask_from(const Ranges *ranges, const Position *from, RangesAnswer *answer)
+{
+        Walk walk = { .ranges = ranges, .answer = answer };
+        walk.file = find_start(ranges, from, answer, &walk.at);
+        for (; walk.file < ranges->n_files; walk.file++, walk.at = BINLOG_MAGIC_LENGTH)
+                walk_file(&walk);
+        for (size_t i = 0; i < answer->n_pieces; i++)
+                answer->bytes += answer->pieces[i].to - answer->pieces[i].from.offset;
+}
+
 RangesAnswer ranges_ask(const Ranges *ranges, const Position *from)
 {
         RangesAnswer answer = { .end = *from, .last = *from, .n_groups_exact = true };
-        Walk walk = { .ranges = ranges, .answer = &answer };
-        walk.file = find_start(ranges, from, &answer, &walk.at);
-        for (; walk.file < ranges->n_files; walk.file++, walk.at = BINLOG_MAGIC_LENGTH)
-                walk_file(&walk);
-        for (size_t i = 0; i < answer.n_pieces; i++)
-                answer.bytes += answer.pieces[i].to - answer.pieces[i].from.offset;
+        ask_from(ranges, from, &answer);
         return answer;
 }
 
@@ -355,15 +360,34 @@ static Position first_lacking(const Ranges *ranges, GtidFamily family, const Gti
         return first;
 }
 
+/* No list says that it has all from before what is saved: what it lacks of that cannot be seen. */
+static void check_before(const Ranges *ranges, const GtidSet *has, bool lacks, RangesAnswer *answer)
+{
+        const RangeFile *first = ranges->files;
+        if (ranges->n_files == 0 || (!first->before && !lacks))
+                return;
+        Position at = position_in(ranges, 0, BINLOG_MAGIC_LENGTH);
+        CLEANUP(gtid_free) GtidSet *older = first->before ? gtid_subtract(first->before, has) : NULL;
+        CLEANUP(mem_free) char *text = older ? gtid_describe(older) : NULL;
+        if (text)
+                add_hole(answer, (Position){ 0 }, at, "%s is lacked, too, and older than %s", text, first->name);
+        else
+                add_hole(answer, (Position){ 0 }, at, "what is older than %s may be lacked, too", first->name);
+}
+
 RangesAnswer ranges_ask_gtid(const Ranges *ranges, GtidFamily family, const GtidSet *has, const GtidSet *wanted,
                              GtidSet **ret_lacks, GtidSet **ret_missing)
 {
         Position start = newest_start(ranges, has);
-        if (!position_is_set(&start))
-                start = first_lacking(ranges, family, has);
         RangesAnswer answer = { .n_groups_exact = true };
+        if (position_is_set(&start)) {
+                answer.end = answer.last = start;
+        } else {
+                start = first_lacking(ranges, family, has);
+                check_before(ranges, has, position_is_set(&start), &answer);
+        }
         if (position_is_set(&start))
-                answer = ranges_ask(ranges, &start);
+                ask_from(ranges, &start, &answer);
         CLEANUP(gtid_free) GtidSet *here = transaction_runs_to_set(&answer.runs, family);
         *ret_lacks = gtid_subtract(here, has);
         *ret_missing = gtid_new(family);

@@ -255,6 +255,10 @@ void judge_rescued(const Facts *facts, const char *server, const Replies *replie
                 return;
         }
         judge_feeding(facts, view, feed, judgement);
+        if (judgement->verdict == VERDICT_HOPELESS) {
+                const char *failure = json_get_string(feed, "failure");
+                json_set_string(judge_learned(judgement), "feed_failure", failure ? failure : judgement->why);
+        }
         if (judgement->verdict != VERDICT_MET)
                 return;
         if (status_is_level(view, server_view_channel(view), status_is_gtid(facts))) {

@@ -133,14 +133,33 @@ void decide_candidate(const Facts *facts, Judgement *judgement)
         judge_as(judgement, VERDICT_MET, "%s: %s", input.candidates[election.candidate].name, election.why);
 }
 
+/* By GTID: whether all that any replica has received is with the candidate, its donor, or in what is saved. */
+static bool all_is_had(const Facts *facts, const Json *saved)
+{
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, facts_string(facts, "candidate"));
+        CLEANUP(gtid_free) GtidSet *has = NULL;
+        bool whole = json_get_bool(saved, "complete", false);
+        if (!whole || gtid_parse(server_view_gtid_family(view), json_get_string(saved, "lacks"), &has, NULL) < 0)
+                has = gtid_new(server_view_gtid_family(view));
+        JSON_FOREACH(name, json_get(facts->root, "replicas"))
+        {
+                CLEANUP(gtid_free) GtidSet *lacked = tail_lacked(facts, json_string(name));
+                if (!gtid_contains(has, lacked))
+                        return false;
+        }
+        return true;
+}
+
 bool skip_choose_again(const Facts *facts)
 {
         const Json *saved = rescue_needed(facts);
         CLEANUP(server_view_free) ServerView *view = status_known(facts, facts_string(facts, "candidate"));
         const ReplicaChannel *channel = server_view_channel(view);
         Position has = channel ? channel->received : (Position){ 0 }, end;
-        if (status_is_gtid(facts) || json_get_bool(facts->root, "planning", false) || !channel)
+        if (json_get_bool(facts->root, "planning", false) || !channel)
                 return true;
+        if (status_is_gtid(facts))
+                return all_is_had(facts, saved);
         if (saved && position_parse(json_get_string(saved, "end"), &end, NULL) >= 0)
                 has = position_max(has, end);
         /* The beginning of a transaction whose end nobody has is nobody's. */
@@ -162,7 +181,10 @@ void decide_candidate_again(const Facts *facts, Judgement *judgement)
         CLEANUP(facts_done) Facts without = facts_copy(facts);
         json_set_bool(without.root, "not_saved", true);
         decide_candidate(&without, judgement);
-        json_set_bool(judge_learned(judgement), "not_saved", true);
+        Json *learned = judge_learned(judgement);
+        json_set_bool(learned, "not_saved", true);
+        if (!json_has(learned, "donor"))
+                json_set_null(learned, "donor");
 }
 
 /* Whether the saved logs have all that the donor could give. */

@@ -40,21 +40,6 @@ static bool is_nobodys(const Facts *facts, const ReplicaChannel *channel, const 
                position_compare(&torn, farthest) >= 0;
 }
 
-/* Without what a replica has written itself and the old primary was never seen to have: an election tells of that, and the
- * others lack it for good reason. (MariaDB's ids do not tell who wrote them first.) */
-static GtidSet *without_errant(const Facts *facts, const ServerView *view, GtidSet *lacks)
-{
-        if (server_view_gtid_family(view) == GTID_FAMILY_MARIADB || !view->server_uuid)
-                return lacks;
-        CLEANUP(server_view_free) ServerView *old = status_known(facts, facts_string(facts, "old_primary"));
-        CLEANUP(gtid_free) GtidSet *of_old = server_view_gtid_applied(old);
-        CLEANUP(gtid_free) GtidSet *own = gtid_of_source(lacks, view->server_uuid);
-        CLEANUP(gtid_free) GtidSet *errant = gtid_subtract(own, of_old);
-        GtidSet *rest = gtid_subtract(lacks, errant);
-        gtid_free(lacks);
-        return rest;
-}
-
 /* What all frozen replicas received together, less what the candidate applied; NULL when nothing. By position the
  * farthest received position counts; an unfinished transaction at the end is nobody's. */
 static char *missing_on(const Facts *facts, const ServerView *candidate, const ReplicaChannel *channel)
@@ -77,9 +62,8 @@ static char *missing_on(const Facts *facts, const ServerView *candidate, const R
         GtidSet *has = nobodys ? server_view_gtid_received(candidate) : server_view_gtid_applied(candidate);
         JSON_FOREACH(name, json_get(facts->root, "replicas"))
         {
-                CLEANUP(server_view_free) ServerView *view = status_known(facts, json_string(name));
-                CLEANUP(gtid_free) GtidSet *received = server_view_gtid_received(view);
-                CLEANUP(gtid_free) GtidSet *lacks = without_errant(facts, view, gtid_subtract(received, has));
+                CLEANUP(gtid_free) GtidSet *received = status_received(facts, json_string(name));
+                CLEANUP(gtid_free) GtidSet *lacks = gtid_subtract(received, has);
                 GtidSet *sum = gtid_union(missing, lacks);
                 gtid_free(missing);
                 missing = sum;
@@ -182,16 +166,18 @@ static char *unfed(const Proof *proof)
 static void demand(Proof *proof, Judgement *judgement)
 {
         CLEANUP(mem_free) char *applied = position_format(&proof->channel->applied);
+        CLEANUP(mem_free) char *has = *applied ? text_format("up to %s", applied) : alloc_string("nothing of it");
         CLEANUP(mem_free) char *lost = unfed(proof);
         const char *failure = facts_server_string(proof->facts, proof->candidate, "feed_failure");
         conclude(judgement, "lost",
-                 "%s has applied up to %s only; what it lacks is saved, but could not be fed to it%s%s",
-                 proof->candidate, applied, failure ? ": " : "", failure ? failure : "");
+                 "%s has applied %s only; what it lacks is saved, but could not be fed to it%s%s",
+                 proof->candidate, has, failure ? ": " : "", failure ? failure : "");
         if (loss_is_accepted(proof->facts, lost, judge_learned(judgement)))
                 return;
         CLEANUP(mem_free) char *remedy = loss_remedy(proof->facts, lost);
-        judge_as(judgement, VERDICT_HOPELESS, "%s lacks what is saved behind %s, and cannot be fed%s%.240s. %s",
-                 proof->candidate, applied, failure ? ": " : "", failure ? failure : "", remedy);
+        judge_as(judgement, VERDICT_HOPELESS,
+                 "%s has applied %s only, and what it lacks is saved, but could not be fed to it%s%.240s. %s",
+                 proof->candidate, has, failure ? ": " : "", failure ? failure : "", remedy);
 }
 
 /* Farther than its log goes now; unset when nobody saw anything beyond. (By ids, what the candidate has received may count in

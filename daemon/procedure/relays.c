@@ -17,8 +17,22 @@ static Position received_by(const Facts *facts, const char *server)
         return channel ? channel->received : (Position){ 0 };
 }
 
+/* By GTID the candidate only has to have all: the others get it from it. The positions of who follows another than the old
+ * primary are of another log. */
+static bool lacks_by_gtid(const Facts *facts, const char *server, const char *giver)
+{
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, giver);
+        if (!text_equal(server, facts_string(facts, "candidate")) ||
+            !status_follows_old(facts, giver, server_view_channel(view)))
+                return false;
+        CLEANUP(gtid_free) GtidSet *lacked = tail_lacked(facts, giver);
+        return !gtid_is_empty(lacked);
+}
+
 static bool lacks_of(const Facts *facts, const char *server, const char *giver)
 {
+        if (status_is_gtid(facts))
+                return lacks_by_gtid(facts, server, giver);
         Position mine = received_by(facts, server), its = received_by(facts, giver);
         return position_comparable(&mine, &its) && position_compare(&mine, &its) < 0;
 }
@@ -39,7 +53,7 @@ bool skip_collect_relays(const Facts *facts)
         Position lowest, highest, end = tail_end(facts);
         tail_extremes(facts, &lowest, &highest);
         bool had = tail_is_had(facts) && position_compare(&end, &highest) >= 0;
-        if (!rescue_is_on(facts) || status_is_gtid(facts) || had || json_get_bool(facts->root, "planning", false))
+        if (!rescue_is_on(facts) || had || json_get_bool(facts->root, "planning", false))
                 return true;
         JSON_FOREACH(name, json_get(facts->root, "replicas"))
         {
@@ -121,6 +135,17 @@ static Json *order_of(const Facts *facts, const char *server, const Json *list, 
         return order;
 }
 
+/* By GTID: whether what is saved is all that the candidate lacks of it. */
+static bool has_lacked(const Facts *facts, const char *giver, const Json *answer)
+{
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, giver);
+        CLEANUP(gtid_free) GtidSet *lacked = tail_lacked(facts, giver);
+        CLEANUP(gtid_free) GtidSet *saved = NULL;
+        return json_get_bool(answer, "complete", false) &&
+               gtid_parse(server_view_gtid_family(view), json_get_string(answer, "lacks"), &saved, NULL) >= 0 &&
+               gtid_contains(saved, lacked);
+}
+
 /* Who still lacks something of it, as far as is saved; NULL for nobody. */
 static const char *who_lacks(const Facts *facts, const char *server, const Json *look)
 {
@@ -130,6 +155,11 @@ static const char *who_lacks(const Facts *facts, const char *server, const Json 
                 if (!lacks_of(facts, json_string(name), server))
                         continue;
                 const Json *answer = json_get(json_get(look, "answers"), json_string(name));
+                if (status_is_gtid(facts)) {
+                        if (!has_lacked(facts, server, answer))
+                                return json_string(name);
+                        continue;
+                }
                 Position end = position_from_json(answer, "end"), torn = position_from_json(answer, "torn");
                 Position far = position_max(end, torn);
                 if (!json_get_bool(answer, "complete", false) || !position_comparable(&far, &its) ||

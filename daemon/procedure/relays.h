@@ -1,5 +1,5 @@
-/* By position, when the old primary's own log cannot be had: what one replica has received and another has not is saved from
- * its relay logs. Facts: of each that was saved, "relayed". */
+/* When the old primary's own log cannot be had: what one replica has received and another has not (by GTID: the candidate, and
+ * its donor does not give it) is saved from its relay logs. Facts: of each that was saved, "relayed". */
 #pragma once
 
 #include "step.h"

@@ -131,6 +131,19 @@ Json *status_follows_at(const ReplicaChannel *channel)
         return at;
 }
 
+GtidSet *status_received(const Facts *facts, const char *server)
+{
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
+        CLEANUP(gtid_free) GtidSet *received = server_view_gtid_received(view);
+        if (server_view_gtid_family(view) == GTID_FAMILY_MARIADB || !view->server_uuid)
+                return TAKE(received);
+        CLEANUP(server_view_free) ServerView *old = status_known(facts, facts_string(facts, "old_primary"));
+        CLEANUP(gtid_free) GtidSet *of_old = server_view_gtid_applied(old);
+        CLEANUP(gtid_free) GtidSet *own = gtid_of_source(received, view->server_uuid);
+        CLEANUP(gtid_free) GtidSet *errant = gtid_subtract(own, of_old);
+        return gtid_subtract(received, errant);
+}
+
 bool status_is_gtid(const Facts *facts)
 {
         return !text_equal(facts_string(facts, "mode"), "position");

@@ -36,6 +36,10 @@ bool status_follows(const Facts *facts, const char *server, const ReplicaChannel
 bool status_follows_old(const Facts *facts, const char *server, const ReplicaChannel *channel); /* the old primary */
 /* What "follows_at" is for a channel: {"host", "port"}. The caller frees it. */
 Json *status_follows_at(const ReplicaChannel *channel);
+/* What a replica of the run has received, without what it has written itself and the old primary was never seen to have: an
+ * election tells of that, and the others lack it for good reason. (MariaDB's ids do not tell who wrote them first.) The caller
+ * frees it. */
+GtidSet *status_received(const Facts *facts, const char *server);
 /* Whether the run's replicas use global transaction ids; true while that is not decided. */
 bool status_is_gtid(const Facts *facts);
 /* The same of one of them, by its channel while that is not decided. */

@@ -526,6 +526,20 @@ char *tail_not_had(const Facts *facts)
         return position_compare(&has, &end) >= 0 ? NULL : position_format_range(&has, &end);
 }
 
+GtidSet *tail_lacked(const Facts *facts, const char *giver)
+{
+        const char *donor = facts_string(facts, "donor");
+        CLEANUP(server_view_free) ServerView *taker = status_known(facts, facts_string(facts, "candidate"));
+        CLEANUP(gtid_free) GtidSet *has = server_view_gtid_received(taker);
+        CLEANUP(gtid_free) GtidSet *gives = status_received(facts, giver);
+        CLEANUP(gtid_free) GtidSet *rest = gtid_subtract(gives, has);
+        if (text_is_empty(donor))
+                return TAKE(rest);
+        CLEANUP(server_view_free) ServerView *from = status_known(facts, donor);
+        CLEANUP(gtid_free) GtidSet *given = server_view_gtid_received(from);
+        return gtid_subtract(rest, given);
+}
+
 bool tail_is_had(const Facts *facts)
 {
         Position end = tail_end(facts);

@@ -40,6 +40,8 @@ Json *tail_order_next(const Facts *facts, const Position *to);
 /* What lies on the old primary's disk, was not saved, and no replica can give the candidate; NULL for nothing. To be asked
  * before anybody is fed: by GTID a candidate's positions are its donor's afterwards. The caller frees it. */
 char *tail_not_had(const Facts *facts);
+/* By GTID: what a replica has received, and the candidate lacks and is not given by its donor. The caller frees it. */
+GtidSet *tail_lacked(const Facts *facts, const char *giver);
 /* Whether the old primary's log is at hand: saved, or the candidate can have all of it elsewhere. */
 bool tail_is_had(const Facts *facts);
 /* The lowest position that a replica of the run has applied and the highest that one has received. */

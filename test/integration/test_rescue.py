@@ -201,6 +201,55 @@ def test_host_gone_and_applied(lab):
     host_gone(lab, applied=True)
 
 
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("gtid")
+@pytest.mark.parametrize("gone", [False, True], ids=["process", "host"])
+def test_broken_giver(lab, gone):
+    """By GTID, too: db2 alone has the tail and cannot apply it; db3 is fed it from the dead primary's disk, or from db2's."""
+    manager = Manager.start(lab)
+    db2, db3 = lab.replicas
+    lab.primary.sql("CREATE TABLE app.clash (id INT PRIMARY KEY)")
+    all_applied(lab)
+    db3.stop_io()
+    unlocked = ["SET GLOBAL super_read_only=0"] * db2.flavour.has_super_read_only
+    db2.sql(*unlocked, "SET SESSION sql_log_bin=0", "INSERT INTO app.clash VALUES (1)")
+    lab.primary.sql("INSERT INTO app.clash VALUES (1)")
+    write_rows(lab.primary, "tail")
+    all_received(lab, db2)
+    until(lambda: db2.status()["sql"] == "No", PATIENCE, "broken")
+    lab.primary.host.power_off() if gone else lab.primary.kill()
+    report = manager.wait_run()
+    assert report["new_primary"] == "db3", report["text"]
+    assert report["loss"]["verdict"] == ("unknown" if gone else "none"), report["text"]
+    old = lab["db1"]
+    old.host.cut()
+    old.host.power_on() if gone else old.start()
+    compare([old, db3], timeout=PATIENCE)
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("gtid")
+@pytest.mark.lab(replicas=1)
+def test_nothing_received_yet(lab):
+    """Pointed at its source anew and nothing received since: no position tells which of the files it lacks."""
+    manager = Manager.start(lab)
+    db2, = lab.replicas
+    all_applied(lab)
+    source = db2.word("Source").upper()
+    change = "CHANGE MASTER TO" if source == "MASTER" else "CHANGE REPLICATION SOURCE TO"
+    stop = db2.word("stop").split()[1]
+    db2.sql(f"STOP {stop}", f"{change} {source}_HOST='{lab.primary.ip}'", f"START {stop} IO_THREAD")
+    until(lambda: db2.status()["io"] == "Yes", PATIENCE, "it follows")
+    db2.stop_io()
+    for name in ("first", "second", "third"):
+        write_rows(lab.primary, name)
+        lab.primary.sql("FLUSH BINARY LOGS")
+    write_rows(lab.primary, "last")
+    lab.primary.kill()
+    proved(manager.wait_run(), lab)
+    equal_to_the_dead(lab)
+
+
 # What is wrong with a log
 
 

@@ -337,6 +337,23 @@ static void test_gtid_no_donor(void **state)
         assert_elected(&a, 1, -1, "");
 }
 
+/* What nobody gives is saved from logs as it is by position. */
+static void test_gtid_saved(void **state)
+{
+        ENDS Vote a = VOTE(ELECTION_MYSQL_GTID, P ":1-100", P ":1-110");
+        broken(&a.input.candidates[1]);
+        assert_elected(&a, -1, -1, "choosing it would lose " P ":101-110");
+        a.input.rescue = true;
+        assert_elected(&a, 0, -1, "what it lacks is to be saved and fed to it");
+        assert_null(a.election.loss);
+        assert_string_equal(a.election.ranks[0].missing, P ":101-110");
+        ENDS Vote b = VOTE(ELECTION_MARIADB_GTID, "0-1-100", "0-1-110", "0-1-105");
+        broken(&b.input.candidates[1]);
+        b.input.candidates[0].promotion = PROMOTION_PREFER;
+        b.input.rescue = true;
+        assert_elected(&b, 0, 2, "another gives what it lacks");
+}
+
 static void test_received_counts(void **state)
 {
         ENDS Vote a = VOTE(ELECTION_MYSQL_GTID, P ":1-100", P ":1-110");
@@ -510,6 +527,7 @@ int main(void)
                 cmocka_unit_test(test_gtid_donor_of_mariadb),
                 cmocka_unit_test(test_gtid_unequal_donors),
                 cmocka_unit_test(test_gtid_no_donor),
+                cmocka_unit_test(test_gtid_saved),
                 cmocka_unit_test(test_received_counts),
                 cmocka_unit_test(test_errant),
                 cmocka_unit_test(test_errant_of_the_only_one),

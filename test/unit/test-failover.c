@@ -1217,6 +1217,58 @@ static void test_choose_again(void **state)
         facts_done(&f.facts);
 }
 
+/* By GTID, too: db3 is to be fed what db2 has and cannot give, from the old primary's log or from db2's relay logs. */
+static void test_saved_by_gtid(void **state)
+{
+        Fixture f = rescue_fixture(true);
+        json_set_string(f.facts.root, "candidate", "db3");
+        learn(&f, "db1", "{\"host_reached\": null}");
+        learn(&f, "db2",
+              "{\"relay_log_index\": \"/data/relay.index\", \"log_bin\": true, \"log_slave_updates\": true, "
+              "\"gtid_executed\": \"0-1-80\", \"gtid_slave_pos\": \"0-1-80\", \"channels\": [{\"name\": \"\", "
+              "\"source_host\": \"db1\", \"source_port\": 3306, \"gtid_retrieved\": \"0-1-90\", \"mode\": "
+              "\"slave_pos\", \"applier_errno\": 1062, \"received\": \"binlog.000003:900\", \"applied\": "
+              "\"binlog.000003:600\"}]}");
+        learn(&f, "db3",
+              "{\"log_bin\": true, \"log_slave_updates\": true, \"gtid_executed\": \"0-1-70\", \"gtid_slave_pos\": "
+              "\"0-1-70\", \"channels\": [{\"name\": \"\", \"source_host\": \"db1\", \"source_port\": 3306, "
+              "\"gtid_retrieved\": \"0-1-70\", \"mode\": \"slave_pos\", \"received\": \"binlog.000003:700\", "
+              "\"applied\": \"binlog.000003:700\"}]}");
+        Judgement judgement = { 0 };
+        decide_candidate(&f.facts, &judgement);
+        assert_int_equal(judgement.verdict, VERDICT_MET);
+        assert_string_equal(json_get_string(judgement.learned, "candidate"), "db3");
+        json_free(judgement.learned);
+
+        assert_false(skip_collect_relays(&f.facts));
+        expect(&f, judge_relays_collected, "db3", replies_new(0), VERDICT_MET, "no other replica lacks");
+        const char *list = "index /data/relay.index\n400 /data/relay.000001\n";
+        const char *some = "{\"sources\": {\"db2\": {\"state\": \"done\", \"n_files\": 1}}, \"answers\": {\"db3\": "
+                           "{\"complete\": true, \"lacks\": \"0-1-80\"}}}";
+        const char *all = "{\"sources\": {\"db2\": {\"state\": \"done\", \"n_files\": 1}}, \"answers\": {\"db3\": "
+                          "{\"complete\": true, \"lacks\": \"0-1-90\"}}}";
+        expect(&f, judge_relays_collected, "db2", collected(list, some), VERDICT_HOPELESS, "do not reach back");
+        expect(&f, judge_relays_collected, "db2", collected(list, all), VERDICT_MET, "1 of its relay logs are saved");
+
+        /* Saved or not. */
+        assert_false(skip_choose_again(&f.facts));
+        learn(&f, "db3", "{\"saved\": {\"needed\": true, \"complete\": true, \"lacks\": \"0-1-90\"}}");
+        assert_true(skip_choose_again(&f.facts));
+        learn(&f, "db3", "{\"saved\": {\"complete\": false}}");
+        assert_false(skip_choose_again(&f.facts));
+        judgement = (Judgement){ 0 };
+        decide_candidate_again(&f.facts, &judgement);
+        assert_int_equal(judgement.verdict, VERDICT_HOPELESS);
+        assert_non_null(strstr(judgement.why, "--accept-loss"));
+        json_free(judgement.learned);
+
+        /* Who has a donor needs nothing else. */
+        json_set_string(f.facts.root, "donor", "db2");
+        assert_true(skip_collect_relays(&f.facts));
+        assert_true(skip_choose_again(&f.facts));
+        facts_done(&f.facts);
+}
+
 /* The hook shut the old primary's host down: whoever was frozen there is gone with it. */
 static void test_candidate_went_down(void **state)
 {
@@ -1510,6 +1562,7 @@ int main(void)
                 cmocka_unit_test(test_repoint_fed),
                 cmocka_unit_test(test_relay_logs),
                 cmocka_unit_test(test_choose_again),
+                cmocka_unit_test(test_saved_by_gtid),
                 cmocka_unit_test(test_candidate_went_down),
                 cmocka_unit_test(test_proof),
                 cmocka_unit_test(test_hooks),

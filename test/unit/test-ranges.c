@@ -13,6 +13,7 @@
 #include "sample.h"
 
 #define UUID "11111111-1111-1111-1111-111111111111"
+#define UUID2 "22222222-2222-2222-2222-222222222222"
 
 /* The log of these tests: behind its head each file has transactions of three events, of 121 bytes in all. */
 enum { HEAD = 127, GTID = 48, BEGIN = 42, XID = 31, GROUP = GTID + BEGIN + XID };
@@ -505,19 +506,45 @@ static void assert_lacks(const Ranges *ranges, const char *has, const char *want
         assert_string_equal(missing_text, expected_missing);
 }
 
+/* The same with lists at the heads of files. */
+static Ranges *with_lists(const Ranges *ranges, const char *const *lists, size_t n)
+{
+        CLEANUP(json_free) Json *json = ranges_to_json(ranges);
+        Ranges *with = NULL;
+        for (size_t i = 0; i < n; i++)
+                json_set_string((Json *) json_at(json_get(json, "files"), i), "before", lists[i]);
+        assert_int_equal(ranges_from_json(json, &with, NULL), 0);
+        return with;
+}
+
 static void test_gtid(void **state)
 {
-        CLEANUP(ranges_free) Ranges *ranges = ranges_new();
-        size_t db1 = ranges_add_source(ranges, "db1");
-        add_file(ranges, db1, "log.000001", 10, "log.000002", 1);
-        add_file(ranges, db1, "log.000002", 10, NULL, 11);
-        ranges_pause(ranges, db1);
+        CLEANUP(ranges_free) Ranges *bare = ranges_new();
+        size_t db1 = ranges_add_source(bare, "db1");
+        add_file(bare, db1, "log.000001", 10, "log.000002", 1);
+        add_file(bare, db1, "log.000002", 10, NULL, 11);
+        ranges_pause(bare, db1);
+        CLEANUP(ranges_free) Ranges *ranges = with_lists(bare, (const char *[]){ "", UUID ":1-10" }, 2);
         assert_lacks(ranges, UUID ":1-15", UUID ":1-22",
-                     "db1 log.000002:127-1337; end log.000002:1337; 10; " UUID ":11-20", UUID ":16-20", UUID ":21-22");
-        assert_lacks(ranges, UUID ":1-20", NULL, "; end ; 0", "", "");
+                     "db1 log.000002:4-1337; end log.000002:1337; 10; " UUID ":11-20", UUID ":16-20", UUID ":21-22");
+        assert_lacks(ranges, UUID ":1-20", NULL, "db1 log.000002:4-1337; end log.000002:1337; 10; " UUID ":11-20", "",
+                     "");
         assert_lacks(ranges, UUID ":1-4:6-20", UUID ":1-20",
-                     "db1 log.000001:127-1378, db1 log.000002:4-1337; end log.000002:1337; 20; " UUID ":1-20",
+                     "db1 log.000001:4-1378, db1 log.000002:4-1337; end log.000002:1337; 20; " UUID ":1-20",
                      UUID ":5", "");
+        /* What is older than all that is there is a hole before it. */
+        CLEANUP(ranges_free) Ranges *late = with_lists(bare, (const char *[]){ UUID2 ":1-7", UUID ":1-10," UUID2 ":1-7" }, 2);
+        assert_lacks(late, UUID2 ":1-4", NULL,
+                     "db1 log.000001:127-1378, db1 log.000002:4-1337; " UUID2 ":5-7 is lacked, too, and older than "
+                     "log.000001; end , last log.000002:1337; 20; " UUID ":1-20",
+                     UUID ":1-20", "");
+        assert_lacks(late, UUID ":1-20," UUID2 ":1-4", NULL,
+                     "; " UUID2 ":5-7 is lacked, too, and older than log.000001; end ; 0", "", "");
+        assert_lacks(bare, UUID ":1-15", NULL,
+                     "db1 log.000002:127-1337; what is older than log.000001 may be lacked, too; end , last "
+                     "log.000002:1337; 10; " UUID ":11-20",
+                     UUID ":16-20", "");
+        assert_lacks(bare, UUID ":1-20", NULL, "; end ; 0", "", "");
 }
 
 typedef struct Whole {
