@@ -400,9 +400,14 @@ void act_restore_receiver(const Facts *facts, const char *server, const Replies 
         if (!status_follows_old(facts, server, is)) {
                 /* Whom else it follows by position stands in for the old primary: its positions are the old primary's. */
                 const ReplicaChannel *at = is ? is : was;
+                bool by_gtid = at && status_finds_by_gtid(facts, at);
+                /* An applier at work is farther by the time that it has stopped: where it is then is asked first. */
+                if (is && is->applier_running && !by_gtid) {
+                        script_sql(script, "%s", dialect->stop_replica);
+                        return;
+                }
                 if (at)
-                        source_change(facts, server, view, old, status_finds_by_gtid(facts, at) ? NULL : &at->applied,
-                                      script);
+                        source_change(facts, server, view, old, by_gtid ? NULL : &at->applied, script);
                 if (fed_was(facts, server))
                         fed_end(server, script);
                 return;

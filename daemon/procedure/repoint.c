@@ -120,12 +120,14 @@ static Progress progress_position(const Facts *facts, const char *server, const 
         const ReplicaChannel *channel = server_view_channel(view);
         CLEANUP(mem_free) char *applied = position_format(&channel->applied);
         Position wanted = { 0 };
-        if (text_equal(applied, end))
-                return PROGRESS(STAGE_READY, "it has applied everything that %s has", candidate);
-        if (can_be_fed(facts, server) && fed_follows(server, view, look))
-                return progress_fed(facts, server, view, look);
+        bool follows_feed = can_be_fed(facts, server) && fed_follows(server, view, look);
         bool level = position_equal(&channel->applied, &channel->received);
         bool unfinished = status_stands_still(view, before, replies_at(replies, PAUSE));
+        /* One that has received more than the new primary goes on to that. */
+        if (text_equal(applied, end) && (follows_feed || level || unfinished || !channel->applier_running))
+                return PROGRESS(STAGE_READY, "it has applied everything that %s has", candidate);
+        if (follows_feed)
+                return progress_fed(facts, server, view, look);
         if (channel->applier_errno && !channel->applier_running)
                 return PROGRESS(STAGE_BROKEN, "its applier stopped with error %d: %s", channel->applier_errno,
                                 channel->applier_error ? channel->applier_error : "");

@@ -250,6 +250,34 @@ def test_nothing_received_yet(lab):
     equal_to_the_dead(lab)
 
 
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("position")
+@pytest.mark.lab(replicas=1)
+def test_undone_while_it_applies(lab):
+    """Cancelled while the candidate is at work on what it was fed: by position nothing is applied twice, for it is given back
+    to the old primary from where it has stopped. A table without a key would take it."""
+    manager = Manager.start(lab)
+    db2, = lab.replicas
+    lab.primary.sql("CREATE TABLE app.many (a INT)",
+                    "CREATE PROCEDURE app.fill(n INT) BEGIN DECLARE i INT DEFAULT 0; "
+                    "WHILE i < n DO INSERT INTO app.many VALUES (i); SET i = i + 1; END WHILE; END")
+    all_applied(lab)
+    db2.stop_io()
+    unsynced = ["SET GLOBAL sync_binlog=0", "SET GLOBAL innodb_flush_log_at_trx_commit=2"]
+    lab.primary.sql(*unsynced, "CALL app.fill(10000)", timeout=PATIENCE)
+    lab.primary.kill()
+    until(lambda: int(db2.value("SELECT COUNT(*) FROM app.many")) > 300, PATIENCE, "it is fed", 0.02)
+    done = manager.order("run", "cancel", manager.cluster.name)
+    assert done.returncode == 0, done.stderr
+    manager.wait_event("run-aborted")
+    lab.stop_mhad()
+    assert int(db2.value("SELECT COUNT(*) FROM app.many")) < 10000, "it was cancelled too late to show anything"
+    db2.sql(*unsynced)
+    lab.primary.start()
+    all_applied(lab)
+    assert int(db2.value("SELECT COUNT(*) FROM app.many")) == 10000
+
+
 # What is wrong with a log
 
 

@@ -976,7 +976,16 @@ static void test_feeding(void **state)
         expect(&f, judge_rescued, "db2", rescued_of(&f, &applied, level), VERDICT_MET, "binlog.000004:500");
         expect(&f, judge_rescued, "db2", rescued_of(&f, &fed, failed), VERDICT_HOPELESS, "ahead");
         /* Back to where it came from, as it was. */
+        {
+                CLEANUP(script_done) Script script = { 0 };
+                CLEANUP(replies_free) Replies *replies = status_of(&f, &fed);
+                act_restore_receiver(&f.facts, "db2", replies, &script);
+                assert_int_equal(script.n_items, 1); /* where it is when its applier has stopped is not known yet */
+                assert_string_equal(script.items[0].text, "STOP SLAVE");
+        }
+        fed.applier = "No";
         expect_act(&f, act_restore_receiver, "db2", status_of(&f, &fed), "MASTER_SSL = 1");
+        fed.applier = "Yes";
         facts_done(&f.facts);
 
         Fixture g = rescue_fixture(true);
@@ -1109,6 +1118,16 @@ static void test_repoint_fed(void **state)
         expect_act(&f, act_follow_candidate, "db3", fed_of(&f, &fed, sends), NULL);
         expect_act(&f, act_follow_candidate, "db3", fed_of(&f, &ended, sends), "MASTER_LOG_FILE = 'binlog.000007'");
         expect_act(&f, act_follow_candidate, "db3", fed_of(&f, &ended, sends), "\"unfeed\"");
+        /* At the end just now, and on the way to more. */
+        Replica passing = idle;
+        passing.received_file = passing.applied_file = "binlog.000004";
+        passing.received = "700";
+        passing.applied = "500";
+        passing.state = "Reading event from the relay log";
+        expect(&f, judge_follows_candidate, "db3", fed_of(&f, &passing, nothing), VERDICT_UNMET, "it applies");
+        expect_act(&f, act_follow_candidate, "db3", fed_of(&f, &passing, nothing), NULL);
+        passing.applier = "No";
+        expect(&f, judge_follows_candidate, "db3", fed_of(&f, &passing, nothing), VERDICT_UNMET, "has applied everything");
         expect(&f, judge_follows_candidate, "db3", fed_of(&f, &ahead, nothing), VERDICT_HOPELESS, "left as it is");
         /* It has followed the old primary into the file that it began when it was started again. */
         Replica followed = idle;
@@ -1507,6 +1526,7 @@ static void test_restore_by_another_name(void **state)
         Replica vip = applying, fed = applying;
         vip.source = "db-vip.example";
         fed.source = "127.0.0.1";
+        fed.applier = "No";
         learn(&f, "db3",
               "{\"follows\": \"db1\", \"follows_at\": {\"host\": \"db-vip.example\", \"port\": 3306}, "
               "\"channels\": [{\"source_host\": \"db-vip.example\", \"source_port\": 3306, "
