@@ -147,7 +147,7 @@ const SchemaRow schema_rows[] = {
         { CLUSTER("sql.tls.key_file", SCHEMA_KEY_FILE, sql.tls.key_file),
           .meaning = "The key of certificate_file (PEM); nobody else may read it." },
 
-        { SECTION(SCHEMA_CLUSTER, "replication"), .meaning = "The account with which a replica fetches from its primary, and how it does." },
+        { SECTION(SCHEMA_CLUSTER, "replication"), .meaning = "The account with which a replica fetches from its primary, and how it does. Without a password here a replica keeps the one that it has, until a failover feeds it what it lacks: it has none afterwards, as the account should have none then." },
         { CLUSTER("replication.user", SCHEMA_TEXT, replication.user), .required = true, .max = 80, .effect = SCHEMA_NEXT_RUN, .mha = "repl_user",
           .meaning = "Its name, the same on every server." },
         SECRET(replication, "repl_password", "The password itself; see sql.password."),

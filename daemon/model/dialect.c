@@ -324,6 +324,8 @@ void dialect_change_source(const Dialect *dialect, Script *script, const SourceS
                 add_quoted(&text, dialect, "USER", spec->user);
         if (spec->with_password || spec->feed)
                 add_option(&text, dialect, "PASSWORD", spec->feed ? "${feed_password}" : "${replication_password}");
+        else if (spec->no_password)
+                add_quoted(&text, dialect, "PASSWORD", "");
         add_mode(&text, dialect, spec);
         add_timing(&text, dialect, spec);
         if (spec->tls != SOURCE_TLS_KEEP)

@@ -127,6 +127,7 @@ typedef struct SourceSpec {
         const char *user;   /* NULL: user and password stay as they are */
         bool with_password; /* the placeholder ${replication_password} */
         bool feed;          /* the placeholder ${feed_password} instead */
+        bool no_password;   /* an empty one, in place of that of a feed */
         bool keep_mode;     /* mode stays as it is, and so it may be said while the applier runs */
         SourceMode mode;
         Position position;    /* SOURCE_POSITION only; unset: from where it is */

@@ -243,6 +243,17 @@ static void check_user(const Look *look, size_t i)
                           "it replicates as %s; after a failover it will as %s (replication.user)", used, user);
 }
 
+static void check_password(const Look *look)
+{
+        const Facts *facts = look->facts;
+        if (facts_config_bool(facts, "rescue.enabled", false) && facts_config_bool(facts, "ssh.enabled", true) &&
+            !facts_config_bool(facts, "replication.has_password", true))
+                check_add(look->results, CHECK_REPLICATION_PASSWORD, NULL,
+                          "replication.password is not configured: a replica that a failover feeds what it lacks will "
+                          "replicate as %s without a password then, whatever password it has now",
+                          account(facts));
+}
+
 /* Transactions */
 
 static bool uses_gtid(const Look *look, size_t i)
@@ -649,6 +660,7 @@ void replication_check_judge(const Facts *facts, Replies *const *replies, const 
                 if (look.views[i])
                         check_server(&look, i);
         check_modes(&look);
+        check_password(&look);
         check_filter(&look, "binlog_do_db", do_db);
         check_filter(&look, "binlog_ignore_db", ignore_db);
         check_semi_sync(&look);

@@ -1,6 +1,7 @@
 /* CHANGE MASTER with its surroundings. Pure. */
 #include "source.h"
 
+#include "feedwire.h"
 #include "status.h"
 #include "text.h"
 
@@ -52,6 +53,7 @@ void source_change(const Facts *facts, const char *server, const ServerView *vie
 {
         const Dialect *dialect = server_view_dialect(view);
         const char *user = facts_config_string(facts, "replication.user");
+        const ReplicaChannel *now = server_view_channel(view);
         SourceSpec spec = {
                 .host = facts_server_string(facts, source, "host"),
                 .port = (uint16_t) facts_server_int(facts, source, "port", 3306),
@@ -62,6 +64,8 @@ void source_change(const Facts *facts, const char *server, const ServerView *vie
                 .connect_retry = (usec_t) facts_config_int(facts, "replication.connect_retry_ms", 0) * USEC_MSEC,
                 .tls = tls_of(facts, server, view),
         };
+        /* That of its feed is no other's. */
+        spec.no_password = user && !spec.with_password && now && text_equal(now->source_user, FEED_USER);
         if (position)
                 spec.position = *position;
         spec.keep_mode = applier_goes_on(dialect, view, &spec);

@@ -278,6 +278,27 @@ def test_undone_while_it_applies(lab):
     assert int(db2.value("SELECT COUNT(*) FROM app.many")) == 10000
 
 
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("position")
+def test_account_without_password(lab):
+    """A feed has a password of its own, which the account of replication has not: it is not left to it."""
+    manager = Manager.start(lab, replication={"password_file": None})
+    lab.primary.sql("SET PASSWORD FOR 'repl'@'%' = ''")
+    all_applied(lab)
+    for replica in lab.replicas:
+        replica.sql("STOP SLAVE", "CHANGE MASTER TO MASTER_PASSWORD=''", "START SLAVE")
+    all_received(lab)
+    for replica in lab.replicas:
+        until(lambda replica=replica: replica.status()["io"] == "Yes", PATIENCE, "connected without a password")
+        replica.stop_io()
+    write_rows(lab.primary, "tail")
+    lab.primary.kill()
+    proved(manager.wait_run(), lab)
+    manager.well()
+    done = manager.order("check", "replication", manager.cluster.name)
+    assert "replication.password is not configured" in done.stdout, done.stdout
+
+
 # What is wrong with a log
 
 

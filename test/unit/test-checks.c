@@ -442,6 +442,12 @@ static void test_modes(void **state)
         assert_int_equal(found(results, "replication_user", "db2", "it replicates as other"), 1);
         assert_int_equal(found(results, "relay_log_purge", "db2", NULL), 1);
         assert_int_equal(json_length(results), 4);
+        CLEANUP(json_free) Json *config = parse("{\"rescue\":{\"enabled\":true},\"replication\":{\"has_password\":false}}");
+        CLEANUP(json_free) Json *more = json_array();
+        json_merge(json_get_mutable(made.facts.root, "config"), config);
+        replication_check_judge(&made.facts, made.replies, made.again, more);
+        assert_int_equal(found(more, "replication_password", NULL, "replicate as repl without a password then"), 1);
+        assert_int_equal(json_length(more), 5);
 }
 
 static void semi_sync(Case *made, const char *primary_status)
