@@ -257,6 +257,15 @@ static void say_semi_sync(const Proof *proof, const ServerView *old, Judgement *
 {
         usec_t unseen = unseen_for(proof->facts);
         bool fenced = json_has(proof->facts->root, "fenced_at");
+        if (old->semi_sync_timeout > unseen && old->semi_sync_waiting > 0) {
+                conclude(judgement, "unknown",
+                         "every transaction that any reachable replica received is on the new primary; the old primary "
+                         "acknowledged commits only after a replica had received them (semi-sync), but %u sessions "
+                         "waited for one when it was last seen, and since when is not known: without a replica it goes "
+                         "on alone after %.1f s, and what it committed then cannot be known from here",
+                         old->semi_sync_waiting, (double) old->semi_sync_timeout / USEC_SEC);
+                return;
+        }
         if (old->semi_sync_timeout > unseen) {
                 conclude(judgement, json_length(json_get(proof->facts->root, "left_out")) == 0 ? "none" : "unknown",
                          "every transaction that any reachable replica received is on the new primary; the old "

@@ -580,6 +580,9 @@ static void test_loss(void **state)
         decide_nothing_missing(&f.facts, &judgement);
         assert_string_equal(json_get_string(json_get(judgement.learned, "loss"), "verdict"), "none");
         json_free(judgement.learned);
+        learn(&f, "db1", "{\"semi_sync_waiting\": 2}");
+        expect_loss(&f, "unknown", "2 sessions waited for one when it was last seen");
+        learn(&f, "db1", "{\"semi_sync_waiting\": 0}");
         learn(&f, NULL, "{\"fenced_at\": 1010500000}");
         expect_loss(&f, "unknown", "alone after 10.0 s, and it was fenced 10.5 s after");
         learn(&f, NULL, "{\"fenced_at\": 999000000}");
@@ -985,6 +988,13 @@ static void test_feeding(void **state)
         }
         fed.applier = "No";
         expect_act(&f, act_restore_receiver, "db2", status_of(&f, &fed), "MASTER_SSL = 1");
+        /* The feed's password is left to no account that has none. */
+        fed.user = "mhad_feed";
+        configure(&f, "{\"replication\": {\"user\": \"repl\", \"has_password\": false}}");
+        expect_act(&f, act_restore_receiver, "db2", status_of(&f, &fed), "MASTER_PASSWORD = ''");
+        configure(&f, "{\"replication\": {\"has_password\": true}}");
+        expect_act(&f, act_restore_receiver, "db2", status_of(&f, &fed), "MASTER_PASSWORD = ${replication_password}");
+        fed.user = NULL;
         fed.applier = "Yes";
         facts_done(&f.facts);
 
