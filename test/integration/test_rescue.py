@@ -299,6 +299,29 @@ def test_account_without_password(lab):
     assert "replication.password is not configured" in done.stdout, done.stdout
 
 
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("position")
+def test_slow_one_goes_on(lab):
+    """A slow replica goes on being fed in the background, beyond its time and across a restart of mhad, and is attached then."""
+    manager = Manager.start(lab, servers={"db3": {"promotion": "never"}}, failover={"repoint_timeout": "2s"})
+    db3 = lab["db3"]
+    all_applied(lab)
+    for replica in lab.replicas:
+        replica.stop_io()
+    lab.primary.sql("CREATE TABLE app.slow (a INT)", "SET SESSION binlog_format='STATEMENT'",
+                    *[f"INSERT INTO app.slow VALUES (IF(@@GLOBAL.server_id = {db3.id}, SLEEP(2), 0))"] * 4)
+    write_rows(lab.primary, "tail")
+    lab.primary.kill()
+    report = manager.wait_run()
+    assert states(report)["db3"] != "replica", report["text"]
+    assert manager.status()["background"]["procedure"], manager.status()
+    lab.kill_mhad()
+    lab.start_mhad()
+    until(lambda: "afterwards" in manager.report(report["run"]), PATIENCE, "it is attached", 0.2)
+    assert db3.status()["source"] == lab["db2"].ip and db3.replicating()
+    equal_to_the_dead(lab)
+
+
 # What is wrong with a log
 
 
