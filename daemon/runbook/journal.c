@@ -349,6 +349,16 @@ typedef struct RunStart {
         off_t offset;
 } RunStart;
 
+/* One that was taken up again later has its beginning before the runs that it had given way to. */
+static size_t with_beginnings(const RunStart *starts, size_t n_starts, size_t first)
+{
+        for (size_t i = n_starts; i > first; i--)
+                for (size_t k = 0; k < first; k++)
+                        if (text_equal(starts[k].run, starts[i - 1].run))
+                                first = k;
+        return first;
+}
+
 /* Runs follow one another, so the runs that are kept are the end of the file. */
 static int find_cut(const Journal *journal, size_t keep, off_t *ret, Failure *reterr)
 {
@@ -372,7 +382,7 @@ static int find_cut(const Journal *journal, size_t keep, off_t *ret, Failure *re
         if (keep == 0)
                 *ret = journal->length;
         else
-                *ret = n_starts > keep ? starts[n_starts - keep].offset : 0;
+                *ret = n_starts > keep ? starts[with_beginnings(starts, n_starts, n_starts - keep)].offset : 0;
         while (n_starts)
                 free(starts[--n_starts].run);
         free(starts);

@@ -423,6 +423,15 @@ static int apply_run_ended(Run *run, const Json *data, Failure *reterr)
         return 0;
 }
 
+/* Also of a run that had given way to another one. */
+static void apply_resumed(Run *run)
+{
+        if (!run->ended)
+                return;
+        run->ended = false;
+        free(TAKE(run->why));
+}
+
 static void apply_retry(Run *run)
 {
         run->halted = false;
@@ -440,6 +449,7 @@ int run_apply(Run *run, usec_t real_time, const char *kind_name, const char *ste
         case RECORD_RUN_STARTED:
                 return apply_run_started(run, data, reterr);
         case RECORD_RESUMED:
+                apply_resumed(run);
                 return 0;
         case RECORD_STARTED:
         case RECORD_SKIPPED:

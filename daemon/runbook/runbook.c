@@ -583,11 +583,11 @@ int runbook_begin(Runbook *runbook, Facts initial, Failure *reterr)
 }
 
 /* Memory anew from the journal. Whatever was under way may still take effect. */
-static int reload(Runbook *runbook, Failure *reterr)
+static int reload(Runbook *runbook, const char *id, Failure *reterr)
 {
         Run *run = NULL;
         bool stands = runbook->stands || runbook->refused || runbook->broken.kind != FAILURE_NONE;
-        int r = run_load(runbook->journal, journal_open_run(runbook->journal), runbook->procedure, &run, reterr);
+        int r = run_load(runbook->journal, id, runbook->procedure, &run, reterr);
         if (r < 0)
                 return r;
         forget(runbook);
@@ -613,13 +613,14 @@ static int look_back(Runbook *runbook, Failure *reterr)
         return begin_undo(runbook, NULL, "the daemon was restarted in the middle of it", reterr);
 }
 
-static int resume(Runbook *runbook, Json *halted, Failure *reterr)
+static int resume(Runbook *runbook, const char *id, Json *halted, Failure *reterr)
 {
         CLEANUP(json_free) Json *data = halted;
-        int r = reload(runbook, reterr);
+        CLEANUP(mem_free) char *own = alloc_string(id);
+        int r = reload(runbook, own, reterr);
         if (r < 0) {
                 free(runbook->refused);
-                runbook->refused = alloc_string(journal_open_run(runbook->journal));
+                runbook->refused = TAKE(own);
                 return r;
         }
         r = record(runbook, RECORD_RESUMED, NULL, NULL, NULL, reterr);
@@ -634,14 +635,46 @@ static int resume(Runbook *runbook, Json *halted, Failure *reterr)
 
 int runbook_resume(Runbook *runbook, Failure *reterr)
 {
-        return resume(runbook, NULL, reterr);
+        return resume(runbook, journal_open_run(runbook->journal), NULL, reterr);
 }
 
 int runbook_resume_halted(Runbook *runbook, const char *why, const Json *learned, Failure *reterr)
 {
         Json *data = data_why(why);
         json_set(data, "learned", json_copy(learned));
-        return resume(runbook, data, reterr);
+        return resume(runbook, journal_open_run(runbook->journal), data, reterr);
+}
+
+int runbook_take_up(Runbook *runbook, const char *id, Failure *reterr)
+{
+        if (journal_open_run(runbook->journal))
+                return failure_set(reterr, FAILURE_INVALID, 0, "the run %s has not ended",
+                                   journal_open_run(runbook->journal));
+        return resume(runbook, id, NULL, reterr);
+}
+
+int runbook_leave(Runbook *runbook, const char *by, const char *reason, Failure *reterr)
+{
+        const char *id = runbook_id(runbook);
+        if (!id || (runbook->run && runbook->run->ended))
+                return failure_set(reterr, FAILURE_INVALID, 0, "no run is under way");
+        CLEANUP(json_free) Json *data = data_by(by, reason);
+        json_set_string(data, "outcome", run_outcome_to_string(RUN_ABORTED));
+        int r = journal_append(runbook->journal, loop_now_real(runbook->loop), id,
+                               record_kind_to_string(RECORD_RUN_ENDED), NULL, NULL, data, reterr);
+        if (r < 0)
+                return r;
+        free_fanouts(runbook);
+        exec_end_rescue(runbook->exec, id);
+        forget(runbook);
+        return 0;
+}
+
+void runbook_give_up(Runbook *runbook, const char *server, const char *why)
+{
+        for (size_t i = 0; runbook->run && i < total_steps(runbook); i++)
+                if (runbook->fanouts[i])
+                        fanout_give_up(runbook->fanouts[i], server, why);
 }
 
 int runbook_report_ended(Runbook *runbook, const char *id, Failure *reterr)
@@ -664,7 +697,9 @@ static int check_halted(Runbook *runbook, Failure *reterr)
                       (runbook->run->halted || runbook->stands || runbook->broken.kind != FAILURE_NONE);
         if (runbook->next || (!halted && !runbook->refused))
                 return failure_set(reterr, FAILURE_INVALID, 0, "the run is not halted");
-        int r = runbook->broken.kind != FAILURE_NONE || runbook->refused ? reload(runbook, reterr) : 0;
+        int r = runbook->broken.kind != FAILURE_NONE || runbook->refused
+                        ? reload(runbook, journal_open_run(runbook->journal), reterr)
+                        : 0;
         return r < 0 ? r : look_back(runbook, reterr);
 }
 
@@ -673,7 +708,9 @@ int runbook_cancel(Runbook *runbook, const char *by, const char *reason, Failure
         if (!runbook->run || runbook->run->ended)
                 return failure_set(reterr, FAILURE_INVALID, 0, "no run is under way");
         /* As long as it has not told that it stands, it must not forget that it has to. */
-        int r = runbook->broken.kind != FAILURE_NONE && !runbook->next ? reload(runbook, reterr) : 0;
+        int r = runbook->broken.kind != FAILURE_NONE && !runbook->next
+                        ? reload(runbook, journal_open_run(runbook->journal), reterr)
+                        : 0;
         if (r < 0)
                 return r;
         if (runbook->run->undoing)

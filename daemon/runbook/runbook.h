@@ -58,6 +58,13 @@ int runbook_resume(Runbook *runbook, Failure *reterr);
 int runbook_resume_halted(Runbook *runbook, const char *why, const Json *learned, Failure *reterr);
 /* Calls done for a run that has ended already, as its former process may not have lived to do; nothing else is done. */
 int runbook_report_ended(Runbook *runbook, const char *id, Failure *reterr);
+/* Ends it in the journal where it stands (outcome ABORTED), also a halted one, and one that this version cannot read: nothing is
+ * undone, and done is not called; the runbook is to be freed. After a failure it is as it was. */
+int runbook_leave(Runbook *runbook, const char *by, const char *reason, Failure *reterr);
+/* Goes on with a run that was left. */
+int runbook_take_up(Runbook *runbook, const char *id, Failure *reterr);
+/* What is not settled yet on a server in the steps that are under way is settled as unreachable. */
+void runbook_give_up(Runbook *runbook, const char *server, const char *why);
 /* Before the point of no return, also when halted: undo and end as ABORTED. FAILURE_INVALID after it. */
 int runbook_cancel(Runbook *runbook, const char *by, const char *reason, Failure *reterr);
 /* A server that is known to be gone (NULL: none is): what is undone, and what follows the point of no return, waits for it a

@@ -330,6 +330,22 @@ static void test_compacts(void **state)
         assert_records(journal, NULL, "r5");
 }
 
+/* One that was taken up again keeps its beginning. */
+static void test_compacts_what_gave_way(void **state)
+{
+        CLEANUP(journal_free) Journal *journal = open_journal();
+        static const char *const runs[] = { "r0", "r1", "r2", "r1" };
+        for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+                append(journal, runs[i], i < 3 ? "run-started" : "resumed", runs[i]);
+                append(journal, runs[i], "run-ended", "end");
+        }
+        assert_int_equal(journal_compact(journal, 1, NULL), 0);
+        assert_records(journal, NULL, "r1 end r2 end r1 end");
+        append(journal, "r3", "run-started", "r3");
+        assert_int_equal(journal_compact(journal, 0, NULL), 0);
+        assert_records(journal, NULL, "r3");
+}
+
 static void test_goes_on_after_a_failed_compaction(void **state)
 {
         CLEANUP(journal_free) Journal *journal = open_journal();
@@ -364,6 +380,7 @@ int main(void)
                 TEST(test_takes_a_failed_append_back),
                 TEST(test_says_why_it_cannot_be_opened),
                 TEST(test_compacts),
+                TEST(test_compacts_what_gave_way),
                 TEST(test_goes_on_after_a_failed_compaction),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
