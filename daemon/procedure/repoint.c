@@ -56,6 +56,17 @@ static Progress progress_attached(const Facts *facts, const ReplicaChannel *chan
                         receiver_state_to_string(channel->receiver), channel->applier_running ? "runs" : "is stopped");
 }
 
+/* A late one may have the new primary's own transactions by now: from the old one, if that was attached before. */
+static GtidSet *written_since(const Facts *facts, const GtidSet *since, GtidFamily family)
+{
+        const char *candidate = facts_string(facts, "candidate");
+        if (!text_equal(facts_string(facts, "procedure"), "attach"))
+                return gtid_new(family);
+        return family == GTID_FAMILY_MARIADB
+                       ? gtid_of_server(since, (uint32_t) facts_server_int(facts, candidate, "server_id", 0))
+                       : gtid_of_source(since, facts_server_string(facts, candidate, "server_uuid"));
+}
+
 static Progress progress_gtid(const Facts *facts, const char *server, const ServerView *view)
 {
         const char *candidate = facts_string(facts, "candidate"),
@@ -69,7 +80,9 @@ static Progress progress_gtid(const Facts *facts, const char *server, const Serv
         Failure failure = { 0 };
         if (gtid_parse(server_view_gtid_family(view), open, &available, &failure) < 0)
                 return PROGRESS(STAGE_BROKEN, "the transactions of %s are not known: %s", candidate, failure.text);
-        CLEANUP(gtid_free) GtidSet *extra = gtid_subtract(applied, available);
+        CLEANUP(gtid_free) GtidSet *since = gtid_subtract(applied, available);
+        CLEANUP(gtid_free) GtidSet *own = written_since(facts, since, server_view_gtid_family(view));
+        CLEANUP(gtid_free) GtidSet *extra = gtid_subtract(since, own);
         if (!gtid_is_empty(extra)) {
                 CLEANUP(mem_free) char *text = gtid_describe(extra);
                 return PROGRESS(STAGE_BROKEN, "it has transactions that %s lacks: %s; it is left as it is", candidate,

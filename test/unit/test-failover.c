@@ -357,6 +357,14 @@ static void test_repoint_by_gtid(void **state)
         expect_act(&f, act_follow_candidate, "db3", repoint_of(&f, &idle, &idle), "MASTER_USE_GTID");
         expect(&f, judge_follows_candidate, "db3", repoint_of(&f, &errant, &errant), VERDICT_HOPELESS, "lacks");
         expect_act(&f, act_follow_candidate, "db3", repoint_of(&f, &errant, &errant), NULL);
+        /* A late one may have been sent what the new primary has written since, by the old one that follows it. */
+        errant.slave_gtid = "0-2-95";
+        learn(&f, "db2", "{\"server_id\": 2}");
+        expect(&f, judge_follows_candidate, "db3", repoint_of(&f, &errant, &errant), VERDICT_HOPELESS, "lacks");
+        json_set_string(f.facts.root, "procedure", "attach");
+        expect(&f, judge_follows_candidate, "db3", repoint_of(&f, &errant, &errant), VERDICT_UNMET, "can follow");
+        errant.slave_gtid = "0-3-95";
+        expect(&f, judge_follows_candidate, "db3", repoint_of(&f, &errant, &errant), VERDICT_HOPELESS, "lacks");
         facts_done(&f.facts);
 }
 
