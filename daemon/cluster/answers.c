@@ -199,8 +199,12 @@ Json *cluster_status(Cluster *cluster)
         json_set(json, "if_primary_died", would);
         if (cluster->runbook)
                 json_set(json, "run", runbook_describe(cluster->runbook));
-        if (cluster->background)
-                json_set(json, "background", runbook_describe(cluster->background));
+        if (cluster->background) {
+                Json *background = runbook_describe(cluster->background);
+                if (cluster->background_stands)
+                        json_set_string(background, "state", "halted");
+                json_set(json, "background", background);
+        }
         json_set(json, "last_run", json_copy(json_get(cluster->state.root, "last_run")));
         return json;
 }
@@ -481,9 +485,9 @@ int cluster_rejoin(Cluster *cluster, const char *server, const char *by, Json **
         ssize_t i = cluster_find(cluster, server);
         if (i < 0 || cluster->config->servers[i].observer)
                 return failure_set(reterr, FAILURE_INVALID, 0, "%s: there is no server %s", name, server);
-        if (cluster->runbook || cluster->background)
-                return failure_set(reterr, FAILURE_INVALID, 0, "%s: run %s is under way: mhactl status %s", name,
-                                   runbook_id(cluster->runbook ? cluster->runbook : cluster->background), name);
+        int r = background_check(cluster, server, reterr);
+        if (r < 0)
+                return r;
         if (!primary || watch_view(cluster->watches[cluster->topology.primary])->evidence != EVIDENCE_ALIVE)
                 return failure_set(reterr, FAILURE_INVALID, 0, "%s: there is no living primary to follow", name);
         if (text_equal(server, primary))
@@ -506,7 +510,7 @@ int cluster_rejoin(Cluster *cluster, const char *server, const char *by, Json **
                         name, server, primary, text_is_empty(channel->receiver_error) ? "" : ": ",
                         text_is_empty(channel->receiver_error) ? "" : channel->receiver_error,
                         channel->receiver_errno ? "mend that; then " : "", server_view_dialect(view)->start_replica);
-        int r = background_rejoin(cluster, server, by, reterr);
+        r = background_rejoin(cluster, server, by, reterr);
         if (r < 0)
                 return r;
         *ret = json_object();
@@ -540,16 +544,16 @@ int cluster_purge(Cluster *cluster, const char *server, const char *by, Json **r
         ssize_t i = cluster_find(cluster, server);
         if (i < 0 || cluster->config->servers[i].observer)
                 return failure_set(reterr, FAILURE_INVALID, 0, "%s: there is no server %s", name, server);
-        if (cluster->runbook || cluster->background)
-                return failure_set(reterr, FAILURE_INVALID, 0, "%s: run %s is under way: mhactl status %s", name,
-                                   runbook_id(cluster->runbook ? cluster->runbook : cluster->background), name);
+        int r = background_check(cluster, server, reterr);
+        if (r < 0)
+                return r;
         if (cluster->now != CLUSTER_STEADY || !cluster->topology.entries)
                 return failure_set(reterr, FAILURE_INVALID, 0, "%s is %s: relay logs may be needed", name,
                                    cluster_state_to_string(cluster->now));
         if (cluster->topology.entries[i].role != ROLE_REPLICA ||
             cluster->topology.entries[i].source != cluster->topology.primary)
                 return failure_set(reterr, FAILURE_INVALID, 0, "%s: %s is no replica of the primary", name, server);
-        int r = check_others(cluster, (size_t) i, reterr);
+        r = check_others(cluster, (size_t) i, reterr);
         if (r >= 0)
                 r = background_purge(cluster, server, by, reterr);
         if (r < 0)
@@ -575,8 +579,7 @@ static void tell_purge(Cluster *cluster, const char *server, const char *why)
 void cluster_purge_when_due(Cluster *cluster)
 {
         usec_t every = cluster->config->failover.purge_relay_logs, now = loop_now_real(cluster->context.loop);
-        if (!every || cluster->now != CLUSTER_STEADY || cluster->runbook || cluster->background ||
-            !cluster->topology.entries)
+        if (!every || cluster->now != CLUSTER_STEADY || !background_may_begin(cluster) || !cluster->topology.entries)
                 return;
         /* One at a time, and the next when this one has ended: never all at once. */
         for (size_t i = 0; i < cluster->config->n_servers; i++) {
@@ -638,29 +641,39 @@ int cluster_acknowledge(Cluster *cluster, const char *by, Failure *reterr)
         return r;
 }
 
-int cluster_run(Cluster *cluster, const char *what, const Json *options, const char *by, Failure *reterr)
+/* What an operator may say of a run that stands still, and "cancel" of any. */
+static int give_word(Runbook *runbook, const char *name, const char *what, const Json *options, const char *by,
+                     Failure *reterr)
 {
-        const char *name = cluster->config->name, *reason = json_get_string(options, "reason");
-        if (!cluster->runbook)
-                return failure_set(reterr, FAILURE_INVALID, REFUSAL_NO_RUN, "%s: no run is under way", name);
-        int r;
-        if (text_equal(what, "retry")) {
-                r = runbook_retry(cluster->runbook, by, reterr);
-        } else if (text_equal(what, "cancel")) {
-                r = runbook_cancel(cluster->runbook, by, reason ? reason : "ordered", reterr);
-        } else if (text_equal(what, "abandon")) {
-                return runbook_abandon(cluster->runbook, by, reason ? reason : "ordered", reterr);
-        } else if (text_equal(what, "override")) {
-                Verdict verdict = verdict_from_string(json_get_string(options, "verdict"));
-                if ((int) verdict < 0)
-                        return failure_set(reterr, FAILURE_INVALID, 0,
-                                           "%s: say --verdict met, when what the step wants was done by hand", name);
-                r = runbook_override(cluster->runbook, json_get_string(options, "server"), verdict, by, reason, reterr);
-        } else {
+        const char *reason = json_get_string(options, "reason");
+        if (text_equal(what, "retry"))
+                return runbook_retry(runbook, by, reterr);
+        if (text_equal(what, "cancel"))
+                return runbook_cancel(runbook, by, reason ? reason : "ordered", reterr);
+        if (text_equal(what, "abandon"))
+                return runbook_abandon(runbook, by, reason ? reason : "ordered", reterr);
+        if (!text_equal(what, "override"))
                 return failure_set(reterr, FAILURE_INVALID, 0, "%s: \"%s\" is none of retry, override, abandon, cancel",
                                    name, what ? what : "");
+        Verdict verdict = verdict_from_string(json_get_string(options, "verdict"));
+        if ((int) verdict < 0)
+                return failure_set(reterr, FAILURE_INVALID, 0,
+                                   "%s: say --verdict met, when what the step wants was done by hand", name);
+        return runbook_override(runbook, json_get_string(options, "server"), verdict, by, reason, reterr);
+}
+
+int cluster_run(Cluster *cluster, const char *what, const Json *options, const char *by, Failure *reterr)
+{
+        const char *name = cluster->config->name;
+        if (!cluster->runbook) {
+                int r = background_check_order(cluster, what, by, reterr);
+                if (r > 0)
+                        r = give_word(cluster->background, name, what, options, by, reterr);
+                cluster->background_stands = cluster->background_stands && r < 0;
+                return r;
         }
-        if (r >= 0 && cluster->now == CLUSTER_HALTED)
+        int r = give_word(cluster->runbook, name, what, options, by, reterr);
+        if (r >= 0 && !text_equal(what, "abandon") && cluster->now == CLUSTER_HALTED)
                 cluster_transition(cluster, CLUSTER_RUN_RETRIED, by);
         return r;
 }

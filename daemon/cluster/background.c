@@ -3,15 +3,17 @@
  * one begins. */
 #include "inside.h"
 
-#include <string.h>
-
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "attach.h"
 #include "election.h"
+#include "failover.h"
 #include "file.h"
 #include "history.h"
 #include "purge.h"
+#include "refusal.h"
 #include "rejoin.h"
 #include "run.h"
 #include "text.h"
@@ -104,17 +106,69 @@ static void tell_end(Cluster *cluster, const Json *run, const Facts *facts, RunO
                   *why ? ": " : "", why, name);
 }
 
+/* The id of what a failover left to be done and has given way; NULL: nothing. */
+static const char *waiting_run(const Cluster *cluster)
+{
+        return json_get_string(cluster->state.root, "background_waits");
+}
+
+/* The id of a failover whose replicas are to be attached when that can be begun; NULL: none. */
+static const char *due_failover(const Cluster *cluster)
+{
+        return json_get_string(cluster->state.root, "attach_due");
+}
+
+static void set_state(Cluster *cluster, const char *name, const char *run)
+{
+        if (text_equal(run, json_get_string(cluster->state.root, name)))
+                return;
+        json_set_string(cluster->state.root, name, run);
+        cluster_save(cluster);
+}
+
+static void set_waiting(Cluster *cluster, const char *run)
+{
+        set_state(cluster, "background_waits", run);
+}
+
+/* Its journal cannot be written. */
+static void on_halted(Cluster *cluster, const char *why)
+{
+        const char *name = cluster->config->name;
+        LogFields fields = cluster_fields(cluster, NULL);
+        fields.run = runbook_id(cluster->background);
+        if (!cluster->background_stands)
+                log_event(EVENT_RUN_HALTED, &fields,
+                          "%s: what is done in the background stands still: %s. It goes on by itself when that is "
+                          "mended; mhactl run abandon %s ends it where it stands",
+                          name, why, name);
+        cluster->background_stands = true;
+}
+
+static void forget_background(Cluster *cluster)
+{
+        const char *id = cluster->background ? runbook_id(cluster->background) : NULL;
+        if (!cluster->runbook && id) /* whose connections are the same */
+                exec_cool(cluster->exec, id);
+        cluster->background = runbook_free(cluster->background);
+        cluster->background_stands = cluster->background_over = false;
+}
+
 static void on_done(Runbook *runbook, RunOutcome outcome, const char *why, void *userdata)
 {
         Cluster *cluster = userdata;
         LogFields fields = cluster_fields(cluster, NULL);
         Failure failure = { 0 };
+        if (outcome == RUN_HALTED) {
+                on_halted(cluster, why);
+                return;
+        }
         CLEANUP(json_free) Json *run = runbook_describe(runbook);
         tell_end(cluster, run, runbook_facts(runbook), outcome, why, loop_now_real(cluster->context.loop));
-        if (!cluster->runbook) /* whose connections are the same */
-                exec_cool(cluster->exec, runbook_id(runbook));
-        cluster->background = runbook_free(cluster->background);
-        if (journal_compact(cluster->background_journal, cluster->config->failover.keep_runs, &failure) < 0)
+        forget_background(cluster);
+        /* One that waits is still to be read. */
+        if (!waiting_run(cluster) &&
+            journal_compact(cluster->background_journal, cluster->config->failover.keep_runs, &failure) < 0)
                 log_event(EVENT_ERROR, &fields, "%s: %s", cluster->config->name, failure.text);
         past_forget(cluster);
         cluster_evaluate_soon(cluster);
@@ -126,6 +180,7 @@ static void make_runbook(Cluster *cluster, const Procedure *procedure)
                                           on_event, on_done, cluster);
 }
 
+/* It is ended in the journal, else nothing could be begun any more; when not even that can be, later. */
 static void report_failure(Cluster *cluster, const Failure *failure)
 {
         LogFields fields = cluster_fields(cluster, NULL);
@@ -133,24 +188,200 @@ static void report_failure(Cluster *cluster, const Failure *failure)
                   "%s: what was to be done in the background cannot go on: %s. Look whether all replicas follow, and "
                   "attach by hand those that do not",
                   cluster->config->name, failure->text);
-        cluster->background = runbook_free(cluster->background);
+        cluster->background_stands = cluster->background_over =
+                runbook_id(cluster->background) && runbook_leave(cluster->background, "mhad", failure->text, NULL) < 0;
+        if (!cluster->background_stands)
+                forget_background(cluster);
+}
+
+/* What could not be resumed is begun again when there is room for it, or ended when it cannot be read. */
+static void go_on(Cluster *cluster, int resumed, const Failure *failure)
+{
+        if (resumed < 0 && runbook_run(cluster->background))
+                on_halted(cluster, failure->text);
+        else if (resumed < 0)
+                report_failure(cluster, failure);
 }
 
 void background_attach(Cluster *cluster, const Facts *facts, const Json *run)
 {
         Failure failure = { 0 };
-        if (!attach_is_needed(run) || cluster->background)
-                return;
-        make_runbook(cluster, &attach);
+        const char *id = facts_string(facts, "run");
         LogFields fields = cluster_fields(cluster, NULL);
-        fields.run = facts_string(facts, "run");
-        if (runbook_begin(cluster->background, attach_facts(facts, run), &failure) < 0) {
-                report_failure(cluster, &failure);
+        fields.run = id;
+        if (!attach_is_needed(run))
+                return;
+        int r = -EBUSY; /* what was there before may still be being undone */
+        if (!cluster->background) {
+                make_runbook(cluster, &attach);
+                r = runbook_begin(cluster->background, attach_facts(facts, run), &failure);
+                if (r < 0)
+                        cluster->background = runbook_free(cluster->background);
+                if (r < 0 && !due_failover(cluster))
+                        log_event(
+                                EVENT_ERROR, &fields,
+                                "%s: replicas that do not follow %s yet cannot be attached: %s; tried again until that "
+                                "is mended",
+                                cluster->config->name, facts_string(facts, "candidate"), failure.text);
+        }
+        set_state(cluster, "attach_due", r < 0 ? id : NULL);
+        if (r >= 0)
+                log_event(EVENT_RUN_STARTED, &fields,
+                          "%s: replicas that do not follow %s yet are attached in the background; it is watched "
+                          "meanwhile",
+                          cluster->config->name, facts_string(facts, "candidate"));
+}
+
+static void attach_due(Cluster *cluster)
+{
+        CLEANUP(mem_free) char *id = alloc_string(due_failover(cluster));
+        CLEANUP(run_free) Run *run = NULL;
+        if (run_load(cluster->journal, id, &failover, &run, NULL) < 0) {
+                set_state(cluster, "attach_due", NULL);
                 return;
         }
-        log_event(EVENT_RUN_STARTED, &fields,
-                  "%s: replicas that do not follow %s yet are attached in the background; it is watched meanwhile",
-                  cluster->config->name, facts_string(facts, "candidate"));
+        CLEANUP(json_free) Json *described = run_describe(run);
+        background_attach(cluster, &run->facts, described);
+}
+
+static bool is_attach(const Cluster *cluster)
+{
+        const Run *run = cluster->background ? runbook_run(cluster->background) : NULL;
+        return run && run->procedure == &attach && !run->ended && !run->undoing;
+}
+
+bool background_may_begin(const Cluster *cluster)
+{
+        return !cluster->runbook && (!cluster->background || is_attach(cluster));
+}
+
+int background_check(Cluster *cluster, const char *server, Failure *reterr)
+{
+        const char *name = cluster->config->name;
+        if (cluster->background_stands)
+                background_watch(cluster);
+        if (!background_may_begin(cluster))
+                return failure_set(reterr, FAILURE_INVALID, 0, "%s: run %s is under way: mhactl status %s", name,
+                                   runbook_id(cluster->runbook ? cluster->runbook : cluster->background), name);
+        if (cluster->background &&
+            json_array_contains(json_get(runbook_facts(cluster->background)->root, "replicas"), server))
+                return failure_set(reterr, FAILURE_INVALID, 0,
+                                   "%s: run %s is about to attach %s, or looks whether it follows: mhactl status %s; "
+                                   "mhactl cancel %s ends that",
+                                   name, runbook_id(cluster->background), server, name, name);
+        return 0;
+}
+
+/* What a failover left to be done for other servers may take a day. */
+static int give_way(Cluster *cluster, Failure *reterr)
+{
+        if (!cluster->background)
+                return 0;
+        CLEANUP(mem_free) char *id = alloc_string(runbook_id(cluster->background));
+        set_waiting(cluster, id); /* first: it must not be forgotten with the daemon */
+        int r = runbook_leave(cluster->background, "mhad", "it gives way to an order", reterr);
+        if (r < 0) {
+                set_waiting(cluster, NULL);
+                return r;
+        }
+        exec_cool(cluster->exec, id);
+        forget_background(cluster);
+        return 0;
+}
+
+static void take_up(Cluster *cluster)
+{
+        Failure failure = { 0 };
+        LogFields fields = cluster_fields(cluster, NULL);
+        CLEANUP(mem_free) char *id = alloc_string(waiting_run(cluster));
+        fields.run = id;
+        make_runbook(cluster, &attach);
+        int r = runbook_take_up(cluster->background, id, &failure);
+        if (r >= 0)
+                log_event(EVENT_RUN_RESUMED, &fields,
+                          "%s: replicas that do not follow yet are attached in the background", cluster->config->name);
+        if (r < 0 && runbook_run(cluster->background)) { /* there is no room */
+                cluster->background = runbook_free(cluster->background);
+                return;
+        }
+        set_waiting(cluster, NULL);
+        go_on(cluster, r, &failure);
+}
+
+static void give_up_those_gone(Cluster *cluster)
+{
+        JSON_FOREACH(replica, json_get(runbook_facts(cluster->background)->root, "replicas"))
+        {
+                const char *server = json_string(replica);
+                if (cluster_find(cluster, server) < 0)
+                        runbook_give_up(cluster->background, server, "it is not in the configuration any more");
+                else if (downtime_holds(cluster, server))
+                        runbook_give_up(cluster->background, server, "it was taken out");
+        }
+}
+
+/* It stands still until its journal can be written. */
+static void try_again(Cluster *cluster)
+{
+        Failure failure;
+        LogFields fields = cluster_fields(cluster, NULL);
+        const Run *run = runbook_run(cluster->background);
+        bool ends = cluster->background_over && !(run && run->undoing);
+        if (!run) {
+                if (runbook_leave(cluster->background, "mhad", "it cannot be read", NULL) >= 0)
+                        forget_background(cluster);
+                return;
+        }
+        fields.run = run->id;
+        if ((ends ? runbook_cancel(cluster->background, "mhad", "another run has begun since", &failure)
+                  : runbook_retry(cluster->background, "mhad", &failure)) < 0)
+                return;
+        cluster->background_stands = false;
+        log_event(EVENT_RUN_RESUMED, &fields, "%s: what is done in the background goes on", cluster->config->name);
+}
+
+void background_watch(Cluster *cluster)
+{
+        if (cluster->runbook || cluster->resume_pending)
+                return;
+        if (cluster->background_stands)
+                try_again(cluster);
+        else if (is_attach(cluster))
+                give_up_those_gone(cluster);
+        else if (!cluster->background && cluster->now == CLUSTER_STEADY && waiting_run(cluster))
+                take_up(cluster);
+        else if (!cluster->background && cluster->now == CLUSTER_STEADY && due_failover(cluster))
+                attach_due(cluster);
+}
+
+/* Whether it is too late to say that it is not to be attached. */
+static bool is_attaching(const Run *run)
+{
+        for (size_t i = 0; run && run->procedure == &rejoin && i < run->n_steps; i++)
+                if (text_equal(run->steps[i].step->name, "attach"))
+                        return run->steps[i].state != STEP_PENDING;
+        return false;
+}
+
+int background_check_order(Cluster *cluster, const char *what, const char *by, Failure *reterr)
+{
+        const char *name = cluster->config->name;
+        const Run *run = cluster->background ? runbook_run(cluster->background) : NULL;
+        LogFields fields = cluster_fields(cluster, NULL);
+        fields.run = waiting_run(cluster);
+        if (!cluster->background && waiting_run(cluster) && text_equal(what, "cancel")) {
+                log_event(EVENT_RUN_ABORTED, &fields,
+                          "%s: what the failover left to be done is not gone on with: cancelled by %s", name, by);
+                set_waiting(cluster, NULL);
+                return 0;
+        }
+        if (!cluster->background)
+                return failure_set(reterr, FAILURE_INVALID, REFUSAL_NO_RUN, "%s: no run is under way", name);
+        if (text_equal(what, "cancel") && is_attaching(run))
+                return failure_set(reterr, FAILURE_INVALID, REFUSAL_TOO_LATE,
+                                   "%s: %s is being attached, or follows already and catches up: it is too late", name,
+                                   facts_string(&run->facts, "old_primary"));
+        return 1;
 }
 
 /* How the cluster's replicas find their place: as the failover noted it, else as they do it now. */
@@ -177,8 +408,13 @@ static int begin(Cluster *cluster, const Procedure *procedure, Facts facts, cons
                  Failure *reterr)
 {
         CLEANUP(mem_free) char *text = sentence;
+        int r = give_way(cluster, reterr);
+        if (r < 0) {
+                facts_done(&facts);
+                return r;
+        }
         make_runbook(cluster, procedure);
-        int r = runbook_begin(cluster->background, facts, reterr);
+        r = runbook_begin(cluster->background, facts, reterr);
         if (r < 0) {
                 cluster->background = runbook_free(cluster->background);
                 return r;
@@ -230,8 +466,10 @@ void background_note_returning(Cluster *cluster, const Facts *facts)
 
 void background_stop(Cluster *cluster, const char *why)
 {
-        if (cluster->background)
-                (void) runbook_cancel(cluster->background, "mhad", why, NULL);
+        set_waiting(cluster, NULL);
+        set_state(cluster, "attach_due", NULL);
+        if (cluster->background && runbook_cancel(cluster->background, "mhad", why, NULL) < 0)
+                cluster->background_over = true;
 }
 
 static int find_procedure(const Json *record, void *userdata)
@@ -279,7 +517,8 @@ static void tell_the_last(Cluster *cluster)
         const char *id = journal_last_run(cluster->background_journal);
         Last last = { 0 };
         bool read = id && journal_replay(cluster->background_journal, id, apply_record, &last) == 0;
-        if (read && last.run && last.run->ended && !is_told(cluster, id, last.run)) {
+        if (read && last.run && last.run->ended && !text_equal(id, waiting_run(cluster)) &&
+            !is_told(cluster, id, last.run)) {
                 CLEANUP(json_free) Json *json = run_describe(last.run);
                 tell_end(cluster, json, &last.run->facts, last.run->outcome, last.run->why ? last.run->why : "",
                          last.at);
@@ -291,18 +530,20 @@ int background_open(Cluster *cluster, Failure *reterr)
 {
         CLEANUP(mem_free) char *path = text_format("%s/background", cluster->directory);
         int r = journal_open(path, cluster->config->name, &cluster->background_journal, reterr);
-        const char *open = r < 0 ? NULL : journal_open_run(cluster->background_journal);
-        if (r >= 0 && !open)
-                tell_the_last(cluster);
-        if (!open)
+        if (r < 0)
                 return r;
-        Failure failure = { 0 };
-        const Procedure *procedure = &attach;
-        (void) journal_replay(cluster->background_journal, open, find_procedure, &procedure);
-        make_runbook(cluster, procedure);
-        if (runbook_resume(cluster->background, &failure) < 0) {
-                report_failure(cluster, &failure);
-                return 0;
+        const char *open = journal_open_run(cluster->background_journal);
+        if (open) {
+                Failure failure = { 0 };
+                const Procedure *procedure = &attach;
+                (void) journal_replay(cluster->background_journal, open, find_procedure, &procedure);
+                if (text_equal(open, waiting_run(cluster))) /* the daemon died before it had given way */
+                        set_waiting(cluster, NULL);
+                make_runbook(cluster, procedure);
+                r = runbook_resume(cluster->background, &failure);
+                go_on(cluster, r, &failure);
+        } else {
+                tell_the_last(cluster);
         }
         /* Another run has changed what this one was about. */
         if (journal_open_run(cluster->journal))

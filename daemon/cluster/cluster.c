@@ -288,6 +288,7 @@ static void on_slow(void *userdata)
 {
         Cluster *cluster = userdata;
         timer_set_in(cluster->slow, SLOW_INTERVAL);
+        background_watch(cluster);
         cluster_purge_when_due(cluster);
         cluster_evaluate_soon(cluster);
 }

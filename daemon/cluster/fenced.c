@@ -122,7 +122,7 @@ static void rejoin_if_allowed(Cluster *cluster, size_t i)
         CLEANUP(json_free) Json *ret = NULL;
         Failure failure;
         if (cluster->config->failover.rejoin != FAILOVER_REJOIN_AUTOMATIC || slot->tried || slot->job ||
-            cluster->now != CLUSTER_STEADY || cluster->background)
+            cluster->now != CLUSTER_STEADY || !background_may_begin(cluster))
                 return;
         slot->tried = true;
         if (cluster_rejoin(cluster, server->name, "mhad", &ret, &failure) < 0)

@@ -85,6 +85,8 @@ struct Cluster {
         Mail *mails;         /* under way */
         Runbook *background; /* what is done while the cluster is watched; NULL: nothing */
         Journal *background_journal;
+        bool background_stands; /* its journal cannot be written: it goes on when it can */
+        bool background_over;   /* then it is ended: another run has changed what it was about */
 
         /* Returned old primaries. */
         FenceSlot *fence_slots; /* one a server */
@@ -156,7 +158,10 @@ int background_open(Cluster *cluster,
                     Failure *reterr); /* and goes on with what the last daemon left, or tells its end */
 /* After a failover: attaches replicas that it left behind, if there are any. */
 void background_attach(Cluster *cluster, const Facts *facts, const Json *run);
-/* A former primary is back. Nothing else may be in the background. */
+/* Whether an order about a server may begin: what a failover left to be done for others gives way, and nothing else. */
+int background_check(Cluster *cluster, const char *server, Failure *reterr);
+bool background_may_begin(const Cluster *cluster); /* the same for any server */
+/* A former primary is back. To be checked before; so for a purge. */
 int background_rejoin(Cluster *cluster, const char *server, const char *by, Failure *reterr);
 int background_purge(Cluster *cluster, const char *server, const char *by, Failure *reterr);
 /* Keeps what a rejoin will want to know. The caller saves the state. */
@@ -164,6 +169,11 @@ void background_note_returning(Cluster *cluster, const Facts *facts);
 /* Since it follows the primary, what is on record of it is about another log: it proves nothing any more. */
 void background_forget_returning(Cluster *cluster, const char *server);
 void background_stop(Cluster *cluster, const char *why); /* another run begins */
+/* Now and then: goes on with what stands still or has given way, and does without servers that are gone. */
+void background_watch(Cluster *cluster);
+/* Whether an operator's word can be given to it: 1; 0 when nothing is left to do, as it had given way. REFUSAL_NO_RUN when
+ * there is nothing, REFUSAL_TOO_LATE for a rejoin that has attached its server. */
+int background_check_order(Cluster *cluster, const char *what, const char *by, Failure *reterr);
 void background_done(Cluster *cluster);
 
 /* saved.c */

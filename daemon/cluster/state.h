@@ -9,7 +9,8 @@ typedef struct State {
         Json *root; /* {"known_primary", "epoch", "last_failover": {"run", "time", "outcome", "old_primary",
                      *  "new_primary"}, "acknowledged": bool, "paused": {"by", "reason", "until"}, "fenced": [names],
                      *  "unfinished": {"server", "facts"}, "settled_run": the last run all of whose consequences
-                     *  are on disk} */
+                     *  are on disk, "attach_due": a failover that has left replicas behind, while attaching them cannot
+                     *  be begun, "background_waits": the run that attaches them, when it has given way to an order} */
 } State;
 
 /* A missing file is an empty state; an unreadable one is an error that names it. */

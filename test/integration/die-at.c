@@ -3,9 +3,12 @@
  *
  *   MHAD_DIE_AT="STEP KIND"   at the first record of that step ("-": any or none) and kind
  *   MHAD_DIE_AFTER=N          at its N-th record
- *   MHAD_DIE_BY=SIGNAL        a number; SIGKILL when absent; "hang": it does not die, but does nothing any more */
+ *   MHAD_DIE_BY=SIGNAL        a number; SIGKILL when absent; "hang": it does not die, but does nothing any more
+ *   MHAD_FULL=FILE            as long as that file is there, there is no room for a record */
 #include <dlfcn.h>
+#include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,9 +49,15 @@ ssize_t write(int fd, const void *bytes, size_t length)
         static int done; /* records are written once more when the journal is compacted */
         if (!real)
                 *(void **) &real = dlsym(RTLD_NEXT, "write");
+        bool record = length >= 8 && memcmp(bytes, "{\"seq\":", 7) == 0;
+        const char *full = getenv("MHAD_FULL");
+        if (record && full && access(full, F_OK) == 0) {
+                errno = ENOSPC;
+                return -1;
+        }
         ssize_t written = real(fd, bytes, length);
         const char *at = getenv("MHAD_DIE_AT"), *after = getenv("MHAD_DIE_AFTER"), *by = getenv("MHAD_DIE_BY");
-        if (written <= 0 || length < 8 || memcmp(bytes, "{\"seq\":", 7) != 0)
+        if (written <= 0 || !record)
                 return written;
         n_records += count_lines(bytes, length);
         if (!done && ((at && is_at(bytes, length, at)) || (after && n_records >= (unsigned) atoi(after)))) {

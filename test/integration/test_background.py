@@ -1,11 +1,22 @@
 """Replicas that a failover cannot wait for are attached afterwards, while the cluster is watched as ever."""
 
+import os
+
 import pytest
 
 from labkit import Writer, compare
 from labkit.process import until
 from manager import PATIENCE, Manager, states
 from test_resume import dead, dying
+
+
+def crc32c(data):
+    crc = 0xffffffff
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff
 
 
 def left_behind(lab, manager, writer):
@@ -89,3 +100,97 @@ def test_restart_meanwhile(lab):
         manager.wait_state("steady")
         assert manager.status()["background"]["run"] == report["run"]
         attached(lab, manager, report)
+
+
+@pytest.mark.flavours("mariadb")
+def test_gives_way(lab):
+    """A rejoin need not wait for it: it goes on afterwards, and again after a restart."""
+    manager = Manager.start(lab)
+    name = manager.cluster.name
+    with Writer(lab) as writer:
+        report = left_behind(lab, manager, writer)
+        done = manager.order("rejoin", name, "db3")
+        assert done.returncode == 1 and "is about to attach db3" in done.stderr, done.stderr
+        lab["db1"].start()
+        until(lambda: not lab["db1"].writable(), PATIENCE, "db1 read-only")
+        manager.wait_state("steady")
+        done = manager.order("rejoin", name, "db1")
+        assert done.returncode == 0, done.stdout + done.stderr
+        for _ in range(2):
+            manager.wait(lambda status: status.get("background", {}).get("run") == report["run"], "it goes on")
+            assert lab.stop_mhad() == 0
+            lab.start_mhad()
+        attached(lab, manager, report)
+    until(lambda: lab["db3"].status()["executed"] == lab[report["new_primary"]].position(), PATIENCE, "db3 level")
+    compare([lab["db1"], lab[report["new_primary"]], lab["db3"]])
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("gtid")
+@pytest.mark.parametrize("order", [("cancel",), ("server", "down")])
+def test_ended_by_an_operator(lab, order):
+    """It is cancelled as a run is, and a server that is taken out is waited for no longer."""
+    manager = Manager.start(lab)
+    name = manager.cluster.name
+    with Writer(lab) as writer:
+        report = left_behind(lab, manager, writer)
+        done = manager.order(*order, name, *(["db3"] if order[0] == "server" else []))
+        assert done.returncode == 0, done.stdout + done.stderr
+        manager.wait(lambda status: "background" not in status, "it is ended")
+        lab["db3"].thaw()
+        if order[0] == "server":
+            assert "taken out" in manager.report(report["run"])["text"]
+        assert manager.order("cancel", name).returncode != 0
+        lab["db1"].start()
+        until(lambda: not lab["db1"].writable(), PATIENCE, "db1 read-only")
+        manager.wait_state("steady")
+        done = manager.order("rejoin", name, "db1")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "background" not in manager.status() and lab["db3"].status()["source"] == lab["db1"].ip
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("gtid")
+def test_no_room(lab):
+    """It stands still as long as its journal cannot be written, and goes on by itself when it can."""
+    full = f"{lab.mgr.folder}/full"
+    manager = Manager.start(lab, environment=dying(MHAD_FULL=full))
+    name = manager.cluster.name
+    with Writer(lab) as writer:
+        report = left_behind(lab, manager, writer)
+        open(full, "w", encoding="utf-8").close()
+        lab["db3"].thaw()
+        manager.wait_event("run-halted")
+        assert manager.status()["background"]["state"] == "halted"
+        assert "stands still" in manager.events("run-halted")[-1]["text"]
+        done = manager.order("cancel", name)
+        assert done.returncode != 0 and "No space left" in done.stderr, done.stderr
+        os.unlink(full)
+        attached(lab, manager, report)
+    assert len(manager.events("run-halted")) == 1
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("gtid")
+def test_another_version(lab):
+    """What this version cannot go on with is told of and ended: it is in the way of nothing."""
+    manager = Manager.start(lab)
+    with Writer(lab) as writer:
+        left_behind(lab, manager, writer)
+        assert lab.stop_mhad() == 0
+        path = f"{manager.folder}/background"
+        with open(path, "rb") as file:
+            lines = file.read().split(b"\n")
+        body = lines[0].replace(b'"version":1', b'"version":9', 1)[:-len(b',"sum":"01234567"}')]
+        assert b'"version":9' in body
+        lines[0] = body + b',"sum":"%08x"}' % crc32c(body)
+        with open(path, "wb") as file:
+            file.write(b"\n".join(lines))
+        lab.start_mhad()
+        assert any("cannot go on" in event["text"] for event in manager.wait_event("error"))
+        assert "background" not in manager.status()
+        lab["db1"].start()
+        until(lambda: not lab["db1"].writable(), PATIENCE, "db1 read-only")
+        manager.wait_state("steady")
+        done = manager.order("rejoin", manager.cluster.name, "db1")
+        assert done.returncode == 0, done.stdout + done.stderr

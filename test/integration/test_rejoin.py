@@ -117,6 +117,7 @@ def test_known_no_longer(lab):
     manager = Manager.start(lab)
     name, db1, db2 = manager.cluster.name, lab["db1"], lab["db2"]
     assert manager.order("switch", name, "--to", "db2", "--no-demote", "--yes").returncode == 0
+    manager.wait(lambda status: status["state"] == "steady" and status["primary"] == "db2", "db2 is the primary")
     status, report, said = rejoin(manager)
     assert status == 0, said + report["text"]
     db2.sql("CREATE TABLE app.more (id INT PRIMARY KEY)", "INSERT INTO app.more VALUES (1)")
