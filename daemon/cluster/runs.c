@@ -121,7 +121,7 @@ static Json *frozen_config(const Cluster *cluster, ssize_t old, const Json *opti
         set_ms(timeouts, "catch-up-once-more", rules->apply_timeout);
         /* One that takes longer for this does not keep up: it would hold the block up as long, and longer. */
         set_ms(timeouts, "catch-up-again", config->switchover.max_write_block / 2);
-        static const char *const block[] = { "block-writes", "give-address",      "reach-end",
+        static const char *const block[] = { "block-writes", "give-address",      "reach-end",    "end-clients",
                                              "end-waiting",  "give-address-late", "still-blocked" };
         for (size_t i = 0; i < ARRAY_LENGTH(block); i++)
                 set_ms(timeouts, block[i], config->switchover.max_write_block);

@@ -110,10 +110,14 @@ static const char *const mariadb_columns[_REPLICA_COLUMN_MAX] = {
         "FROM performance_schema.replication_connection_status AS s "                                                  \
         "JOIN performance_schema.replication_connection_configuration AS c ON c.CHANNEL_NAME = s.CHANNEL_NAME"
 
+#define N_SESSIONS(schema)                                                                                             \
+        "(SELECT VARIABLE_VALUE FROM " schema ".global_status WHERE VARIABLE_NAME = 'Threads_connected')"
+
 /* What MySQL says from 5.7 on. */
 #define MYSQL_57                                                                                                       \
         .flavour = FLAVOUR_MYSQL, .tick = MYSQL_TICK, .show_heartbeat = MYSQL_HEARTBEAT, .super_read_only = true,      \
-        .show_binlogs = "SHOW BINARY LOGS", .gtid_wait = "WAIT_FOR_EXECUTED_GTID_SET", .gtid_wait_1_is_timeout = true
+        .n_sessions = N_SESSIONS("performance_schema"), .show_binlogs = "SHOW BINARY LOGS",                            \
+        .gtid_wait = "WAIT_FOR_EXECUTED_GTID_SET", .gtid_wait_1_is_timeout = true
 
 #define MARIADB                                                                                                        \
         .flavour = FLAVOUR_MARIADB, .columns = mariadb_columns,                                                        \
@@ -145,6 +149,8 @@ static const Dialect dialects[] = {
                                   "WHERE VARIABLE_NAME = 'SLAVE_HEARTBEAT_PERIOD') AS period",
                 .position_wait = "MASTER_POS_WAIT",
                 .gtid_wait = "WAIT_UNTIL_SQL_THREAD_AFTER_GTIDS",
+                .n_sessions = N_SESSIONS("information_schema"),
+                .lock_waits_for_reads = true,
         },
         {
                 .name = "mysql-5.7",

@@ -82,6 +82,10 @@ typedef struct Dialect {
         /* While the receiver waits for a host that does not answer, STOP waits, too: as long as the net time-out is, and with it
          * all else that is said about replication. */
         bool stop_waits_for_connect;
+        /* Of a session with temporary tables that ends a DROP is logged, on a server where nobody may write, too: how many
+         * sessions there are, those that are ending included, as an expression. NULL: it is not logged there. */
+        const char *n_sessions;
+        bool lock_waits_for_reads; /* FLUSH TABLES WITH READ LOCK waits for statements that only read */
         /* What exists. */
         bool super_read_only;
         bool public_key;               /* GET_…_PUBLIC_KEY for caching_sha2_password without TLS */

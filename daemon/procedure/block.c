@@ -116,7 +116,11 @@ void judge_nearer(const Facts *facts, const char *server, const Replies *replies
 
 /* The block */
 
-enum { BLOCK_TICK, BLOCK_LOCK, BLOCK_BINLOG, BLOCK_WAITED_FOR };
+#define ENDING_LONGEST                                                                                                 \
+        500 /* ms; what one logs that takes longer is found when it is looked whether nobody has written */
+
+/* Who is there is asked before where the log ends. */
+enum { BLOCK_LOCK, BLOCK_TICK, BLOCK_BINLOG, BLOCK_SESSIONS };
 
 static bool needs_lock(const Facts *facts, const char *server)
 {
@@ -162,6 +166,12 @@ static void end_left_session(const Reply *lock, Script *script)
                 script_try_sql(script, "KILL %s", session);
 }
 
+static void end_sessions(const Reply *sessions, Script *script)
+{
+        for (size_t i = 0; i < sessions->n_rows; i++)
+                script_try_sql(script, "KILL %s", reply_get(sessions, i, "id"));
+}
+
 static void unlock(const Facts *facts, Script *script)
 {
         script_sql(script, "UNLOCK TABLES");
@@ -169,17 +179,52 @@ static void unlock(const Facts *facts, Script *script)
         script_sql(script, "DO RELEASE_LOCK('mhad-%s')", lock_name(facts));
 }
 
+static bool ends_all(const Facts *facts)
+{
+        const char *which = facts_config_string(facts, "switchover.kill_sessions");
+        return !which || text_equal(which, "all");
+}
+
+/* A session that ends leaves the process list before what it logs is written, and is counted until then. */
 void ask_blocked(const Facts *facts, const char *server, Script *script)
 {
         CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
-        script_sql(script, "%s", server_view_dialect(view)->tick);
-        script_sql(script, LOCK_STATE ", (SELECT MAX(id) FROM information_schema.processlist) AS last_session",
-                   lock_name(facts));
-        script_sql(script, "%s", server_view_dialect(view)->show_binlog);
+        const Dialect *dialect = server_view_dialect(view);
+        bool counts = dialect->n_sessions && ends_all(facts);
+        script_sql(script,
+                   LOCK_STATE ", (SELECT MAX(id) FROM information_schema.processlist) AS last_session, "
+                              "ROUND((UNIX_TIMESTAMP(NOW(6)) - @mhad_ended) * 1000) AS ended, %s%s AS ending",
+                   lock_name(facts), counts ? dialect->n_sessions : "NULL",
+                   counts ? " - (SELECT COUNT(*) FROM information_schema.processlist WHERE user NOT IN "
+                            "('system user', 'event_scheduler'))"
+                          : "");
+        script_sql(script, "%s", dialect->tick);
+        script_sql(script, "%s", dialect->show_binlog);
         script_try_sql(script,
-                       "SELECT id FROM information_schema.processlist WHERE %s AND command <> 'Sleep' AND "
-                       "time >= 1",
+                       "SELECT id, user, command, time FROM information_schema.processlist WHERE %s AND "
+                       "command <> 'Killed' ORDER BY command = 'Sleep', time DESC",
                        check_is_client());
+}
+
+static bool is_in_the_way(const Reply *sessions, size_t i)
+{
+        const char *time = reply_get(sessions, i, "time");
+        return !text_equal(reply_get(sessions, i, "command"), "Sleep") && time && strtoll(time, NULL, 10) >= 1;
+}
+
+/* "; session 7 of app (Query, 3 s), …": who may hold a lock. The caller frees it. */
+static char *name_sessions(const Reply *sessions)
+{
+        Text text = { 0 };
+        for (size_t i = 0; i < sessions->n_rows && i < 5; i++) {
+                const char *id = reply_get(sessions, i, "id"), *user = reply_get(sessions, i, "user");
+                const char *command = reply_get(sessions, i, "command"), *time = reply_get(sessions, i, "time");
+                text_addf(&text, "%s%s of %s (%s for %s s)", i == 0 ? "; in the way may be session " : ", ",
+                          id ? id : "?", user ? user : "?", command ? command : "?", time ? time : "?");
+        }
+        if (sessions->n_rows > 5)
+                text_addf(&text, " and %zu more", sessions->n_rows - 5);
+        return text_take(&text);
 }
 
 /* The view when nobody writes; NULL when somebody may. */
@@ -194,36 +239,42 @@ static ServerView *read_blocked(const Facts *facts, const char *server, const Re
                 return NULL;
         }
         if (!view->read_only || (dialect->super_read_only && !view->super_read_only)) {
-                judge_as(judgement, VERDICT_UNMET, "it takes writes");
+                CLEANUP(mem_free) char *who = name_sessions(replies_at(replies, BLOCK_SESSIONS));
+                judge_as(judgement, VERDICT_UNMET, "it takes writes%s", who);
                 return NULL;
         }
         if (judge_left_session(replies_at(replies, BLOCK_LOCK), judgement))
                 return NULL;
         if (!dialect->super_read_only &&
             !text_equal(reply_get(replies_at(replies, BLOCK_LOCK), 0, "held"), lock_name(facts))) {
+                CLEANUP(mem_free) char *who = name_sessions(replies_at(replies, BLOCK_SESSIONS));
                 judge_as(judgement, VERDICT_UNMET,
-                         "it is read-only, but the lock that binds privileged accounts is not held");
+                         "it is read-only, but the lock that binds privileged accounts is not held%s", who);
                 return NULL;
         }
         return TAKE(view);
 }
 
-static void learn_number(Judgement *judgement, const char *name, const Replies *replies, const char *column)
+static int64_t number_of(const Replies *replies, const char *column, int64_t otherwise)
 {
         const char *text = reply_get(replies_at(replies, BLOCK_LOCK), 0, column);
-        json_set_int(judge_learned(judgement), name, text ? strtoll(text, NULL, 10) : 0);
+        return text ? strtoll(text, NULL, 10) : otherwise;
+}
+
+static void learn_end(const ServerView *view, const Replies *replies, Judgement *judgement)
+{
+        CLEANUP(mem_free) char *position = position_format(&view->binlog);
+        learn_place(judgement, "end_position", "end_gtid", view);
+        json_set_int(judge_learned(judgement), "blocked_at", number_of(replies, "now", 0));
+        json_set_int(judge_learned(judgement), "last_session", number_of(replies, "last_session", 0));
+        judge_as(judgement, VERDICT_MET, "nobody writes; its log ends at %s", position);
 }
 
 void judge_blocked(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
 {
         CLEANUP(server_view_free) ServerView *view = read_blocked(facts, server, replies, judgement);
-        if (!view)
-                return;
-        CLEANUP(mem_free) char *position = position_format(&view->binlog);
-        learn_place(judgement, "end_position", "end_gtid", view);
-        learn_number(judgement, "blocked_at", replies, "now");
-        learn_number(judgement, "last_session", replies, "last_session");
-        judge_as(judgement, VERDICT_MET, "nobody writes; its log ends at %s", position);
+        if (view)
+                learn_end(view, replies, judgement);
 }
 
 void act_block(const Facts *facts, const char *server, const Replies *seen, Script *script)
@@ -232,20 +283,53 @@ void act_block(const Facts *facts, const char *server, const Replies *seen, Scri
         static const Replies nothing;
         if (!seen)
                 seen = &nothing;
-        const Reply *waited_for = replies_at(seen, BLOCK_WAITED_FOR);
-        bool tried = text_equal(reply_get(replies_at(seen, BLOCK_LOCK), 0, "tried"), lock_name(facts));
+        const Reply *sessions = replies_at(seen, BLOCK_SESSIONS), *lock = replies_at(seen, BLOCK_LOCK);
+        bool tried = text_equal(reply_get(lock, 0, "tried"), lock_name(facts)), all = ends_all(facts);
         bool may_kill = !text_equal(facts_config_string(facts, "switchover.kill_sessions"), "none");
-        for (size_t i = 0; tried && may_kill && i < waited_for->n_rows; i++)
-                script_try_sql(script, "KILL %s", reply_get(waited_for, i, "id"));
-        end_left_session(replies_at(seen, BLOCK_LOCK), script);
+        /* A lock may be held by one that does nothing. */
+        for (size_t i = 0; tried && may_kill && i < sessions->n_rows; i++)
+                if (all || is_in_the_way(sessions, i))
+                        script_try_sql(script, "KILL %s", reply_get(sessions, i, "id"));
+        end_left_session(lock, script);
         /* Short, so that it is seen in time what is in the way. */
-        script_sql(script, "SET lock_wait_timeout = 1, @mhad_tried = '%s'", lock_name(facts));
+        script_sql(script, "SET lock_wait_timeout = 1, @mhad_tried = '%s', @mhad_ended = NULL", lock_name(facts));
         dialect_read_only(server_view_dialect(view), script, true);
-        if (needs_lock(facts, server)) {
+        if (needs_lock(facts, server) && !text_equal(reply_get(lock, 0, "held"), lock_name(facts))) {
                 script_sql(script, "DO GET_LOCK('mhad-%s', 1)", lock_name(facts));
                 script_sql(script, "FLUSH TABLES WITH READ LOCK");
                 script_sql(script, "SET @mhad_lock = '%s'", lock_name(facts));
         }
+        ask_blocked(facts, server, script);
+}
+
+/* Those who log something when they end */
+
+bool skip_end_clients(const Facts *facts)
+{
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, facts_string(facts, "old_primary"));
+        return !server_view_dialect(view)->n_sessions || !ends_all(facts);
+}
+
+void judge_clients_ended(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        CLEANUP(server_view_free) ServerView *view = read_blocked(facts, server, replies, judgement);
+        size_t n = replies_at(replies, BLOCK_SESSIONS)->n_rows;
+        int64_t ended = number_of(replies, "ended", -1), ending = number_of(replies, "ending", 0);
+        if (!view)
+                return;
+        if (ended < 0 && n > 0)
+                judge_as(judgement, VERDICT_UNMET, "%zu client session%s left", n, n == 1 ? " is" : "s are");
+        else if (ending > 0 && ended < ENDING_LONGEST)
+                judge_as(judgement, VERDICT_UNMET, "%" PRId64 " session%s ending", ending,
+                         ending == 1 ? " is" : "s are");
+        else
+                learn_end(view, replies, judgement);
+}
+
+void act_end_clients(const Facts *facts, const char *server, const Replies *seen, Script *script)
+{
+        end_sessions(replies_at(seen, BLOCK_SESSIONS), script);
+        script_sql(script, "SET @mhad_ended = UNIX_TIMESTAMP(NOW(6))");
         ask_blocked(facts, server, script);
 }
 
@@ -397,12 +481,6 @@ void judge_nobody_waits(const Facts *facts, const char *server, const Replies *r
                 judge_as(judgement, VERDICT_MET, "nobody waits for a lock");
 }
 
-static void end_sessions(const Reply *sessions, Script *script)
-{
-        for (size_t i = 0; i < sessions->n_rows; i++)
-                script_try_sql(script, "KILL %s", reply_get(sessions, i, "id"));
-}
-
 void act_end_waiting(const Facts *facts, const char *server, const Replies *seen, Script *script)
 {
         end_sessions(replies_at(seen, WAITING_SESSIONS), script);
@@ -412,8 +490,7 @@ enum { SESSIONS_CLOCK, SESSIONS_CLIENTS };
 
 bool skip_end_sessions(const Facts *facts)
 {
-        const char *which = facts_config_string(facts, "switchover.kill_sessions");
-        return which && !text_equal(which, "all");
+        return !ends_all(facts);
 }
 
 bool skip_end_late_sessions(const Facts *facts)

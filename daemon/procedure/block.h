@@ -27,6 +27,10 @@ void act_pace_back(const Facts *facts, const char *server, const Replies *seen, 
 void ask_blocked(const Facts *facts, const char *server, Script *script);
 void judge_blocked(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
 void act_block(const Facts *facts, const char *server, const Replies *seen, Script *script);
+/* Where a session that ends may log something, in spite of the block: all have ended; learns the end anew. */
+bool skip_end_clients(const Facts *facts);
+void judge_clients_ended(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
+void act_end_clients(const Facts *facts, const char *server, const Replies *seen, Script *script);
 /* Clients may come to the candidate early only where privileged accounts cannot write to it either. */
 bool skip_give_early(const Facts *facts);
 bool skip_give_late(const Facts *facts);

@@ -106,6 +106,9 @@ static const Step steps[] = {
         { "give-address", "the candidate's host has the address", ON_CANDIDATE, NEED_EVERY, THEN_ABORT, .burst = 1,
           .skip = skip_give_early, .act_first = true, .act_shows = true, .ask = ask_address,
           .judge = judge_address_present, .act = act_address_add },
+        { "end-clients", "no client session is left that logs something when it ends", ON_OLD_PRIMARY, NEED_EVERY,
+          THEN_ABORT, .burst = 1, .act_shows = true, .skip = skip_end_clients, .ask = ask_blocked,
+          .judge = judge_clients_ended, .act = act_end_clients },
         { "end-waiting", "no client waits for the lock", ON_OLD_PRIMARY, NEED_EVERY, THEN_ABORT, .burst = 1,
           .skip = skip_unlock, .ask = ask_waiting, .judge = judge_nobody_waits, .act = act_end_waiting,
           .parallel_with_next = true },
@@ -207,7 +210,7 @@ static const Step undo[] = {
 
 const Procedure switchover = {
         .name = "switchover",
-        .version = 3,
+        .version = 4,
         .steps = steps,
         .n_steps = sizeof steps / sizeof *steps,
         .no_return = "open-candidate",

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import stat
 import threading
@@ -258,6 +259,54 @@ def test_checks_are_told_together(lab):
     manager.wait_health("ok")
     assert only_writable(lab) == ["db1"] and "block-writes" not in {
         name for name, step in steps(manager.report()).items() if step["state"] == "done"}
+
+
+@pytest.mark.flavours("mariadb", "mysql56")
+@pytest.mark.modes("gtid")
+def test_whose_session_and_since_when(lab):
+    """The time zone of the servers' sessions is not that of the system, and a client uses the account of mhad."""
+    db1 = lab["db1"]
+    folder.write(f"{lab.mgr.folder}/shared", "shared-pw")
+    db1.sql("CREATE USER shared@'%' IDENTIFIED BY 'shared-pw'", "GRANT ALL ON *.* TO shared@'%' WITH GRANT OPTION",
+            "CREATE USER shared@localhost IDENTIFIED BY 'shared-pw'", "GRANT ALL ON app.* TO shared@localhost",
+            "INSERT INTO app.writes (id, payload, ts) VALUES (1, 'x', NOW(6))", "SET GLOBAL time_zone = '-08:00'")
+    manager = Manager.start(lab, sql={"user": "shared", "password_file": f"{lab.mgr.folder}/shared"},
+                            switchover={"running_updates_limit": "1s"})
+    held = db1.connect()
+    with held.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("INSERT INTO app.writes (id, payload, ts) VALUES (77, 'x', NOW(6))")
+    time.sleep(2.5)
+    done = manager.order("switch", "app1", "--check", "--to", "db2")
+    found = re.search(rf"the oldest is that of session {held.thread_id()}, for (\d+) s", done.stdout)
+    assert done.returncode == 29 and found and 1 <= int(found.group(1)) < 600, done.stdout
+    held.rollback()
+    long = db1.connect(user="shared", password="shared-pw", timeout=PATIENCE)
+    session = long.thread_id()
+    writing = threading.Thread(target=run_quietly, args=(long, "UPDATE app.writes SET payload = 'y' WHERE SLEEP(50) = 1"))
+    writing.start()
+    time.sleep(2.5)
+    done = manager.order("switch", "app1", "--check", "--to", "db2")
+    db1.sql(f"KILL {session}")
+    writing.join(PATIENCE)
+    assert done.returncode == 29 and f"the longest is session {session} of shared" in done.stdout, done.stdout
+
+
+@pytest.mark.flavours("mysql56")
+@pytest.mark.modes("gtid")
+def test_read_that_holds_the_lock_up(lab):
+    manager = Manager.start(lab, switchover={"running_updates_limit": "1s"})
+    lab["db1"].sql("INSERT INTO app.writes (id, payload, ts) VALUES (1, 'x', NOW(6))")
+    long = lab["db1"].connect(timeout=PATIENCE)
+    session = long.thread_id()
+    reading = threading.Thread(target=run_quietly, args=(long, "SELECT SLEEP(50) FROM app.writes"))
+    reading.start()
+    time.sleep(2.5)
+    done = manager.order("switch", "app1", "--check", "--to", "db2")
+    lab["db1"].sql(f"KILL {session}")
+    reading.join(PATIENCE)
+    assert done.returncode == 29 and "would wait for run longer" in done.stdout, done.stdout
+    assert f"the longest is session {session} of lab" in done.stdout, done.stdout
 
 
 def run_quietly(connection, statement):
@@ -605,6 +654,45 @@ def test_sessions(lab, kill):
         well(manager, "db2", [writer])
     times = manager.report()["times"]
     assert kill != "after-grace" or times["ended"] - times["blocked"] >= 4000000, times
+
+
+@pytest.mark.flavours("mysql9", "mysql56")
+def test_temporary_tables(lab):
+    """What the server logs when a session ends that has some is before the end of the log: everybody follows, and the way back
+    is free."""
+    manager = start(lab)
+    sessions = [lab["db1"].connect(timeout=PATIENCE) for _ in range(3)]
+    for session in sessions:
+        with session.cursor() as cursor:
+            cursor.execute("SET SESSION binlog_format = 'STATEMENT'")
+            for n in range(20):
+                cursor.execute(f"CREATE TEMPORARY TABLE app.brief{n} (a INT)")
+    with Writer(lab) as writer:
+        switch(manager, "--to", "db2")
+        assert sorted(states(manager.report()).values()) == ["primary", "replica", "replica"], manager.report()["text"]
+        assert not any(is_open(session) for session in sessions)
+        manager.wait_health("ok")
+        switch(manager, "--to", "db1")
+        well(manager, "db1", [writer])
+
+
+@pytest.mark.flavours("mariadb", "mysql56")
+@pytest.mark.modes("gtid")
+@pytest.mark.parametrize("kill", ["all", "none"])
+def test_idle_session_holds_a_lock(lab, kill):
+    manager = start(lab, switchover={"kill_sessions": kill, "max_write_block": "8s" if kill == "all" else "2s"})
+    lab["db1"].sql("CREATE TABLE app.other (a INT)")
+    holder = lab["db1"].connect(timeout=PATIENCE)
+    with holder.cursor() as cursor:
+        cursor.execute("LOCK TABLES app.other WRITE")
+    with Writer(lab, read_timeout=20) as writer:
+        switch(manager, "--to", "db2", status=0 if kill == "all" else 1)
+        if kill == "all":
+            well(manager, "db2", [writer])
+        else:
+            session = holder.thread_id()
+            holder.close()
+            assert f" {session} of lab (Sleep for" in undone(manager, writer)["why"]
 
 
 @pytest.mark.flavours("mariadb", "mysql9")

@@ -110,7 +110,7 @@ static Json *build_config(void)
                 "\"replication\":{\"user\":\"repl\",\"has_password\":true},\"switchover\":{\"kill_sessions\":\"all\"},"
                 "\"hooks\":{\"status\":true,\"prepare\":true,\"stop\":true,\"start\":true,\"abort\":true},"
                 "\"timeouts\":{\"block-writes\":5000,\"give-address\":5000,\"give-address-late\":5000,"
-                "\"end-waiting\":5000,\"reach-end\":5000,\"still-blocked\":5000}}";
+                "\"end-clients\":5000,\"end-waiting\":5000,\"reach-end\":5000,\"still-blocked\":5000}}";
         Json *config = NULL;
         assert_int_equal(json_parse(text, strlen(text), &config, NULL), 0);
         return config;

@@ -182,6 +182,17 @@ static void test_primary(void **state)
                "session 7 of app, for 5 s: UPDATE t");
         expect(&facts, fn, "db1", PRIMARY("0", "-", "id=8|time=6"), VERDICT_HOPELESS, "that of session 8, for 6 s");
         expect(&facts, fn, "db1", PRIMARY("1", "-", "-"), VERDICT_HOPELESS, "read-only");
+        CLEANUP(script_done) Script script = { 0 };
+        ask_primary_fit(&facts, "db1", &script);
+        assert_non_null(strstr(script.items[3].text, "NOT LIKE 'select%'"));
+        assert_non_null(strstr(script.items[3].text, "<> USER()"));
+        assert_null(strstr(script.items[4].text, "NOW()"));
+        CLEANUP(facts_done) Facts old = fixture(MYSQL56, "position");
+        CLEANUP(script_done) Script its = { 0 };
+        ask_primary_fit(&old, "db1", &its);
+        assert_null(strstr(its.items[3].text, "NOT LIKE 'select%'"));
+        expect(&old, fn, "db1", PRIMARY("0", "id=7|user=app|time=5|text=SELECT 1", "-"), VERDICT_HOPELESS,
+               "1 statement that the write block would wait for");
 }
 
 static void test_candidate(void **state)
@@ -256,29 +267,38 @@ static void test_block_with_a_lock(void **state)
 {
         CLEANUP(facts_done) Facts facts = fixture(MARIADB, "mariadb_gtid");
         step_judge_fn fn = judge_blocked;
-        expect(&facts, fn, "db1", REPLIES(TICK("0", "0-1-9"), "held=NULL|now=5|last_session=9", BINLOG("4"), "-"),
+        expect(&facts, fn, "db1", REPLIES("held=NULL|now=5|last_session=9", TICK("0", "0-1-9"), BINLOG("4"), "-"),
                VERDICT_UNMET, "it takes writes");
-        expect(&facts, fn, "db1", REPLIES(TICK("1", "0-1-9"), "held=NULL|now=5|last_session=9", BINLOG("4"), "-"),
+        expect(&facts, fn, "db1", REPLIES("held=NULL|now=5|last_session=9", TICK("1", "0-1-9"), BINLOG("4"), "-"),
                VERDICT_UNMET, "the lock that binds privileged accounts is not held");
-        expect(&facts, fn, "db1", REPLIES(TICK("1", "0-1-9"), "held=r0|now=5|last_session=9", BINLOG("4"), "-"),
+        expect(&facts, fn, "db1", REPLIES("held=r0|now=5|last_session=9", TICK("1", "0-1-9"), BINLOG("4"), "-"),
                VERDICT_UNMET, "is not held");
-        expect(&facts, fn, "db1", REPLIES(TICK("1", "0-1-9"), "held=r1|now=5|last_session=9", BINLOG("4"), "-"),
+        expect(&facts, fn, "db1", REPLIES("held=r1|now=5|last_session=9", TICK("1", "0-1-9"), BINLOG("4"), "-"),
                VERDICT_MET, "its log ends at binlog.000003:4");
         expect_act(&facts, act_block, "db1", replies_new(0), "FLUSH TABLES WITH READ LOCK", "KILL");
-        const char *blocker = "id=77";
-        expect_act(&facts, act_block, "db1", REPLIES(TICK("1", ""), "held=NULL|tried=NULL", BINLOG("4"), blocker),
+        const char *blocker = "id=77|user=app|command=Query|time=1", *idle = "id=78|user=app|command=Sleep|time=9";
+        expect_act(&facts, act_block, "db1", REPLIES("held=NULL|tried=NULL", TICK("1", ""), BINLOG("4"), blocker),
                    "read_only = ON", "KILL");
-        expect_act(&facts, act_block, "db1", REPLIES(TICK("1", ""), "held=NULL|tried=r1", BINLOG("4"), blocker),
+        expect_act(&facts, act_block, "db1", REPLIES("held=NULL|tried=r1", TICK("1", ""), BINLOG("4"), blocker),
+                   "KILL 77", NULL);
+        expect(&facts, fn, "db1", REPLIES("held=NULL|tried=r1", TICK("0", ""), BINLOG("4"), idle), VERDICT_UNMET,
+               "it takes writes; in the way may be session 78 of app (Sleep for 9 s)");
+        expect_act(&facts, act_block, "db1", REPLIES("held=NULL|tried=r1", TICK("0", ""), BINLOG("4"), idle), "KILL 78",
+                   NULL);
+        learn(&facts, NULL, "{\"config\":{\"switchover\":{\"kill_sessions\":\"after-grace\"}}}");
+        expect_act(&facts, act_block, "db1", REPLIES("held=NULL|tried=r1", TICK("0", ""), BINLOG("4"), idle),
+                   "FLUSH TABLES", "KILL");
+        expect_act(&facts, act_block, "db1", REPLIES("held=NULL|tried=r1", TICK("0", ""), BINLOG("4"), blocker),
                    "KILL 77", NULL);
         learn(&facts, NULL, "{\"config\":{\"switchover\":{\"kill_sessions\":\"none\"}}}");
-        expect_act(&facts, act_block, "db1", REPLIES(TICK("1", ""), "held=NULL|tried=r1", BINLOG("4"), blocker),
+        expect_act(&facts, act_block, "db1", REPLIES("held=NULL|tried=r1", TICK("1", ""), BINLOG("4"), blocker),
                    "FLUSH TABLES", "KILL");
         learn(&facts, "db1", "{\"end_position\":\"binlog.000003:4\"}");
         fn = judge_still_blocked;
-        expect(&facts, fn, "db1", REPLIES(TICK("1", "0-1-9"), "held=r1", BINLOG("4"), "-"), VERDICT_MET, "nobody");
-        expect(&facts, fn, "db1", REPLIES(TICK("1", "0-1-9"), "held=r1", BINLOG("5"), "-"), VERDICT_HOPELESS,
+        expect(&facts, fn, "db1", REPLIES("held=r1", TICK("1", "0-1-9"), BINLOG("4"), "-"), VERDICT_MET, "nobody");
+        expect(&facts, fn, "db1", REPLIES("held=r1", TICK("1", "0-1-9"), BINLOG("5"), "-"), VERDICT_HOPELESS,
                "somebody has written");
-        expect(&facts, fn, "db1", REPLIES(TICK("1", "0-1-9"), "held=NULL", BINLOG("4"), "-"), VERDICT_HOPELESS,
+        expect(&facts, fn, "db1", REPLIES("held=NULL", TICK("1", "0-1-9"), BINLOG("4"), "-"), VERDICT_HOPELESS,
                "not held");
 }
 
@@ -290,30 +310,63 @@ static void test_lock_of_a_lost_connection(void **state)
         const char *ours = "held=r1|holder=5|own=5", *left = "held=NULL|holder=5|own=6", *none = "holder=NULL|own=6";
         CLEANUP(script_done) Script script = { 0 };
         ask_blocked(&facts, "db1", &script);
-        assert_non_null(strstr(script.items[1].text, "IS_USED_LOCK('mhad-r1') AS holder, CONNECTION_ID() AS own"));
+        assert_non_null(strstr(script.items[0].text, "IS_USED_LOCK('mhad-r1') AS holder, CONNECTION_ID() AS own"));
         expect_act(&facts, act_block, "db1", replies_new(0), "DO GET_LOCK('mhad-r1', 1)", "KILL");
-        expect(&facts, judge_blocked, "db1", REPLIES(closed, ours, BINLOG("4"), "-"), VERDICT_MET, "nobody writes");
-        expect(&facts, judge_blocked, "db1", REPLIES(closed, left, BINLOG("4"), "-"), VERDICT_UNMET, "by session 5");
-        expect_act(&facts, act_block, "db1", REPLIES(closed, left, BINLOG("4"), "-"), "KILL 5", NULL);
+        expect(&facts, judge_blocked, "db1", REPLIES(ours, closed, BINLOG("4"), "-"), VERDICT_MET, "nobody writes");
+        expect(&facts, judge_blocked, "db1", REPLIES(left, closed, BINLOG("4"), "-"), VERDICT_UNMET, "by session 5");
+        expect_act(&facts, act_block, "db1", REPLIES(left, closed, BINLOG("4"), "-"), "KILL 5", NULL);
 
-        expect(&facts, judge_unblocked, "db1", REPLIES(writable, none, BINLOG("4"), "-"), VERDICT_MET, "takes writes");
-        expect(&facts, judge_unblocked, "db1", REPLIES(writable, "held=NULL|holder=6|own=6", BINLOG("4"), "-"),
+        expect(&facts, judge_unblocked, "db1", REPLIES(none, writable, BINLOG("4"), "-"), VERDICT_MET, "takes writes");
+        expect(&facts, judge_unblocked, "db1", REPLIES("held=NULL|holder=6|own=6", writable, BINLOG("4"), "-"),
                VERDICT_MET, "takes writes");
-        expect(&facts, judge_unblocked, "db1", REPLIES(writable, left, BINLOG("4"), "-"), VERDICT_UNMET,
+        expect(&facts, judge_unblocked, "db1", REPLIES(left, writable, BINLOG("4"), "-"), VERDICT_UNMET,
                "its tables may be locked by session 5 of a lost connection");
-        expect_act(&facts, act_unblock, "db1", REPLIES(writable, left, BINLOG("4"), "-"), "KILL 5", NULL);
-        expect_act(&facts, act_unblock, "db1", REPLIES(writable, ours, BINLOG("4"), "-"), "UNLOCK", "KILL");
+        expect_act(&facts, act_unblock, "db1", REPLIES(left, writable, BINLOG("4"), "-"), "KILL 5", NULL);
+        expect_act(&facts, act_unblock, "db1", REPLIES(ours, writable, BINLOG("4"), "-"), "UNLOCK", "KILL");
 
         expect(&facts, judge_unlocked, "db1", REPLIES(left, "-"), VERDICT_UNMET, "session 5");
         expect_act(&facts, act_unlock, "db1", REPLIES(left, "-"), "KILL 5", NULL);
         expect_act(&facts, act_unlock, "db1", REPLIES(ours, "-"), "RELEASE_LOCK", "KILL");
 }
 
+/* Where a session that ends is logged, the end of the log counts when all have ended. */
+static void test_sessions_end_before_the_end(void **state)
+{
+        static const char *const versions[] = { MYSQL56, MYSQL84 };
+        const char *client = "id=77|user=app|command=Sleep|time=9", *tick = TICK("1", "");
+        for (size_t i = 0; i < 2; i++) {
+                CLEANUP(facts_done) Facts facts = fixture(versions[i], "position");
+                step_judge_fn fn = judge_clients_ended;
+                assert_false(skip_end_clients(&facts));
+                CLEANUP(script_done) Script script = { 0 };
+                ask_blocked(&facts, "db1", &script);
+                assert_non_null(strstr(script.items[0].text, "Threads_connected"));
+                expect(&facts, fn, "db1", REPLIES("held=r1|ended=NULL|ending=0", tick, BINLOG("4"), client),
+                       VERDICT_UNMET, "1 client session is left");
+                expect_act(&facts, act_end_clients, "db1",
+                           REPLIES("held=r1|ended=NULL|ending=0", tick, BINLOG("4"), client), "KILL 77", "FLUSH");
+                expect(&facts, fn, "db1", REPLIES("held=r1|ended=3|ending=1", tick, BINLOG("4"), "-"), VERDICT_UNMET,
+                       "1 session is ending");
+                expect(&facts, fn, "db1", REPLIES("held=r1|ended=NULL|ending=1", tick, BINLOG("4"), "-"), VERDICT_UNMET,
+                       "1 session is ending");
+                expect(&facts, fn, "db1", REPLIES("held=r1|ended=NULL|ending=0", TICK("0", ""), BINLOG("4"), "-"),
+                       VERDICT_UNMET, "it takes writes");
+                expect(&facts, fn, "db1", REPLIES("held=r1|ended=500|ending=1", tick, BINLOG("5"), "-"), VERDICT_MET,
+                       "binlog.000003:5");
+                take(&facts, fn, "db1", REPLIES("held=r1|ended=3|ending=0", tick, BINLOG("6"), client));
+                assert_string_equal(facts_server_string(&facts, "db1", "end_position"), "binlog.000003:6");
+                learn(&facts, NULL, "{\"config\":{\"switchover\":{\"kill_sessions\":\"none\"}}}");
+                assert_true(skip_end_clients(&facts));
+        }
+        CLEANUP(facts_done) Facts facts = fixture(MARIADB, "position");
+        assert_true(skip_end_clients(&facts));
+}
+
 static void test_block_without_a_lock(void **state)
 {
         CLEANUP(facts_done) Facts facts = fixture(MYSQL84, "mysql_gtid");
         assert_true(skip_unlock(&facts));
-        expect(&facts, judge_blocked, "db1", REPLIES(TICK("1", ""), "held=NULL|now=5|last_session=9", BINLOG("4"), "-"),
+        expect(&facts, judge_blocked, "db1", REPLIES("held=NULL|now=5|last_session=9", TICK("1", ""), BINLOG("4"), "-"),
                VERDICT_MET, "nobody writes");
         expect_act(&facts, act_block, "db1", replies_new(0), "super_read_only = ON", "FLUSH");
         expect_act(&facts, act_unblock, "db1", replies_new(0), "read_only = OFF", "UNLOCK");
@@ -921,6 +974,7 @@ int main(void)
                 cmocka_unit_test(test_errant),
                 cmocka_unit_test(test_block_with_a_lock),
                 cmocka_unit_test(test_lock_of_a_lost_connection),
+                cmocka_unit_test(test_sessions_end_before_the_end),
                 cmocka_unit_test(test_block_without_a_lock),
                 cmocka_unit_test(test_reached_end),
                 cmocka_unit_test(test_sessions),
