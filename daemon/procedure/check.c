@@ -58,10 +58,13 @@ void judge_replica_fit(const Facts *facts, const char *server, const Replies *re
 
 /* The primary */
 
+/* Ours come from this connection's host by its account; in the process list the host of others than those of a socket has
+ * the port behind it. */
 const char *check_is_client(void)
 {
         return "id <> CONNECTION_ID() AND user NOT IN ('system user', 'event_scheduler', 'unauthenticated user') AND "
-               "user <> SUBSTRING_INDEX(USER(), '@', 1) AND "
+               "CONCAT(user, '@', IF(LOCATE(':', host), LEFT(host, CHAR_LENGTH(host) - "
+               "CHAR_LENGTH(SUBSTRING_INDEX(host, ':', -1)) - 1), host)) <> USER() AND "
                "command NOT IN ('Binlog Dump', 'Binlog Dump GTID', 'Daemon', 'Slave_IO', 'Slave_SQL', 'Slave_worker')";
 }
 
@@ -75,18 +78,24 @@ static void ask_statements(Script *script, const char *condition, int64_t second
                    check_is_client(), seconds, condition);
 }
 
+/* InnoDB tells it in the time of the system, whatever the time zone of the server's sessions. */
+#define OPEN_FOR "TIMESTAMPDIFF(SECOND, trx_started, CONVERT_TZ(UTC_TIMESTAMP(), '+00:00', 'SYSTEM'))"
+
 void ask_primary_fit(const Facts *facts, const char *server, Script *script)
 {
         int64_t seconds = limit_seconds(facts, "switchover.running_updates_limit_ms", 1000);
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
         ask_status(facts, server, script);
         ask_statements(script,
-                       " AND LOWER(LTRIM(IFNULL(info, ''))) NOT LIKE 'select%' AND "
-                       "LOWER(LTRIM(IFNULL(info, ''))) NOT LIKE 'show%'",
+                       server_view_dialect(view)->lock_waits_for_reads
+                               ? " AND info IS NOT NULL"
+                               : " AND LOWER(LTRIM(IFNULL(info, ''))) NOT LIKE 'select%' AND "
+                                 "LOWER(LTRIM(IFNULL(info, ''))) NOT LIKE 'show%'",
                        seconds);
         script_try_sql(script,
-                       "SELECT trx_mysql_thread_id AS id, TIMESTAMPDIFF(SECOND, trx_started, NOW()) AS time FROM "
-                       "information_schema.innodb_trx WHERE trx_rows_modified > 0 AND trx_mysql_thread_id <> 0 AND "
-                       "TIMESTAMPDIFF(SECOND, trx_started, NOW()) >= %" PRId64 " ORDER BY trx_started",
+                       "SELECT trx_mysql_thread_id AS id, " OPEN_FOR " AS time FROM information_schema.innodb_trx "
+                       "WHERE trx_rows_modified > 0 AND trx_mysql_thread_id <> 0 AND " OPEN_FOR " >= %" PRId64
+                       " ORDER BY trx_started",
                        seconds);
 }
 
@@ -107,10 +116,13 @@ void judge_primary_fit(const Facts *facts, const char *server, const Replies *re
                 judge_as(judgement, VERDICT_HOPELESS, "it is read-only: there is nothing to hand over");
         } else if (statements->n_rows > 0) {
                 judge_as(judgement, VERDICT_HOPELESS,
-                         "%zu statement%s that may change data run longer than switchover.running_updates_limit; the "
-                         "longest is session %s of %s, for %s s: %s",
-                         statements->n_rows, statements->n_rows == 1 ? "" : "s", cell(statements, "id"),
-                         cell(statements, "user"), cell(statements, "time"), cell(statements, "text"));
+                         "%zu statement%s that %s run longer than switchover.running_updates_limit; the longest is "
+                         "session %s of %s, for %s s: %s",
+                         statements->n_rows, statements->n_rows == 1 ? "" : "s",
+                         server_view_dialect(view)->lock_waits_for_reads ? "the write block would wait for"
+                                                                         : "may change data",
+                         cell(statements, "id"), cell(statements, "user"), cell(statements, "time"),
+                         cell(statements, "text"));
         } else if (transactions->n_rows > 0) {
                 judge_as(judgement, VERDICT_HOPELESS,
                          "%zu transaction%s with changes open longer than switchover.running_updates_limit; the oldest "
