@@ -91,6 +91,40 @@ static const Candidate *filters_differ_from(const Contest *contest, const Candid
         return NULL;
 }
 
+static bool is_same_list(const char *a, const char *b)
+{
+        return text_equal(a ? a : "", b ? b : "");
+}
+
+/* "do_db=a,b; ignore_db=c": each as the old primary's own log had it already. */
+static bool is_explained(const ElectionInput *input, const char *filters)
+{
+        CLEANUP(mem_free) char *own_do = text_format("do_db=%s", input->binlog_do_db ? input->binlog_do_db : "");
+        CLEANUP(mem_free)
+        char *own_ignore = text_format("ignore_db=%s", input->binlog_ignore_db ? input->binlog_ignore_db : "");
+        for (const char *at = filters; at && *at;) {
+                CLEANUP(mem_free) char *one = alloc_string_n(at, strcspn(at, ";"));
+                if (!input->binlog_read || (!text_equal(one, own_do) && !text_equal(one, own_ignore)))
+                        return false;
+                at = strstr(at, "; ");
+                at = at ? at + 2 : NULL;
+        }
+        return true;
+}
+
+static bool may_lack(const Contest *contest, const Candidate *candidate)
+{
+        return !text_is_empty(candidate->filters) && !is_explained(contest->input, candidate->filters);
+}
+
+static bool logs_otherwise(const Contest *contest, const Candidate *candidate)
+{
+        const ElectionInput *input = contest->input;
+        return input->binlog_read && candidate->binlog_read &&
+               (!is_same_list(input->binlog_do_db, candidate->binlog_do_db) ||
+                !is_same_list(input->binlog_ignore_db, candidate->binlog_ignore_db));
+}
+
 static void exclude_unfit(const Contest *contest, Assessment *assessment)
 {
         const Candidate *candidate = candidate_of(contest, assessment);
@@ -113,6 +147,17 @@ static void exclude_unfit(const Contest *contest, Assessment *assessment)
                         candidate->applier_error ? candidate->applier_error : "");
         else if (!text_is_empty(candidate->filters) && (other = filters_differ_from(contest, candidate)))
                 exclude(assessment, "its replication filters differ from those of %s", other->name);
+        else if (contest->input->hands_over && may_lack(contest, candidate))
+                exclude(assessment,
+                        "its replication filters (%s) leave out what the primary has: remove them, and copy that to it",
+                        candidate->filters);
+        else if (contest->input->hands_over && logs_otherwise(contest, candidate))
+                exclude(assessment,
+                        "its binary log has other filters (binlog_do_db %s, binlog_ignore_db %s) than the primary's, "
+                        "so "
+                        "that others would not get what they got before",
+                        text_is_empty(candidate->binlog_do_db) ? "none" : candidate->binlog_do_db,
+                        text_is_empty(candidate->binlog_ignore_db) ? "none" : candidate->binlog_ignore_db);
         else if (limit > 0 && candidate->unapplied > limit)
                 exclude(assessment, "it has %llu bytes left to apply, more than the %llu that are allowed",
                         (unsigned long long) candidate->unapplied, (unsigned long long) limit);
@@ -432,7 +477,13 @@ static void explain_winner(const Contest *contest, Assessment *winner)
                           : !winner->missing_text ? "it has everything that was received"
                           : winner->donor >= 0    ? "another gives what it lacks"
                                                   : "what it lacks is to be saved and fed to it";
-        say(winner->why, "it %s; %s", reason, has);
+        bool filtered = may_lack(contest, candidate_of(contest, winner));
+        say(winner->why, "it %s; %s%s%s%s", reason, has,
+            filtered ? ", but for what its replication filters leave out, as those of the others do: " : "",
+            filtered ? candidate_of(contest, winner)->filters : "",
+            logs_otherwise(contest, candidate_of(contest, winner))
+                    ? "; its binary log has other filters than the primary's"
+                    : "");
 }
 
 static void explain_none(const Contest *contest, Election *election)
@@ -517,6 +568,11 @@ Election election_hold(const ElectionInput *input)
         else
                 compare_positions(&contest);
         exclude_losing(&contest);
+        exclude_flawed(&contest, may_lack, "its replication filters leave out what the primary may have had");
+        exclude_flawed(
+                &contest, logs_otherwise,
+                "its binary log has other filters than the primary's, so that others would not get what they got "
+                "before");
         exclude_flawed(&contest, is_useless_to_others,
                        "its binary log lacks what it replicated (log_slave_updates is off), so that no other could "
                        "catch up from it");
@@ -587,6 +643,9 @@ static Candidate candidate_from_view(const char *name, const Json *json, const S
                 .reachable = json_get_bool(json, "frozen", false) || view->evidence == EVIDENCE_ALIVE,
                 .log_bin = view->log_bin,
                 .log_slave_updates = view->log_slave_updates,
+                .binlog_read = view->binlog_read,
+                .binlog_do_db = alloc_string(view->binlog_do_db),
+                .binlog_ignore_db = alloc_string(view->binlog_ignore_db),
                 .version = view->version,
                 .server_uuid = alloc_string(view->server_uuid),
                 .gtid_received = server_view_gtid_received(view),
@@ -679,6 +738,9 @@ static void read_old_primary(const Facts *facts, ElectionInput *input)
         ServerView *old = server_view_from_json(facts_server(facts, facts_string(facts, "old_primary")));
         if (input->mode == ELECTION_MYSQL_GTID && !text_is_empty(old->gtid_executed))
                 input->old_primary = server_view_gtid_applied(old);
+        input->binlog_read = old->binlog_read;
+        input->binlog_do_db = alloc_string(old->binlog_do_db);
+        input->binlog_ignore_db = alloc_string(old->binlog_ignore_db);
 }
 
 int election_from_facts(const Facts *facts, ElectionInput *ret, Failure *reterr)
@@ -721,6 +783,8 @@ void election_input_done(ElectionInput *input)
                 free(candidate->downtime);
                 free(candidate->applier_error);
                 free(candidate->filters);
+                free(candidate->binlog_do_db);
+                free(candidate->binlog_ignore_db);
                 free(candidate->server_uuid);
                 gtid_free(candidate->gtid_received);
                 gtid_free(candidate->gtid_applied);
@@ -728,6 +792,8 @@ void election_input_done(ElectionInput *input)
         free(input->candidates);
         free(input->told);
         free(input->accept_loss);
+        free(input->binlog_do_db);
+        free(input->binlog_ignore_db);
         gtid_free(input->old_primary);
         *input = (ElectionInput){ 0 };
 }

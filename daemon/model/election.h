@@ -5,8 +5,9 @@
  * the others; has no errant transactions; is preferred; received most; has least left to apply; stands first in the
  * configuration. Never eligible: promotion never, taken out by an operator, not reachable, not replicating, no binary log,
  * delayed, applier broken, filters of its own, more unapplied than allowed; by position also replicas of replicas; and, unless
- * logs are saved and fed, whoever lacks what another received and nobody gives. Not eligible as long as another one is: newer
- * than a living replica; log_slave_updates off (GTID). */
+ * logs are saved and fed, whoever lacks what another received and nobody gives. Not eligible as long as another one is:
+ * replication filters that leave out more than the old primary's log does, or a log with other filters than that (when that one
+ * hands over: never); newer than a living replica; log_slave_updates off (GTID). */
 #pragma once
 
 #include <stdbool.h>
@@ -39,6 +40,8 @@ typedef struct Candidate {
         int64_t delay;
         Version version;
         char *filters;
+        bool binlog_read; /* whether these of its own log are known */
+        char *binlog_do_db, *binlog_ignore_db;
         char *server_uuid;
         Position received, applied;
         uint64_t unapplied;                    /* bytes of relay log, as far as can be told */
@@ -50,6 +53,9 @@ typedef struct ElectionInput {
         Candidate *candidates; /* in the order of the configuration */
         size_t n_candidates;
         char *told;           /* by the operator; NULL: nobody */
+        bool hands_over;      /* the old primary lives: there is no need to be content with less */
+        bool binlog_read;     /* what the old primary lets into its log is known */
+        char *binlog_do_db, *binlog_ignore_db;
         GtidSet *old_primary; /* what that was last seen to have executed; NULL in position mode or when not known */
         bool allow_newer_version;
         uint64_t max_unapplied; /* bytes; 0: any amount */

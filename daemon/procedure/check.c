@@ -217,6 +217,7 @@ void decide_successor(const Facts *facts, Judgement *judgement)
                 judge_as(judgement, VERDICT_HOPELESS, "%s", failure.text);
                 return;
         }
+        input.hands_over = true;
         level_out(&input);
         CLEANUP(election_done) Election election = election_hold(&input);
         json_set(learned, "election", election_to_json(&election, &input));

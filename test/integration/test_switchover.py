@@ -292,6 +292,30 @@ def test_whose_session_and_since_when(lab):
     assert done.returncode == 29 and f"the longest is session {session} of shared" in done.stdout, done.stdout
 
 
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("gtid")
+@pytest.mark.lab(replicas=1)
+def test_filters_of_the_candidate(lab):
+    """One that does not take all that the primary has cannot be the primary, and one without its log's filters neither."""
+    db2 = lab["db2"]
+    with open(f"{db2.data}/my.cnf", "a", encoding="utf-8") as file:
+        file.write("binlog-ignore-db=other\n")
+    db2.restart()
+    db2.sql("STOP SLAVE", "SET GLOBAL replicate_ignore_db = 'other'", "START SLAVE")
+    until(db2.replicating, PATIENCE, "it replicates")
+    manager = start(lab)
+    said = "db2: its replication filters (ignore_db=other) leave out"
+    done = manager.order("switch", "app1", "--check")
+    assert done.returncode == 29 and said in done.stdout, done.stdout
+    switch(manager, "--to", "db2", status=29)
+    db2.sql("STOP SLAVE", "SET GLOBAL replicate_ignore_db = ''", "START SLAVE")
+    until(db2.replicating, PATIENCE, "it replicates")
+
+    time.sleep(2)
+    done = manager.order("switch", "app1", "--check", "--to", "db2")
+    assert done.returncode == 29 and "its binary log has other filters" in done.stdout, done.stdout
+
+
 @pytest.mark.flavours("mysql56")
 @pytest.mark.modes("gtid")
 def test_read_that_holds_the_lock_up(lab):

@@ -247,6 +247,55 @@ static void test_never_promoted(void **state)
                 }
 }
 
+static void own_filters(Candidate *candidate)
+{
+        candidate->binlog_read = true;
+        candidate->binlog_ignore_db = alloc_string("a");
+}
+
+/* Against what the old primary lets into its own log. */
+static void test_filters(void **state)
+{
+        for (int hands_over = 0; hands_over <= 1; hands_over++) {
+                /* The same filters on all: there is nobody else when it is dead. */
+                ENDS Vote a = two_equal(ELECTION_MYSQL_GTID);
+                a.input.hands_over = hands_over;
+                filtered(&a.input.candidates[0]);
+                filtered(&a.input.candidates[1]);
+                assert_elected(&a, hands_over ? -1 : 0, -1,
+                               hands_over ? "its replication filters (do_db=a) leave out" : "leave out, as those of");
+                a.input.binlog_read = true;
+                assert_elected(&a, hands_over ? -1 : 0, -1, "leave out");
+                a.input.binlog_do_db = alloc_string("a,b");
+                assert_elected(&a, hands_over ? -1 : 0, -1, "leave out");
+                free(a.input.binlog_do_db);
+                a.input.binlog_do_db = alloc_string("a");
+                for (size_t i = 0; i < 2; i++) {
+                        a.input.candidates[i].binlog_read = true;
+                        a.input.candidates[i].binlog_do_db = alloc_string("a");
+                }
+                assert_elected(&a, 0, -1, "is preferred");
+                free(a.input.candidates[0].filters);
+                a.input.candidates[0].filters = alloc_string("do_db=a; ignore_db=b");
+                free(a.input.candidates[1].filters);
+                a.input.candidates[1].filters = alloc_string("do_db=a; ignore_db=b");
+                assert_elected(&a, hands_over ? -1 : 0, -1, "leave out");
+                a.input.binlog_ignore_db = alloc_string("b");
+                for (size_t i = 0; i < 2; i++)
+                        a.input.candidates[i].binlog_ignore_db = alloc_string("b");
+                assert_elected(&a, 0, -1, "is preferred");
+
+                ENDS Vote b = two_equal(ELECTION_POSITION);
+                b.input.hands_over = hands_over;
+                own_filters(&b.input.candidates[0]);
+                assert_elected(&b, 0, -1, "is preferred");
+                b.input.binlog_read = true;
+                assert_elected(&b, 1, -1, "its binary log has other filters");
+                own_filters(&b.input.candidates[1]);
+                assert_elected(&b, hands_over ? -1 : 0, -1, "its binary log has other filters");
+        }
+}
+
 static void test_permissions(void **state)
 {
         ENDS Vote a = two_equal(ELECTION_POSITION);
@@ -521,6 +570,7 @@ int main(void)
                 cmocka_unit_test(test_position_no_silent_loss),
                 cmocka_unit_test(test_position_of_a_replica_of_a_replica),
                 cmocka_unit_test(test_never_promoted),
+                cmocka_unit_test(test_filters),
                 cmocka_unit_test(test_permissions),
                 cmocka_unit_test(test_told),
                 cmocka_unit_test(test_gtid_donor),
