@@ -261,6 +261,13 @@ static int64_t number_of(const Replies *replies, const char *column, int64_t oth
         return text ? strtoll(text, NULL, 10) : otherwise;
 }
 
+/* It was blocked, and is no longer. */
+static void judge_lost(Judgement *judgement)
+{
+        if (judgement->verdict == VERDICT_UNMET)
+                judgement->verdict = VERDICT_HOPELESS;
+}
+
 static void learn_end(const ServerView *view, const Replies *replies, Judgement *judgement)
 {
         CLEANUP(mem_free) char *position = position_format(&view->binlog);
@@ -315,8 +322,10 @@ void judge_clients_ended(const Facts *facts, const char *server, const Replies *
         CLEANUP(server_view_free) ServerView *view = read_blocked(facts, server, replies, judgement);
         size_t n = replies_at(replies, BLOCK_SESSIONS)->n_rows;
         int64_t ended = number_of(replies, "ended", -1), ending = number_of(replies, "ending", 0);
-        if (!view)
+        if (!view) {
+                judge_lost(judgement);
                 return;
+        }
         if (ended < 0 && n > 0)
                 judge_as(judgement, VERDICT_UNMET, "%zu client session%s left", n, n == 1 ? " is" : "s are");
         else if (ending > 0 && ended < ENDING_LONGEST)
@@ -447,8 +456,7 @@ void judge_still_blocked(const Facts *facts, const char *server, const Replies *
 {
         CLEANUP(server_view_free) ServerView *view = read_blocked(facts, server, replies, judgement);
         if (!view) {
-                if (judgement->verdict == VERDICT_UNMET)
-                        judgement->verdict = VERDICT_HOPELESS;
+                judge_lost(judgement);
                 return;
         }
         CLEANUP(mem_free) char *position = position_format(&view->binlog);

@@ -517,10 +517,12 @@ static void test_deaths(void **state)
         assert_int_equal(violations, 0);
 }
 
+enum { MOST_STEPS = 80 };
+
 /* Whoever does not make sure first has two primaries some time. */
 static void test_deaths_are_seen(void **state)
 {
-        Step undo[30];
+        Step undo[MOST_STEPS];
         Procedure unsure = switchover;
         Tally tally = { .quiet = true };
         unsure.undo = undo;
@@ -566,6 +568,7 @@ static void expect_violations(const Procedure *procedure, Trouble how, const cha
 static size_t copy_without(const Step *steps, size_t n, const char *name, Step *copy)
 {
         size_t left = 0;
+        assert_true(n <= MOST_STEPS);
         for (size_t i = 0; i < n; i++)
                 if (strcmp(steps[i].name, name) != 0)
                         copy[left++] = steps[i];
@@ -575,7 +578,7 @@ static size_t copy_without(const Step *steps, size_t n, const char *name, Step *
 
 static void test_table_without(Trouble how, const char *name)
 {
-        Step steps[60];
+        Step steps[MOST_STEPS];
         Procedure without = switchover;
         without.steps = steps;
         without.n_steps = copy_without(switchover.steps, switchover.n_steps, name, steps);
@@ -585,7 +588,7 @@ static void test_table_without(Trouble how, const char *name)
 
 static void test_undo_without(const char *name)
 {
-        Step undo[30];
+        Step undo[MOST_STEPS];
         Procedure without = switchover;
         without.undo = undo;
         without.n_undo = copy_without(switchover.undo, switchover.n_undo, name, undo);
