@@ -32,9 +32,9 @@ typedef struct Order {
         ApiId method;
         const char *procedure; /* as plan knows it */
         const char *question;
-        /* What will happen, as far as it can be said from whom to whom; STATUS_OK: it can be asked for. NULL: nobody is
-         * asked. */
-        int (*show)(const Context *context, const char *cluster, char **ret_way);
+        /* What will happen, and as options from whom to whom, as far as that can be said; STATUS_OK: it can be asked for.
+         * NULL: nobody is asked. */
+        int (*show)(const Context *context, const char *cluster, Json **ret_way);
 } Order;
 
 static int ask(const char *question)
@@ -48,11 +48,12 @@ static int ask(const char *question)
         return refusal_exit_status(REFUSAL_DECLINED);
 }
 
-static char *way_of(const Json *status, const Json *plan)
+static Json *way_of(const Json *status, const Json *plan)
 {
-        const char *from = json_get_string(json_at(json_get(status, "clusters"), 0), "primary");
-        const char *to = render_candidate(plan);
-        return from && to ? text_format(" from %s to %s", from, to) : NULL;
+        Json *way = json_object();
+        json_set_string(way, "from", json_get_string(json_at(json_get(status, "clusters"), 0), "primary"));
+        json_set_string(way, "to", render_candidate(plan));
+        return way;
 }
 
 static int ask_plan(const Context *context, const char *procedure, const char *cluster, Json **ret)
@@ -103,7 +104,7 @@ static int ask_whether_dead(const Context *context, const Json *status)
         return answer;
 }
 
-static int show_failover(const Context *context, const char *cluster, char **ret_way)
+static int show_failover(const Context *context, const char *cluster, Json **ret_way)
 {
         CLEANUP(json_free) Json *answer = NULL, *now = NULL;
         int status = verb_call(context, API_STATUS, verb_cluster(cluster), &now);
@@ -124,7 +125,7 @@ static int show_failover(const Context *context, const char *cluster, char **ret
         return STATUS_OK;
 }
 
-static int show_switch(const Context *context, const char *cluster, char **ret_way)
+static int show_switch(const Context *context, const char *cluster, Json **ret_way)
 {
         CLEANUP(json_free) Json *plan = NULL, *now = NULL;
         int status = ask_plan(context, "switch", cluster, &plan);
@@ -147,9 +148,10 @@ static int show_switch(const Context *context, const char *cluster, char **ret_w
         return good ? STATUS_OK : blocked ? blocked : refusal_exit_status(REFUSAL_CHECKS);
 }
 
-static int confirm(const Context *context, const Order *order, const char *cluster)
+/* What was agreed to is added to the options: by the time of the answer something else may have become of the cluster. */
+static int confirm(const Context *context, const Order *order, const char *cluster, Json *options)
 {
-        CLEANUP(mem_free) char *way = NULL;
+        CLEANUP(json_free) Json *way = NULL;
         if (!isatty(STDIN_FILENO) || !context->terminal) {
                 fprintf(stderr,
                         "mhactl: this is no terminal to ask on: say --yes (mhactl plan %s %s shows what will happen)\n",
@@ -165,7 +167,11 @@ static int confirm(const Context *context, const Order *order, const char *clust
                 fprintf(stderr, "mhactl: nothing was done: a check failed\n");
         if (status != STATUS_OK)
                 return status;
-        CLEANUP(mem_free) char *question = text_format("\n%s %s%s now?", order->question, cluster, way ? way : "");
+        const char *from = json_get_string(way, "from"), *to = json_get_string(way, "to");
+        CLEANUP(mem_free) char *said = from && to ? text_format(" from %s to %s", from, to) : NULL;
+        CLEANUP(mem_free) char *question = text_format("\n%s %s%s now?", order->question, cluster, said ? said : "");
+        if (said)
+                json_merge(options, way);
         return ask(question);
 }
 
@@ -173,14 +179,16 @@ static int carry_out(const Context *context, const Order *order)
 {
         const char *cluster = verb_word(context, 0);
         CLEANUP(mem_free) char *run = NULL;
-        int status = verb_option(context, OPTION_YES) || !order->show ? STATUS_OK : confirm(context, order, cluster);
+        CLEANUP(json_free) Json *options = verb_run_options(context);
+        bool asks = !verb_option(context, OPTION_YES) && order->show;
+        int status = asks ? confirm(context, order, cluster, options) : STATUS_OK;
         if (status != STATUS_OK)
                 return status;
         Json *parameters = verb_cluster(cluster);
         if (order->method == API_REJOIN)
                 json_set_string(parameters, "server", verb_word(context, 1));
         else
-                json_set(parameters, "options", verb_run_options(context));
+                json_set(parameters, "options", TAKE(options));
         status = follow_order(context, order->method, parameters, &run);
         if (run && status == STATUS_REFUSED && order->method == API_SWITCH && !was_approved(context, cluster, run))
                 status = refusal_exit_status(REFUSAL_CHECKS);
@@ -198,7 +206,7 @@ int verb_failover(const Context *context)
 int verb_switch(const Context *context)
 {
         static const Order order = { API_SWITCH, "switch", "Switch", show_switch };
-        CLEANUP(mem_free) char *way = NULL;
+        CLEANUP(json_free) Json *way = NULL;
         if (verb_option(context, OPTION_CHECK))
                 return show_switch(context, verb_word(context, 0), &way);
         return carry_out(context, &order);

@@ -13,15 +13,17 @@
 #define MHAD "org.mhad"
 
 static const ApiParameter procedure_options[API_PARAMETERS_MAX] = {
-        { "to", API_STRING },      { "ignore_last_failover", API_BOOL }, { "accept_loss", API_STRING },
-        { "no_demote", API_BOOL }, { "multi_tier", API_STRING },
+        { "from", API_STRING },        { "to", API_STRING },      { "ignore_last_failover", API_BOOL },
+        { "accept_loss", API_STRING }, { "no_demote", API_BOOL }, { "multi_tier", API_STRING },
 };
 static const ApiParameter switch_options[API_PARAMETERS_MAX] = {
+        { "from", API_STRING },
         { "to", API_STRING },
         { "no_demote", API_BOOL },
         { "multi_tier", API_STRING },
 };
 static const ApiParameter failover_options[API_PARAMETERS_MAX] = {
+        { "from", API_STRING },
         { "to", API_STRING },
         { "ignore_last_failover", API_BOOL },
         { "accept_loss", API_STRING },

@@ -47,7 +47,7 @@ typedef enum ApiType {
         API_OBJECT, /* with members of its own */
 } ApiType;
 
-#define API_PARAMETERS_MAX 5
+#define API_PARAMETERS_MAX 6
 
 typedef struct ApiParameter {
         const char *name; /* NULL ends the list */

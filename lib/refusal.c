@@ -25,6 +25,7 @@ static const struct {
         ROW(REFUSAL_TOO_LATE) = { "too-late", 32 },
         ROW(REFUSAL_NO_RUN) = { "no-run", 33 },
         ROW(REFUSAL_OTHER_MANAGER) = { "other-manager", 34 },
+        ROW(REFUSAL_OTHER_PRIMARY) = { "other-primary", 35 },
 };
 _Static_assert(ARRAY_LENGTH(rows) == _REFUSAL_END - REFUSAL_PRIMARY_ALREADY, "a refusal lacks its row");
 

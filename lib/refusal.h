@@ -19,6 +19,7 @@ typedef enum Refusal {
         REFUSAL_TOO_LATE,
         REFUSAL_NO_RUN,
         REFUSAL_OTHER_MANAGER,
+        REFUSAL_OTHER_PRIMARY,
         _REFUSAL_END,
 } Refusal;
 

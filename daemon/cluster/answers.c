@@ -320,6 +320,18 @@ static int check_target(Cluster *cluster, const char *to, const char *primary, F
         return 0;
 }
 
+/* Whom the operator was shown and has agreed to replace. */
+static int check_from(const Cluster *cluster, const char *verb, const Json *options, const char *primary,
+                      Failure *reterr)
+{
+        const char *from = json_get_string(options, "from"), *name = cluster->config->name;
+        if (!from || text_equal(from, primary))
+                return 0;
+        return failure_set(reterr, FAILURE_INVALID, REFUSAL_OTHER_PRIMARY,
+                           "%s: its primary is %s now, not %s: nothing was done, look again: mhactl plan %s %s", name,
+                           primary, from, verb, name);
+}
+
 /* Why a switchover does not even begin; each a sentence of its own. */
 static int check_switch(Cluster *cluster, const Json *options, Failure *reterr)
 {
@@ -348,6 +360,9 @@ static int check_switch(Cluster *cluster, const Json *options, Failure *reterr)
         if (!primary)
                 return failure_set(reterr, FAILURE_INVALID, REFUSAL_NO_PRIMARY,
                                    "%s: nobody knows which server is the primary", name);
+        int r = check_from(cluster, "switch", options, primary, reterr);
+        if (r < 0)
+                return r;
         const ServerView *view = watch_view(cluster->watches[cluster->topology.primary]);
         if (view->evidence != EVIDENCE_ALIVE)
                 return failure_set(
@@ -427,6 +442,9 @@ int cluster_failover(Cluster *cluster, const Json *options, const char *by, Json
                 return failure_set(reterr, FAILURE_INVALID, REFUSAL_NO_PRIMARY,
                                    "%s: nobody knows which server is the primary%s%s", name, ambiguous ? ": " : "",
                                    ambiguous ? ambiguous->text : "");
+        int r = check_from(cluster, "failover", options, primary, reterr);
+        if (r < 0)
+                return r;
         const ServerView *view = watch_view(cluster->watches[cluster->topology.primary]);
         if (view->evidence == EVIDENCE_ALIVE || view->evidence == EVIDENCE_ERROR)
                 return failure_set(reterr, FAILURE_INVALID, 0,
@@ -456,7 +474,7 @@ int cluster_failover(Cluster *cluster, const Json *options, const char *by, Json
                         name, json_get_string(last, "run"), name);
         CLEANUP(json_free) Json *with = options ? json_copy(options) : json_object();
         json_set_string(with, "by", by);
-        int r = runs_failover(cluster, with, reterr);
+        r = runs_failover(cluster, with, reterr);
         if (r < 0)
                 return r;
         *ret = json_object();

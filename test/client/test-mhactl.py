@@ -368,6 +368,8 @@ class Failover(Case):
         status, out = self.on_terminal(b"yes\nyes\n")
         self.assertEqual(status, 0, out)
         self.assertIn("\x1b[", out)
+        ordered, = [call["parameters"] for call in self.daemon.calls if call["method"] == "org.mhad.Failover"]
+        self.assertEqual(ordered["options"], {"from": "db1", "to": "db2"})
 
     def test_asks_what_mhad_cannot_tell(self):
         self.begin(status=self.primary("unreachable_from_here", "Another host sees it alive", up=False))
@@ -384,7 +386,7 @@ class Failover(Case):
         self.assertNotIn("[y/N]", out)
 
     REFUSALS = {"primary-already": 20, "unknown-server": 21, "server-down": 22, "not-a-replica": 23, "paused": 24,
-                "run-under-way": 25, "two-writable": 26, "no-primary": 27, "not-steady": 28, "too-late": 32, "no-run": 33, "other-manager": 34,
+                "run-under-way": 25, "two-writable": 26, "no-primary": 27, "not-steady": 28, "too-late": 32, "no-run": 33, "other-manager": 34, "other-primary": 35,
                 "never-heard-of": 1}
 
     def test_refusals(self):

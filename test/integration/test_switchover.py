@@ -3,7 +3,9 @@
 import contextlib
 import json
 import os
+import pty
 import re
+import select
 import signal
 import stat
 import threading
@@ -154,6 +156,28 @@ def test_refusals(lab):
     manager.wait_state("steady")
     assert manager.order("switch", "app1", "--check").returncode == 29
     assert only_writable(lab) == ["db1"] and not manager.events("fenced")
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("gtid")
+@pytest.mark.lab(replicas=1)
+def test_answer_comes_late(lab):
+    """Somebody has switched while the question was on the screen: what it asked for is not what would be done now."""
+    manager = start(lab)
+    ours, its = pty.openpty()
+    asking = lab.mgr.popen([f"{BUILD}/client/mhactl", "switch", "app1"], {"TERM": "dumb"}, stdin=its, stdout=its, stderr=its)
+    os.close(its)
+    said = b""
+    while b"from db1 to db2 now? [y/N]" not in said:
+        assert select.select([ours], [], [], PATIENCE)[0], said
+        said += os.read(ours, 4096)
+    switch(manager, "--to", "db2")
+    manager.wait_health("ok")
+    os.write(ours, b"y\n")
+    assert asking.wait(PATIENCE) == 35
+    assert b"its primary is db2 now, not db1" in os.read(ours, 4096)
+    os.close(ours)
+    assert manager.wait_health("ok")["primary"] == "db2" and len(manager.history()) == 1
 
 
 @pytest.mark.flavours("mariadb")
