@@ -6,6 +6,7 @@
 
 #include "failover.h"
 #include "file.h"
+#include "identity.h"
 #include "text.h"
 
 /* Enough for many watches to answer before they are judged together. */
@@ -44,6 +45,7 @@ void cluster_save(Cluster *cluster)
 {
         Failure failure = { 0 };
         LogFields fields = cluster_fields(cluster, NULL);
+        cluster->identities_unsaved = false;
         if (state_save(&cluster->state, &failure) < 0)
                 log_event(EVENT_ERROR, &fields, "%s: the state cannot be kept: %s", cluster->config->name,
                           failure.text);
@@ -206,6 +208,34 @@ static void keep_lock_sessions(Cluster *cluster)
                 cluster_save(cluster);
 }
 
+/* The next process may find one of them dead, and has to know where its files are. Written with whatever else is, or at
+ * leisure. */
+static void keep_identities(Cluster *cluster)
+{
+        size_t n = cluster->config->n_servers;
+        bool any = false;
+        const char *known = json_get_string(cluster->state.root, "known_primary"),
+                   *primary = cluster_primary_name(cluster);
+        for (size_t i = 0; i < n; i++)
+                any |= watch_take_new_identity(cluster->watches[i]);
+        if (!any)
+                return;
+        CLEANUP(mem_free) Identified *servers = ALLOC_ARRAY(Identified, n);
+        for (size_t i = 0; i < n; i++)
+                servers[i] = (Identified){ .server = &cluster->config->servers[i],
+                                           .view = watch_view(cluster->watches[i]),
+                                           .primary = text_equal(cluster->config->servers[i].name,
+                                                                 primary ? primary : known) };
+        CLEANUP(json_free) Json *all = identities_of(servers, n);
+        CLEANUP(mem_free) char *now = json_print(all);
+        const Json *before = json_get(cluster->state.root, "identities");
+        CLEANUP(mem_free) char *was = before ? json_print(before) : NULL;
+        if (text_equal(now, was))
+                return;
+        json_set(cluster->state.root, "identities", TAKE(all));
+        cluster->identities_unsaved = true;
+}
+
 static void note_primary(Cluster *cluster)
 {
         const char *primary = cluster_primary_name(cluster);
@@ -254,6 +284,7 @@ static void evaluate(void *userdata)
         if (settling)
                 return;
         cluster->settled = true;
+        keep_identities(cluster);
         note_primary(cluster);
         fenced_pardon(cluster);
         set_locks(cluster);
@@ -288,6 +319,8 @@ static void on_slow(void *userdata)
 {
         Cluster *cluster = userdata;
         timer_set_in(cluster->slow, SLOW_INTERVAL);
+        if (cluster->identities_unsaved && (cluster->now == CLUSTER_STEADY || cluster->now == CLUSTER_STARTING))
+                cluster_save(cluster);
         background_watch(cluster);
         cluster_purge_when_due(cluster);
         cluster_evaluate_soon(cluster);
@@ -385,12 +418,14 @@ int cluster_new(const ClusterContext *context, const ClusterConfig *config, Clus
         cluster->witnesses = witnesses_new(context->loop, context->resolver, cluster->identity, cluster->config,
                                            on_witness, cluster);
         cluster->watches = ALLOC_ARRAY(Watch *, n);
-        const Json *sessions = json_get(cluster->state.root, "lock_sessions");
+        const Json *sessions = json_get(cluster->state.root, "lock_sessions"),
+                   *identities = json_get(cluster->state.root, "identities");
         ssize_t known = cluster_find(cluster, json_get_string(cluster->state.root, "known_primary"));
         for (size_t i = 0; i < n; i++) {
                 cluster->watches[i] = watch_new(context->loop, context->resolver, context->gate, cluster->config,
                                                 &cluster->config->servers[i], phase_of(cluster, i), on_watch, cluster);
                 watch_set_urgent(cluster->watches[i], (ssize_t) i == known);
+                watch_recall(cluster->watches[i], identities);
                 watch_remember_lock_session(cluster->watches[i], json_get_string(sessions, config->servers[i].name));
         }
         cluster->scripts = scripts_new(cluster);

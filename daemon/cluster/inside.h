@@ -43,6 +43,7 @@ struct Cluster {
         ClusterConfig *config;
         char *directory; /* of its state, journal and reports */
         State state;
+        bool identities_unsaved; /* they are in it, and not on disk yet */
         Journal *journal;
         SshIdentity *identity;
         Exec *exec;

@@ -10,7 +10,8 @@ typedef struct State {
                      *  "new_primary"}, "acknowledged": bool, "paused": {"by", "reason", "until"}, "fenced": [names],
                      *  "unfinished": {"server", "facts"}, "settled_run": the last run all of whose consequences
                      *  are on disk, "attach_due": a failover that has left replicas behind, while attaching them cannot
-                     *  be begun, "background_waits": the run that attaches them, when it has given way to an order} */
+                     *  be begun, "background_waits": the run that attaches them, when it has given way to an order,
+                     *  "identities": identity.h} */
 } State;
 
 /* A missing file is an empty state; an unreadable one is an error that names it. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "evidence.h"
+#include "identity.h"
 #include "json.h"
 #include "log.h"
 #include "sql.h"
@@ -74,6 +75,8 @@ struct Watch {
         size_t n_addresses;
         ServerView *view;
         uint64_t fingerprint;
+        uint64_t identity_read, events_read; /* as said last */
+        bool identity_is_new;                /* one of them is another than before */
 };
 
 /* How often a server that does not answer is tried while somebody waits for it. */
@@ -254,6 +257,15 @@ static void note_refusal(Watch *watch, Question question, const char *text)
                 observation_note_refusal(watch->view, OBSERVATION_REPLICA, text);
 }
 
+static void note_identity(Watch *watch, uint64_t *said, const Reply *reply)
+{
+        uint64_t hash = UINT64_C(14695981039346656037);
+        for (size_t i = 0; i < reply->n_rows * reply->n_columns; i++)
+                mix_text(&hash, reply->cells[i]);
+        watch->identity_is_new = watch->identity_is_new || hash != *said;
+        *said = hash;
+}
+
 static void read_answer(Watch *watch, Question question, const Reply *reply)
 {
         usec_t now = loop_now(watch->loop);
@@ -262,6 +274,7 @@ static void read_answer(Watch *watch, Question question, const Reply *reply)
         switch (question) {
         case ASK_IDENTITY:
                 r = observation_read_identity(watch->view, reply, &failure);
+                note_identity(watch, &watch->identity_read, reply);
                 break;
         case ASK_PING_SCHEMA:
                 break;
@@ -302,6 +315,7 @@ static void read_answer(Watch *watch, Question question, const Reply *reply)
         case ASK_EVENTS:
                 json_free(watch->view->events);
                 watch->view->events = observation_events(reply);
+                note_identity(watch, &watch->events_read, reply);
                 break;
         case _ASK_MAX:
                 break;
@@ -593,6 +607,18 @@ void watch_remember_lock_session(Watch *watch, const char *session)
 {
         free(watch->locking.session);
         watch->locking.session = alloc_string(session);
+}
+
+void watch_recall(Watch *watch, const Json *kept)
+{
+        identity_recall(kept, watch->server, watch->view);
+}
+
+bool watch_take_new_identity(Watch *watch)
+{
+        bool is_new = watch->identity_is_new;
+        watch->identity_is_new = false;
+        return is_new;
 }
 
 void watch_set_primary(Watch *watch, bool primary)

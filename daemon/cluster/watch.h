@@ -38,6 +38,10 @@ void watch_set_lock(Watch *watch, MhaLock lock);
 /* The session that had one last, "" for none; a former process's may be handed in. */
 const char *watch_lock_session(const Watch *watch);
 void watch_remember_lock_session(Watch *watch, const char *session);
+/* What a former process knew of it: identities_of(). To be handed in before it is asked. */
+void watch_recall(Watch *watch, const Json *kept);
+/* Whether it has said since the last call who it is, or which events it has, and that is not what it said before. */
+bool watch_take_new_identity(Watch *watch);
 /* Whether it is the primary: decides what is asked at each interval. */
 void watch_set_primary(Watch *watch, bool primary);
 /* Whether it is to be connected before others are, as whoever was the primary when a former process watched it. */

@@ -834,6 +834,13 @@ static void state_to_json(const ServerView *view, Json *json)
         json_set_int(json, "semi_sync_waiting", view->semi_sync_waiting);
 }
 
+Json *server_view_identity(const ServerView *view)
+{
+        Json *json = json_object();
+        identity_to_json(view, json);
+        return json;
+}
+
 Json *server_view_to_json(const ServerView *view)
 {
         Json *json = json_object();
@@ -900,6 +907,11 @@ static void state_from_json(ServerView *view, const Json *json)
         view->semi_sync_active = json_get_bool(json, "semi_sync_active", false);
         view->semi_sync_clients = get_unsigned(json, "semi_sync_clients");
         view->semi_sync_waiting = get_unsigned(json, "semi_sync_waiting");
+}
+
+void server_view_recall(ServerView *view, const Json *identity)
+{
+        identity_from_json(view, identity);
 }
 
 ServerView *server_view_from_json(const Json *json)

@@ -89,7 +89,7 @@ typedef struct ServerView {
         usec_t last_alive;                /* when it last answered; 0: never */
         char *refusals[_OBSERVATION_MAX]; /* why it does not say that when asked; NULL: it does, or was not asked */
 
-        /* Identity: observation_read_identity(). */
+        /* Identity: observation_read_identity(), perhaps by a former process. */
         bool identified;
         Version version;
         char *version_text;
@@ -183,5 +183,8 @@ void observation_note_refusal(ServerView *view, Observation observation, const c
  * of ReplicaChannel. Merging a newer one into an older one gives the newer one. Times are not in it: they mean nothing
  * to another process. */
 Json *server_view_to_json(const ServerView *view);
+/* Only its identity; the caller frees it. And back into a view of which no identity was read. */
+Json *server_view_identity(const ServerView *view);
+void server_view_recall(ServerView *view, const Json *identity);
 /* Takes every absent member for unknown; never fails. The caller frees it. */
 ServerView *server_view_from_json(const Json *json);

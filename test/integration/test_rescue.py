@@ -1,6 +1,7 @@
 """Nothing is lost while its bytes exist: what only the dead primary's disk or a replica's relay logs have is fed to the
 replicas, the report proves it, and the old primary, started again where nobody reaches it, has nothing that they lack."""
 
+import json
 import os
 import re
 import shlex
@@ -12,8 +13,9 @@ import pytest
 from labkit import LabError, Writer, compare
 from labkit.check import checksums
 from labkit.flavours import flavour_named
+from labkit.mhad import merged
 from labkit.process import until
-from manager import PATIENCE, Manager, states, steps
+from manager import PATIENCE, QUICK, Manager, states, steps
 from test_feed import logs, write_mixed, write_much
 from test_resume import dead, dying, names
 
@@ -110,6 +112,41 @@ def test_nobody_has_the_tail(lab):
     for replica in lab.replicas:
         assert not writer.missing_on(replica), replica.name
     equal_to_the_dead(lab)
+
+
+def kept(manager):
+    with open(f"{manager.folder}/state.json", encoding="utf-8") as file:
+        return json.load(file).get("identities", {})
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("position")
+@pytest.mark.parametrize("how", ["restart", "reload"])
+def test_known_to_the_next_daemon(lab, how):
+    """Where the logs are has been read by a daemon that is not there any more when the primary is dead."""
+    manager = Manager.start(lab)
+    db1 = lab["db1"]
+    db1.sql("CREATE TABLE app.kept (id INT PRIMARY KEY)")
+    all_applied(lab)
+    for replica in lab.replicas:
+        replica.stop_io()
+    for i in range(50):
+        db1.sql(f"INSERT INTO app.kept VALUES ({i})")
+    until(lambda: len(kept(manager)) == len(lab.servers), PATIENCE, "identities in the state")
+    if how == "restart":
+        lab.kill_mhad()
+        db1.kill()
+        lab.start_mhad()
+    else:
+        manager.order("pause", manager.cluster.name)
+        db1.kill()
+        manager.wait_health("held")
+        lab.mhad_config(**merged(QUICK, {"detection": {"restart_grace": "150ms"}}))
+        assert manager.order("reload").returncode == 0
+        assert manager.order("resume", manager.cluster.name).returncode == 0
+    proved(manager.wait_run(), lab)
+    manager.well()
+    assert all(replica.value("SELECT COUNT(*) FROM app.kept") == 50 for replica in lab.replicas)
 
 
 @pytest.mark.lab(replicas=3)

@@ -106,7 +106,7 @@ class MhadMixin:
         config = {
             "cluster": cluster.name,
             "servers": [merged({"name": server.name, "host": server.ip, "port": server.port,
-                                "binlog_directory": server.inside, **self._ssh(server.host)},
+                                **self._ssh(server.host)},
                                changes.get(server.name, {})) for server in cluster.servers],
             "observers": [{"name": "client", "host": self.client.ssh_ip}],
             "sql": {"user": "mhad", "password_file": f"{etc}/mhad.password"},

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "identity.h"
 #include "observation.h"
 
 #define UUID "3e11fa47-71ca-11e1-9e33-c80aa9429562"
@@ -70,6 +71,99 @@ static void test_identity(void **state)
         assert_int_equal(view->semi_sync_wait_count, 2);
         assert_true(view->semi_sync_timeout == (usec_t) UINT32_MAX * USEC_MSEC);
         assert_string_equal(server_view_dialect(view)->name, "mysql-8.4");
+}
+
+/* By the next process, which never reached it. */
+static void test_identity_recalled(void **state)
+{
+        CLEANUP(replies_free) Replies *replies = replies_new(1);
+        Reply *reply = new_reply(replies);
+        COLUMNS(reply, "Variable_name", "Value");
+        ROW(reply, "version", "10.11.6-MariaDB");
+        ROW(reply, "server_id", "3");
+        ROW(reply, "datadir", "/data/db1/");
+        ROW(reply, "pid_file", "/run/x.pid");
+        ROW(reply, "log_bin_index", "/data/db1/binlog.index");
+        ROW(reply, "rpl_semi_sync_master_enabled", "ON");
+        CLEANUP(server_view_free) ServerView *view = server_view_new();
+        assert_int_equal(observation_read_identity(view, reply, NULL), 0);
+        view->events = json_object();
+        json_set_string(view->events, "event_scheduler", "ON");
+        CLEANUP(server_view_free) ServerView *never = server_view_new();
+        Server db1 = { .name = (char *) "db1", .host = (char *) "10.0.0.1", .port = 3306 }, db2 = db1, db3 = db1;
+        db2.name = (char *) "db2";
+        db3.name = (char *) "db3";
+        Identified servers[] = { { &db2, view, false }, { &db1, view, true }, { &db3, never, false } };
+        CLEANUP(json_free) Json *kept = identities_of(servers, ARRAY_LENGTH(servers));
+        assert_false(json_has(kept, "db3"));
+
+        CLEANUP(server_view_free) ServerView *next = server_view_new();
+        identity_recall(kept, &db1, next);
+        assert_true(next->identified && next->semi_sync_source_enabled && next->semi_sync_installed);
+        assert_string_equal(next->log_bin_index, "/data/db1/binlog.index");
+        assert_string_equal(next->datadir, "/data/db1/");
+        assert_string_equal(next->pid_file, "/run/x.pid");
+        assert_string_equal(server_view_dialect(next)->name, server_view_dialect(view)->name);
+        assert_string_equal(json_get_string(next->events, "event_scheduler"), "ON");
+        assert_false(server_view_is_read(next) || next->ticked);
+
+        static const struct {
+                const char *name, *host;
+                uint16_t port;
+                bool known;
+        } table[] = {
+                { "db2", "10.0.0.1", 3306, true },  { "db2", "10.0.0.2", 3306, false },
+                { "db2", "10.0.0.1", 3307, false }, { "db3", "10.0.0.1", 3306, false },
+                { "db9", "10.0.0.1", 3306, false },
+        };
+        for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
+                Server server = { .name = (char *) table[i].name,
+                                  .host = (char *) table[i].host,
+                                  .port = table[i].port };
+                CLEANUP(server_view_free) ServerView *other = server_view_new();
+                identity_recall(kept, &server, other);
+                assert_int_equal(other->identified, table[i].known);
+                assert_null(other->events); /* of the primary's only */
+        }
+        identity_recall(NULL, &db1, never);
+        assert_false(never->identified);
+
+        /* It may be connected anew just then. */
+        next->identified = false;
+        CLEANUP(json_free) Json *again = identities_of(&(Identified){ &db1, next, true }, 1);
+        assert_true(json_get_bool(json_get(again, "db1"), "identified", false));
+}
+
+/* Whatever servers say, and however many there are, a state file can hold it. */
+static void test_identities_are_bounded(void **state)
+{
+        enum { N = 1000 };
+        CLEANUP(server_view_free) ServerView *view = server_view_new();
+        read_identity(view, "8.0.36");
+        view->hostname = text_format("%0200d", 7);
+        view->events = json_object();
+        Server servers[N];
+        Identified identified[N];
+        for (size_t i = 0; i < N; i++) {
+                servers[i] = (Server){ .name = text_format("db%zu", i), .host = (char *) "10.0.0.1", .port = 3306 };
+                identified[i] = (Identified){ &servers[i], view, i == N - 1 };
+        }
+        CLEANUP(json_free) Json *kept = identities_of(identified, N);
+        CLEANUP(mem_free) char *text = json_print_pretty(kept);
+        assert_true(strlen(text) < (size_t) 512 * 1024);
+        assert_true(json_has(kept, "db999") && json_has(kept, "db0") && !json_has(kept, "db998"));
+        for (size_t i = 0; i < N; i++)
+                free(servers[i].name);
+
+        CLEANUP(mem_free) char *much = text_format("%0100000d", 7);
+        Server db1 = { .name = (char *) "db1", .host = (char *) "10.0.0.1", .port = 3306 };
+        json_set_string(view->events, "events", much);
+        CLEANUP(json_free) Json *few = identities_of(&(Identified){ &db1, view, true }, 1);
+        assert_true(json_has(few, "db1") && !json_has(json_get(few, "db1"), "events_known"));
+        free(view->datadir);
+        view->datadir = TAKE(much);
+        CLEANUP(json_free) Json *none = identities_of(&(Identified){ &db1, view, true }, 1);
+        assert_int_equal(json_length(none), 0);
 }
 
 static void test_wrong_answers(void **state)
@@ -450,6 +544,8 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_identity),
+                cmocka_unit_test(test_identity_recalled),
+                cmocka_unit_test(test_identities_are_bounded),
                 cmocka_unit_test(test_wrong_answers),
                 cmocka_unit_test(test_tick),
                 cmocka_unit_test(test_replica_of_mariadb),
@@ -462,7 +558,9 @@ int main(void)
                 cmocka_unit_test(test_json_of_anything),
                 cmocka_unit_test(test_absurd_numbers),
                 cmocka_unit_test(test_errno),
-                cmocka_unit_test(test_note), cmocka_unit_test(test_refusal), cmocka_unit_test(test_filters),
+                cmocka_unit_test(test_note),
+                cmocka_unit_test(test_refusal),
+                cmocka_unit_test(test_filters),
                 cmocka_unit_test(test_names),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
