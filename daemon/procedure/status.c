@@ -7,9 +7,26 @@
 #include "host.h"
 #include "text.h"
 
+/* Of one that was never asked: that of the primary, or of whoever is known. A cluster has one flavour, and versions near each
+ * other. */
+static void assume_version(const Facts *facts, ServerView *view)
+{
+        const char *first[] = { facts_string(facts, "candidate"), facts_string(facts, "old_primary") };
+        size_t n = ARRAY_LENGTH(first);
+        for (size_t i = 0; i < n + facts_n_servers(facts); i++) {
+                const char *name = i < n ? first[i] : facts_server_name(facts, i - n);
+                const char *text = facts_server_string(facts, name, "version");
+                if (!text_is_empty(text) && version_parse(text, &view->version, NULL) >= 0)
+                        return;
+        }
+}
+
 ServerView *status_known(const Facts *facts, const char *server)
 {
-        return server_view_from_json(facts_server(facts, server));
+        ServerView *view = server_view_from_json(facts_server(facts, server));
+        if (!version_is_set(&view->version))
+                assume_version(facts, view);
+        return view;
 }
 
 void ask_status(const Facts *facts, const char *server, Script *script)
@@ -44,7 +61,7 @@ double status_pause(const Facts *facts, const char *server)
                       (!may_have_been_fed(facts, server) || facts_server_bool(facts, server, "fed_level", false));
         if (frozen && channel && status_is_level(view, channel, status_is_gtid(facts)))
                 return 0;
-        return view->parallel_workers ? 0.35 : 0.05;
+        return view->parallel_workers || !view->identified ? 0.35 : 0.05;
 }
 
 void status_ask_pause(const Facts *facts, const char *server, bool pause, Script *script)

@@ -12,7 +12,8 @@ void ask_status_twice(const Facts *facts, const char *server, Script *script);
  * NULL when they cannot be read; the judgement says why (UNMET). The caller frees it. */
 ServerView *status_read(const Facts *facts, const char *server, const Replies *replies, size_t first,
                         Judgement *judgement);
-/* The view that the facts alone give, and the dialect in it. Never NULL; the caller frees the view. */
+/* The view that the facts alone give, and the dialect in it: of a server that was never identified it is that of the new
+ * primary, or of another server. Never NULL; the caller frees the view. */
 ServerView *status_known(const Facts *facts, const char *server);
 /* The replies of one ask_status(). */
 enum { STATUS_TICK, STATUS_REPLICA, STATUS_BINLOG, _STATUS_MAX };
@@ -21,7 +22,7 @@ enum { STATUS_TICK, STATUS_REPLICA, STATUS_BINLOG, _STATUS_MAX };
 bool status_is_level(const ServerView *view, const ReplicaChannel *channel, bool gtid);
 /* How long status_ask_pause() pauses for that server, in seconds: not at all when it was level when it was frozen and was fed
  * nothing since, or when it was seen to be level at the end of its feed. Else long enough for parallel appliers, which tell
- * their position at each checkpoint (every 300 ms by default), and to see a rate. */
+ * their position at each checkpoint (every 300 ms by default), and to see a rate; so, too, for one of which nobody knows whether it has some. */
 double status_pause(const Facts *facts, const char *server);
 /* Between two looks at the replication status: a pause, and how many parallel appliers have nothing to do. One item. */
 void status_ask_pause(const Facts *facts, const char *server, bool pause, Script *script);

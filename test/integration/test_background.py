@@ -53,6 +53,17 @@ def test_late_replica(lab):
 
 @pytest.mark.flavours("mariadb")
 @pytest.mark.modes("gtid")
+def test_never_seen(lab):
+    """No daemon has ever asked it who it is."""
+    lab["db3"].freeze()
+    manager = Manager.start(lab, health="warning")
+    with Writer(lab) as writer:
+        attached(lab, manager, left_behind(lab, manager, writer))
+    manager.well()
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("gtid")
 def test_killed_before_it_begins(lab):
     """mhad ends with the failover, before it has begun with what that has left to be done."""
     manager = Manager.start(lab, environment=dying(MHAD_DIE_AT="- run-ended"))

@@ -1536,6 +1536,33 @@ static void test_whom_it_follows(void **state)
         facts_done(&f.facts);
 }
 
+/* One that was never asked speaks as the others do. */
+static void test_never_identified(void **state)
+{
+        static const struct {
+                const char *candidate, *old, *other, *dialect;
+        } table[] = {
+                { "10.11.6-MariaDB", "10.6.1-MariaDB", NULL, "SHOW ALL SLAVES STATUS" },
+                { "8.4.1", "5.7.1", NULL, "SHOW REPLICA STATUS" },
+                { NULL, "8.4.1", NULL, "SHOW REPLICA STATUS" },
+                { NULL, NULL, "8.4.1", "SHOW REPLICA STATUS" },
+                { NULL, NULL, NULL, "SHOW SLAVE STATUS" },
+        };
+        for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
+                Fixture f = fixture(false);
+                Json *servers = json_get_mutable(f.facts.root, "servers");
+                json_set_string(json_get_mutable(servers, "db2"), "version", table[i].candidate);
+                json_set_string(json_get_mutable(servers, "db1"), "version", table[i].old);
+                add_server(&f.facts, "db4", false);
+                json_set_string(json_get_mutable(servers, "db4"), "version", table[i].other);
+                json_set_string(json_get_mutable(servers, "db3"), "version", "");
+                CLEANUP(script_done) Script script = { 0 };
+                ask_status(&f.facts, "db3", &script);
+                assert_string_equal(script.items[STATUS_REPLICA].text, table[i].dialect);
+                facts_done(&f.facts);
+        }
+}
+
 /* Undone, nobody may lose what it has received and not applied: who still points where it pointed is only started. */
 static void test_restore_by_another_name(void **state)
 {
@@ -1576,6 +1603,7 @@ int main(void)
                 cmocka_unit_test(test_drained),
                 cmocka_unit_test(test_parallel_appliers),
                 cmocka_unit_test(test_whom_it_follows),
+                cmocka_unit_test(test_never_identified),
                 cmocka_unit_test(test_restore_by_another_name),
                 cmocka_unit_test(test_people_at_work),
                 cmocka_unit_test(test_people_at_work_undone),
