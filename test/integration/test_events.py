@@ -142,6 +142,21 @@ def test_failed_over(lab):
 
 @pytest.mark.flavours("mariadb")
 @pytest.mark.modes("gtid")
+def test_failed_over_by_the_next_daemon(lab):
+    """Which has never reached the primary on which they ran."""
+    make(lab)
+    before = lab["db1"].sql(LIST)
+    manager = Manager.start(lab)
+    time.sleep(4)  # and it is in the state
+    lab.kill_mhad()
+    lab["db1"].kill()
+    lab.start_mhad()
+    report = manager.wait_run("completed")
+    check(lab, report["new_primary"], before)
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("gtid")
 def test_new_primary_dies_before_they_run(lab):
     """On its replicas they all rest, so what was to run there is known from the first primary alone."""
     make(lab)
