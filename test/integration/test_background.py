@@ -8,6 +8,7 @@ from labkit import Writer, compare
 from labkit.process import until
 from manager import PATIENCE, Manager, states
 from test_resume import dead, dying
+from test_server import edit
 
 
 def crc32c(data):
@@ -138,19 +139,25 @@ def test_gives_way(lab):
 
 @pytest.mark.flavours("mariadb")
 @pytest.mark.modes("gtid")
-@pytest.mark.parametrize("order", [("cancel",), ("server", "down")])
+@pytest.mark.parametrize("order", ["cancel", "down", "remove"])
 def test_ended_by_an_operator(lab, order):
-    """It is cancelled as a run is, and a server that is taken out is waited for no longer."""
+    """It is cancelled as a run is, and a server that is taken out, or removed, is waited for no longer."""
     manager = Manager.start(lab)
     name = manager.cluster.name
     with Writer(lab) as writer:
         report = left_behind(lab, manager, writer)
-        done = manager.order(*order, name, *(["db3"] if order[0] == "server" else []))
+        if order == "remove":
+            done = edit(lab, "remove", name, "db3", "--yes")
+        elif order == "down":
+            done = manager.order("server", "down", name, "db3")
+        else:
+            done = manager.order("cancel", name)
         assert done.returncode == 0, done.stdout + done.stderr
         manager.wait(lambda status: "background" not in status, "it is ended")
         lab["db3"].thaw()
-        if order[0] == "server":
-            assert "taken out" in manager.report(report["run"])["text"]
+        if order != "cancel":
+            words = "taken out" if order == "down" else "not in the configuration any more"
+            assert words in manager.report(report["run"])["text"]
         assert manager.order("cancel", name).returncode != 0
         lab["db1"].start()
         until(lambda: not lab["db1"].writable(), PATIENCE, "db1 read-only")
