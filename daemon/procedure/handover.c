@@ -61,6 +61,8 @@ void judge_premoved(const Facts *facts, const char *server, const Replies *repli
                 return;
         if (!channel)
                 judge_as(judgement, VERDICT_HOPELESS, "it does not replicate any more");
+        else if (status_rests(facts, server, view))
+                judge_as(judgement, VERDICT_MET, "it is taken out, and left as it is");
         else if (status_follows(facts, server, channel, candidate_of(facts)))
                 handover_judge_attached(facts, channel, judgement);
         else
@@ -133,11 +135,21 @@ void act_circle_close(const Facts *facts, const char *server, const Replies *see
 
 /* The new primary */
 
-bool skip_let_go(const Facts *facts)
+static bool is_circle(const Facts *facts)
 {
         const char *old = facts_string(facts, "old_primary");
         CLEANUP(server_view_free) ServerView *view = status_known(facts, old);
         return status_follows(facts, old, server_view_channel(view), candidate_of(facts));
+}
+
+bool skip_let_go(const Facts *facts)
+{
+        return is_circle(facts) && !skip_demote(facts);
+}
+
+bool skip_let_go_old(const Facts *facts)
+{
+        return !is_circle(facts) || !skip_demote(facts);
 }
 
 void judge_let_go(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
@@ -189,7 +201,10 @@ void judge_follows_on(const Facts *facts, const char *server, const Replies *rep
         }
         CLEANUP(mem_free) char *applied = position_format(&channel->applied);
         const char *old = facts_string(facts, "old_primary");
-        if (channel->delay > 0 && !has_all(facts, view, channel))
+        if (status_rests(facts, server, view))
+                judge_as(judgement, VERDICT_HOPELESS,
+                         "it is taken out, its threads do not run, and it goes on following %s", old);
+        else if (channel->delay > 0 && !has_all(facts, view, channel))
                 judge_as(judgement, VERDICT_HOPELESS, "it stays behind on purpose, and goes on following %s", old);
         else if (!channel->applier_running && channel->applier_errno)
                 judge_as(judgement, VERDICT_HOPELESS, "its applier stopped with error %d: %s", channel->applier_errno,

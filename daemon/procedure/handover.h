@@ -16,8 +16,10 @@ void judge_circle_open(const Facts *facts, const char *server, const Replies *re
 void act_circle_open(const Facts *facts, const char *server, const Replies *seen, Script *script);
 void judge_circle_closed(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
 void act_circle_close(const Facts *facts, const char *server, const Replies *seen, Script *script);
-/* After it: the candidate follows nobody; not when the old primary follows it in a circle. */
+/* After it: the candidate follows nobody; not when the old primary follows it in a circle, and goes on doing so. Else that one
+ * follows nobody either. */
 bool skip_let_go(const Facts *facts);
+bool skip_let_go_old(const Facts *facts);
 void judge_let_go(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
 /* Every other replica follows the new primary, as soon as it has all of the old one's log. */
 void ask_follow_on(const Facts *facts, const char *server, Script *script);

@@ -137,6 +137,8 @@ static const Step steps[] = {
           .skip = skip_start_hook, .ask = ask_start_hook, .judge = judge_start_hook },
         { "unlock", "no lock is held on the old primary", ON_OLD_PRIMARY, NEED_EVERY, THEN_CONTINUE, 10 * SEC,
           .skip = skip_unlock, .ask = ask_waiting, .judge = judge_unlocked, .act = act_unlock },
+        { "detach-old-primary", "the old primary follows nobody", ON_OLD_PRIMARY, NEED_EVERY, THEN_CONTINUE, 60 * SEC,
+          .skip = skip_let_go_old, .ask = ask_status, .judge = judge_let_go, .act = act_detach },
         { "start-events", "the events that ran on the old primary run on the new one", ON_CANDIDATE, NEED_EVERY,
           THEN_CONTINUE, 10 * SEC, .ask = ask_events, .judge = judge_events_run, .act = act_events_run },
         { "note-replicas", "where the log of each replica ends is on record", ON_OTHERS, NEED_NONE, THEN_CONTINUE,

@@ -103,3 +103,6 @@ def test_pair(lab):
             assert manager.wait_health("ok")["primary"] == there
             writer.wait_acknowledged(10, PATIENCE)
         everywhere(lab, writer)
+    switch(manager, "--to", "db2", "--no-demote")
+    assert sources(lab) == {"db1": None, "db2": None, "db3": "db2"}, manager.report()["text"]
+    assert only_writable(lab) == ["db2"] and states(manager.report())["db1"] == "detached"
