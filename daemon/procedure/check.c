@@ -51,6 +51,12 @@ void judge_replica_fit(const Facts *facts, const char *server, const Replies *re
         CLEANUP(server_view_free) ServerView *view = status_read(facts, server, replies, 0, judgement);
         if (!view)
                 return;
+        if (status_rests(facts, server, view)) {
+                judgement->learned = server_view_to_json(view);
+                judge_as(judgement, VERDICT_MET, "its threads do not run, and it is taken out: %s",
+                         facts_server_string(facts, server, "downtime"));
+                return;
+        }
         judge_threads(server_view_channel(view), limit_seconds(facts, "switchover.max_lag_ms", 30000), judgement);
         if (judgement->verdict == VERDICT_MET)
                 judgement->learned = server_view_to_json(view);
@@ -299,6 +305,22 @@ void judge_errant(const Facts *facts, const char *server, const Replies *replies
 
 /* The whole */
 
+/* Who lives, and whose place is not below the primary. */
+static char *stand_aside(const Facts *facts)
+{
+        Text text = { 0 };
+        for (size_t i = 0; i < facts_n_servers(facts); i++) {
+                const char *name = facts_server_name(facts, i);
+                if (text_equal(name, facts_string(facts, "old_primary")) ||
+                    facts_server_string(facts, name, "follows") || facts_server_bool(facts, name, "observer", false) ||
+                    json_array_contains(json_get(facts->root, "left_out"), name))
+                        continue;
+                text_separate(&text, " and ");
+                text_add(&text, name);
+        }
+        return text_take(&text);
+}
+
 void decide_everybody_is_there(const Facts *facts, Judgement *judgement)
 {
         Text text = { 0 };
@@ -310,10 +332,12 @@ void decide_everybody_is_there(const Facts *facts, Judgement *judgement)
                 text_add(&text, json_string(name));
         }
         CLEANUP(mem_free) char *names = text_take(&text);
+        CLEANUP(mem_free) char *aside = stand_aside(facts);
         if (*names)
                 judge_as(judgement, VERDICT_HOPELESS, "cannot be reached and would be left behind: %s", names);
         else
-                judge_as(judgement, VERDICT_MET, "every server answers");
+                judge_as(judgement, VERDICT_MET, "every server answers%s%s%s", *aside ? ", but " : "", aside,
+                         *aside ? " follows no server of the cluster, and is left as it is" : "");
 }
 
 void decide_approved(const Facts *facts, Judgement *judgement)

@@ -125,6 +125,13 @@ static bool is_as_it_was(const Facts *facts, const char *server, const ReplicaCh
                channel->source_port == json_get_int(at, "port", 0);
 }
 
+bool status_rests(const Facts *facts, const char *server, const ServerView *view)
+{
+        const ReplicaChannel *channel = server_view_channel(view);
+        return facts_server_string(facts, server, "downtime") && channel &&
+               (channel->receiver == RECEIVER_STOPPED || !channel->applier_running);
+}
+
 bool status_follows(const Facts *facts, const char *server, const ReplicaChannel *channel, const char *source)
 {
         if (!channel || !source)

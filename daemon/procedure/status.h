@@ -31,6 +31,8 @@ bool status_has_read_all(const ReplicaChannel *channel);
 /* Whether its applier has done all that it can between two such looks, the first of which showed before: it has read
  * everything, and no parallel one is still at work on it. view is the second look, the reply that of the pause. */
 bool status_stands_still(const ServerView *view, const ReplicaChannel *before, const Reply *pause);
+/* Somebody has taken it out for a while, and its threads do not both run: it is left as it is. */
+bool status_rests(const Facts *facts, const char *server, const ServerView *view);
 /* Whether a channel of server points at source: by the configured host, by its resolved address, or as it did when the run
  * began, when it followed source ("follows") by whatever other name ("follows_at"). */
 bool status_follows(const Facts *facts, const char *server, const ReplicaChannel *channel, const char *source);

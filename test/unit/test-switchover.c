@@ -918,6 +918,45 @@ static void test_everybody(void **state)
         assert_non_null(strstr(judgement.why, "db3"));
         assert_false(check_is_approved(&facts));
         assert_true(skip_undo(&facts));
+        json_set(facts.root, "left_out", json_array());
+        learn(&facts, "db2", "{\"follows\":\"db1\"}");
+        decide_everybody_is_there(&facts, &judgement);
+        assert_int_equal(judgement.verdict, VERDICT_MET);
+        assert_non_null(strstr(judgement.why, "but db3 follows no server of the cluster"));
+        learn(&facts, "db3", "{\"follows\":\"db2\"}");
+        decide_everybody_is_there(&facts, &judgement);
+        assert_string_equal(judgement.why, "every server answers");
+}
+
+/* One that somebody has taken out, and stopped, is nobody's business; one that runs is repointed as the others are. */
+static void test_taken_out(void **state)
+{
+        CLEANUP(facts_done) Facts facts = fixture(MARIADB, "mariadb_gtid");
+        learn(&facts, "db3", "{\"downtime\":\"a new disk\"}");
+#define STOPPED REPLIES(TICK("1", "0-1-9"), REPLICA("db1", "No", "No", "900", "NULL"), BINLOG("4"))
+#define RUNNING REPLIES(TICK("1", "0-1-9"), REPLICA("db1", "Yes", "Yes", "900", "0"), BINLOG("4"))
+        expect(&facts, judge_replica_fit, "db3", STOPPED, VERDICT_MET, "it is taken out: a new disk");
+        expect(&facts, judge_replica_fit, "db3", RUNNING, VERDICT_MET, "its threads run");
+        expect(&facts, judge_replica_fit, "db2", STOPPED, VERDICT_HOPELESS, "its applier is stopped");
+        expect(&facts, judge_premoved, "db3", STOPPED, VERDICT_MET, "it is taken out");
+        expect(&facts, judge_premoved, "db3", RUNNING, VERDICT_UNMET, "it follows the old primary");
+        expect(&facts, judge_follows_on, "db3", STOPPED, VERDICT_HOPELESS, "it is taken out");
+        expect(&facts, judge_follows_on, "db3", RUNNING, VERDICT_UNMET, "it follows db1");
+}
+
+/* Two that follow each other, and the old primary is to be left alone. */
+static void test_pair_that_parts(void **state)
+{
+        CLEANUP(facts_done) Facts facts = fixture(MARIADB, "position");
+        assert_false(skip_let_go(&facts));
+        assert_true(skip_let_go_old(&facts));
+        learn(&facts, "db1",
+              "{\"channels\":[{\"name\":\"\",\"source_host\":\"db2\",\"source_port\":3306}]}");
+        assert_true(skip_let_go(&facts));
+        assert_true(skip_let_go_old(&facts));
+        json_set_bool(facts.root, "no_demote", true);
+        assert_false(skip_let_go(&facts));
+        assert_false(skip_let_go_old(&facts));
 }
 
 static Replies *listing(const char *out, bool works)
@@ -994,6 +1033,8 @@ int main(void)
                 cmocka_unit_test(test_closed),
                 cmocka_unit_test(test_candidate_weighed),
                 cmocka_unit_test(test_everybody),
+                cmocka_unit_test(test_taken_out),
+                cmocka_unit_test(test_pair_that_parts),
                 cmocka_unit_test(test_status_hook),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
