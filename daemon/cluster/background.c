@@ -1,6 +1,6 @@
 /* What is done while the cluster is watched: replicas that a failover could not wait for are attached (procedure attach), a
- * former primary that is back rejoins. Owns a runbook and a journal of its own; must never hold up a run, and ends when
- * one begins. */
+ * former primary that is back rejoins. Owns a runbook and a journal of its own; must never hold up a run: it ends or gives
+ * way when one begins. */
 #include "inside.h"
 
 #include <errno.h>
@@ -464,12 +464,26 @@ void background_note_returning(Cluster *cluster, const Facts *facts)
         rejoin_note(json_ensure_object(cluster->state.root, "returning"), facts);
 }
 
-void background_stop(Cluster *cluster, const char *why)
+void background_pause(Cluster *cluster, const char *why)
 {
-        set_waiting(cluster, NULL);
-        set_state(cluster, "attach_due", NULL);
+        if (is_attach(cluster) && give_way(cluster, NULL) >= 0)
+                return;
         if (cluster->background && runbook_cancel(cluster->background, "mhad", why, NULL) < 0)
                 cluster->background_over = true;
+}
+
+void background_drop(Cluster *cluster)
+{
+        const char *id = waiting_run(cluster) ? waiting_run(cluster) : due_failover(cluster);
+        LogFields fields = cluster_fields(cluster, NULL);
+        fields.run = id;
+        if (id)
+                log_event(EVENT_RUN_ABORTED, &fields,
+                          "%s: what an earlier failover left to be done is not gone on with, for the primary is another "
+                          "one now: mhactl rejoin %s SERVER looks whether a replica that does not follow can",
+                          cluster->config->name, cluster->config->name);
+        set_waiting(cluster, NULL);
+        set_state(cluster, "attach_due", NULL);
 }
 
 static int find_procedure(const Json *record, void *userdata)
@@ -545,9 +559,9 @@ int background_open(Cluster *cluster, Failure *reterr)
         } else {
                 tell_the_last(cluster);
         }
-        /* Another run has changed what this one was about. */
+        /* Another run may have changed what this one is about. */
         if (journal_open_run(cluster->journal))
-                background_stop(cluster, "another run goes on");
+                background_pause(cluster, "another run goes on");
         return 0;
 }
 

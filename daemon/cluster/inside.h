@@ -169,7 +169,9 @@ int background_purge(Cluster *cluster, const char *server, const char *by, Failu
 void background_note_returning(Cluster *cluster, const Facts *facts);
 /* Since it follows the primary, what is on record of it is about another log: it proves nothing any more. */
 void background_forget_returning(Cluster *cluster, const char *server);
-void background_stop(Cluster *cluster, const char *why); /* another run begins */
+/* Another run begins: what a failover left to be done waits, and goes on when that comes to nothing; all else ends. */
+void background_pause(Cluster *cluster, const char *why);
+void background_drop(Cluster *cluster); /* that run has replaced the primary: nothing waits for it any more */
 /* Now and then: goes on with what stands still or has given way, and does without servers that are gone. */
 void background_watch(Cluster *cluster);
 /* Whether an operator's word can be given to it: 1; 0 when nothing is left to do, as it had given way. REFUSAL_NO_RUN when

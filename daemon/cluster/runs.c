@@ -504,6 +504,7 @@ static void leave_behind(Cluster *cluster, const Json *run)
         CLEANUP(facts_done) Facts facts = facts_copy(runbook_facts(cluster->runbook));
         bool failed_over = is_failover(cluster);
         forget_run(cluster);
+        background_drop(cluster);
         if (failed_over && !facts_string(&facts, "lost"))
                 background_attach(cluster, &facts, run);
 }
@@ -614,7 +615,7 @@ static int begin(Cluster *cluster, const Procedure *procedure, const Json *optio
 {
         const char *old = cluster_primary_name(cluster);
         LogFields fields = cluster_fields(cluster, old);
-        background_stop(cluster, "another run begins");
+        background_pause(cluster, "another run begins");
         unfinished_stop(cluster);
         Facts facts = runs_facts(cluster, old, options, procedure->name);
         cluster->runbook = runbook_new(cluster->context.loop, cluster->exec, cluster->journal, procedure, on_event,

@@ -53,6 +53,21 @@ def test_late_replica(lab):
 
 
 @pytest.mark.flavours("mariadb")
+@pytest.mark.modes("position")
+@pytest.mark.lab(replicas=3)
+def test_goes_on_after_a_refusal(lab):
+    """A switchover that begins meanwhile and is refused at its checks changes nothing: what was left to be done goes on."""
+    manager = Manager.start(lab)
+    with Writer(lab) as writer:
+        report = left_behind(lab, manager, writer)
+        manager.wait_state("steady")
+        other = next(name for name in ("db2", "db4") if name != report["new_primary"])
+        done = manager.order("switch", manager.cluster.name, "--to", other, "--yes")
+        assert done.returncode and manager.history()[0]["outcome"] == "aborted", done.stdout + done.stderr
+        attached(lab, manager, report)
+
+
+@pytest.mark.flavours("mariadb")
 @pytest.mark.modes("gtid")
 def test_never_seen(lab):
     """No daemon has ever asked it who it is."""
