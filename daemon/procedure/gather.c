@@ -263,13 +263,14 @@ static bool lacks_of_feed(const Facts *facts, const char *server, const ServerVi
 {
         const Json *fed = json_get(facts_server(facts, server), "fed");
         const Json *saved = json_get(facts_server(facts, server), "saved");
+        const Position *applied_to = &server_view_channel(view)->applied; /* unset until it has received something */
         Position end = { 0 };
         if (!fed)
                 return false;
         /* What is saved behind a hole is not fed. */
         if (!status_is_gtid(facts) || !json_get_bool(saved, "complete", true))
                 return position_parse(json_get_string(fed, "end"), &end, NULL) >= 0 &&
-                       position_compare(&server_view_channel(view)->applied, &end) < 0;
+                       (!position_is_set(applied_to) || position_compare(applied_to, &end) < 0);
         CLEANUP(gtid_free) GtidSet *lacks = NULL;
         CLEANUP(gtid_free) GtidSet *applied = server_view_gtid_applied(view);
         const char *text = json_get_string(saved, "lacks");

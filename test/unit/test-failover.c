@@ -287,6 +287,13 @@ static void test_drained(void **state)
         Fixture g = fixture(true);
         expect(&g, judge_drained, "db2", statuses_of(&g, &idle, &idle), VERDICT_MET, "applied everything");
         expect(&g, judge_drained, "db2", statuses_of(&g, &applying, &applying), VERDICT_UNMET, "applied up to");
+        /* Just pointed at its feed it names no position, and no GTID that it has not applied. */
+        Replica pointed = idle;
+        pointed.receiver = "Yes";
+        pointed.received_file = pointed.applied_file = "";
+        learn(&g, "db2", "{\"fed\": {\"end\": \"binlog.000003:900\"}, \"saved\": {\"complete\": false}}");
+        expect(&g, judge_drained, "db2", statuses_of(&g, &pointed, &pointed), VERDICT_UNMET, "applied up to");
+        expect(&g, judge_drained, "db2", statuses_of(&g, &idle, &idle), VERDICT_MET, "applied everything");
         facts_done(&g.facts);
 }
 
