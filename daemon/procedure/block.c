@@ -185,7 +185,8 @@ static bool ends_all(const Facts *facts)
         return !which || text_equal(which, "all");
 }
 
-/* A session that ends leaves the process list before what it logs is written, and is counted until then. */
+/* A session that is killed stands in the process list for a while, and leaves it before what it logs is written; it is counted
+ * until then. */
 void ask_blocked(const Facts *facts, const char *server, Script *script)
 {
         CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
@@ -196,7 +197,7 @@ void ask_blocked(const Facts *facts, const char *server, Script *script)
                               "ROUND((UNIX_TIMESTAMP(NOW(6)) - @mhad_ended) * 1000) AS ended, %s%s AS ending",
                    lock_name(facts), counts ? dialect->n_sessions : "NULL",
                    counts ? " - (SELECT COUNT(*) FROM information_schema.processlist WHERE user NOT IN "
-                            "('system user', 'event_scheduler'))"
+                            "('system user', 'event_scheduler') AND command <> 'Killed')"
                           : "");
         script_sql(script, "%s", dialect->tick);
         script_sql(script, "%s", dialect->show_binlog);
