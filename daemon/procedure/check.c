@@ -188,16 +188,17 @@ static Json *followers(const Facts *facts)
 }
 
 /* What another replica may still need and the candidate has purged; NULL when nothing. */
-static char *purged_of(const Facts *facts, const char *candidate)
+static char *purged_of(const Facts *facts, const char *candidate, const char *set)
 {
         CLEANUP(server_view_free) ServerView *view = status_known(facts, candidate);
         CLEANUP(gtid_free) GtidSet *purged = NULL;
-        if (server_view_gtid_family(view) != GTID_FAMILY_MYSQL ||
-            gtid_parse(GTID_FAMILY_MYSQL, view->gtid_purged, &purged, NULL) < 0)
+        if (gtid_parse(server_view_gtid_family(view), set, &purged, NULL) < 0)
                 return NULL;
         CLEANUP(json_free) Json *names = followers(facts);
         JSON_FOREACH(replica, names)
         {
+                if (text_equal(json_string(replica), candidate))
+                        continue;
                 CLEANUP(server_view_free) ServerView *other = status_known(facts, json_string(replica));
                 CLEANUP(gtid_free) GtidSet *applied = server_view_gtid_applied(other);
                 CLEANUP(gtid_free) GtidSet *lacks = gtid_subtract(purged, applied);
@@ -233,7 +234,9 @@ void decide_successor(const Facts *facts, Judgement *judgement)
                 return;
         }
         const char *name = input.candidates[election.candidate].name;
-        CLEANUP(mem_free) char *purged = input.mode == ELECTION_MYSQL_GTID ? purged_of(facts, name) : NULL;
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, name);
+        CLEANUP(mem_free)
+        char *purged = input.mode == ELECTION_MYSQL_GTID ? purged_of(facts, name, view->gtid_purged) : NULL;
         if (purged) {
                 judge_as(judgement, VERDICT_HOPELESS, "%s", purged);
                 return;
@@ -242,15 +245,46 @@ void decide_successor(const Facts *facts, Judgement *judgement)
         judge_as(judgement, VERDICT_MET, "%s: %s", name, election.why);
 }
 
+bool skip_first_log(const Facts *facts)
+{
+        return text_is_empty(facts_string(facts, "candidate")) ||
+               !text_equal(facts_string(facts, "mode"), election_mode_to_string(ELECTION_MARIADB_GTID));
+}
+
+void ask_first_log(const Facts *facts, const char *server, Script *script)
+{
+        CLEANUP(server_view_free) ServerView *view = status_known(facts, server);
+        script_sql(script, "%s", server_view_dialect(view)->show_binlogs);
+}
+
+void judge_first_log(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
+{
+        const char *name = reply_get(replies_at(replies, 0), 0, "Log_name");
+        json_set_string(judge_learned(judgement), "first_log", name);
+        judge_as(judgement, VERDICT_MET, "its binary logs begin with %s", name ? name : "?");
+}
+
+enum { CANDIDATE_STATEMENTS, CANDIDATE_PURGED };
+
 void ask_candidate_fit(const Facts *facts, const char *server, Script *script)
 {
+        const char *first = facts_server_string(facts, server, "first_log");
         ask_statements(script, "", limit_seconds(facts, "switchover.running_seconds_limit_ms", 10000));
+        if (skip_first_log(facts) || !first)
+                return;
+        /* What stands before the first of its logs. */
+        CLEANUP(mem_free) char *quoted = text_quote_sql(first);
+        script_try_sql(script, "SELECT BINLOG_GTID_POS(%s, 4) AS purged", quoted);
 }
 
 void judge_candidate_fit(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement)
 {
-        const Reply *statements = replies_at(replies, 0);
-        if (statements->n_rows > 0)
+        const Reply *statements = replies_at(replies, CANDIDATE_STATEMENTS);
+        CLEANUP(mem_free)
+        char *purged = purged_of(facts, server, reply_get(replies_at(replies, CANDIDATE_PURGED), 0, "purged"));
+        if (purged)
+                judge_as(judgement, VERDICT_HOPELESS, "%s", purged);
+        else if (statements->n_rows > 0)
                 judge_as(judgement, VERDICT_HOPELESS,
                          "%zu statement%s run%s on it longer than switchover.running_seconds_limit; the longest is "
                          "session %s of %s, for %s s: %s",

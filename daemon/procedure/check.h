@@ -11,6 +11,10 @@ void ask_primary_fit(const Facts *facts, const char *server, Script *script);
 void judge_primary_fit(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
 /* Who it will be: as in a failover, but that the old primary still gives everybody what they lack. */
 void decide_successor(const Facts *facts, Judgement *judgement);
+/* Where MariaDB's binary logs begin: which transactions are in them is asked of the first. */
+bool skip_first_log(const Facts *facts);
+void ask_first_log(const Facts *facts, const char *server, Script *script);
+void judge_first_log(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
 void ask_candidate_fit(const Facts *facts, const char *server, Script *script);
 void judge_candidate_fit(const Facts *facts, const char *server, const Replies *replies, Judgement *judgement);
 /* No replica has what the primary lacks. The replicas were asked before: judged against the primary's set of now. */

@@ -527,7 +527,7 @@ static void execute_sql(Database *database, const char *text, Reply *reply)
         else if (text_starts_with(text, "SELECT SLEEP("))
                 database->sim->pause = (usec_t) (strtod(text + 13, NULL) * (double) USEC_SEC);
         else if (strstr(text, "information_schema") || strstr(text, "checkpoint_period") ||
-                 strstr(text, "CONNECTION_ID"))
+                 strstr(text, "CONNECTION_ID") || strcmp(text, dialect->show_binlogs) == 0)
                 answer_nothing(reply);
         else if (sim_chance(database->sim, database->sim->refused))
                 refuse(reply, 1205, "lock wait timeout exceeded");
