@@ -318,6 +318,28 @@ def test_whose_session_and_since_when(lab):
 
 @pytest.mark.flavours("mariadb")
 @pytest.mark.modes("gtid")
+def test_purged_on_the_candidate(lab):
+    """A replica that stays behind on purpose still needs what the candidate has purged."""
+    db2, db3 = lab["db2"], lab["db3"]
+    manager = start(lab)
+    db3.sql("STOP SLAVE", "CHANGE MASTER TO MASTER_DELAY=3600", "START SLAVE")
+    lab["db1"].sql("INSERT INTO app.writes (id, payload, ts) VALUES (1, 'x', NOW(6))")
+    until(lambda: db2.sql("SELECT id FROM app.writes WHERE id = 1"), PATIENCE, "db2 has it")
+    for _ in range(2):
+        db2.sql("FLUSH BINARY LOGS")
+    last = db2.sql("SHOW BINARY LOGS")[-1]["Log_name"]
+
+    def is_purged():
+        db2.sql(f"PURGE BINARY LOGS TO '{last}'")
+        return len(db2.sql("SHOW BINARY LOGS")) == 1
+
+    until(is_purged, PATIENCE, "the others are purged", 0.5)
+    done = manager.order("switch", "app1", "--check", "--to", "db2")
+    assert done.returncode == 29 and "which db2 has in no binary log any more" in done.stdout, done.stdout
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("gtid")
 @pytest.mark.lab(replicas=1)
 def test_filters_of_the_candidate(lab):
     """One that does not take all that the primary has cannot be the primary, and one without its log's filters neither."""
@@ -793,6 +815,22 @@ def test_killed(lab, point):
         pytest.skip("by position nobody is moved ahead")
     if point == ("give-address", "settled") and not lab.flavour.has_super_read_only:
         point = ("give-address-late", "settled")
+    survives(lab, point)
+
+
+@pytest.mark.flavours("mysql56")
+@pytest.mark.modes("position")
+@pytest.mark.parametrize("point", [("end-clients", "intent"), ("end-clients", "settled"), ("open-candidate", "settled")],
+                         ids="-".join)
+def test_killed_with_a_lock(lab, point):
+    """The same where a lock blocks, and sessions that end are logged."""
+    session = lab["db1"].connect(timeout=PATIENCE)
+    with session.cursor() as cursor:
+        cursor.execute("CREATE TEMPORARY TABLE app.brief (a INT)")
+    survives(lab, point)
+
+
+def survives(lab, point):
     manager, writer = killed_at(lab, point)
     try:
         manager.wait(lambda status: status["state"] == "steady" and status.get("last_run"), "the end")

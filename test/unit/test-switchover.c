@@ -206,6 +206,16 @@ static void test_candidate(void **state)
         expect(&facts, judge_candidate_fit, "db2", REPLIES("-"), VERDICT_MET, "nothing long runs on it");
         expect(&facts, judge_candidate_fit, "db2", REPLIES("id=7|user=report|time=11|text=SELECT SLEEP(60)"),
                VERDICT_HOPELESS, "session 7 of report, for 11 s: SELECT SLEEP(60)");
+        learn(&facts, "db3", "{\"gtid_slave_pos\":\"0-1-9\",\"gtid_executed\":\"0-1-9\"}");
+        expect(&facts, judge_candidate_fit, "db2", REPLIES("-", "purged="), VERDICT_MET, "nothing long");
+        expect(&facts, judge_candidate_fit, "db2", REPLIES("-", "purged=0-1-9"), VERDICT_MET, "nothing long");
+        expect(&facts, judge_candidate_fit, "db2", REPLIES("-", "purged=0-1-10"), VERDICT_HOPELESS,
+               "which db2 has in no binary log any more");
+        assert_false(skip_first_log(&facts));
+        take(&facts, judge_first_log, "db2", REPLIES("Log_name=binlog.000007|File_size=9"));
+        CLEANUP(script_done) Script more = { 0 };
+        ask_candidate_fit(&facts, "db2", &more);
+        assert_string_equal(more.items[1].text, "SELECT BINLOG_GTID_POS('binlog.000007', 4) AS purged");
 }
 
 #define UUID "3e11fa47-71ca-11e1-9e33-c80aa9429562"
@@ -341,6 +351,7 @@ static void test_sessions_end_before_the_end(void **state)
                 CLEANUP(script_done) Script script = { 0 };
                 ask_blocked(&facts, "db1", &script);
                 assert_non_null(strstr(script.items[0].text, "Threads_connected"));
+                assert_non_null(strstr(script.items[0].text, "command <> 'Killed') AS ending"));
                 expect(&facts, fn, "db1", REPLIES("held=r1|ended=NULL|ending=0", tick, BINLOG("4"), client),
                        VERDICT_UNMET, "1 client session is left");
                 expect_act(&facts, act_end_clients, "db1",
