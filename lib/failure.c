@@ -6,15 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "enum.h"
-
-static const char *const kind_names[_FAILURE_MAX] = {
-        [FAILURE_NONE] = "none",         [FAILURE_SYSTEM] = "system",   [FAILURE_SQL] = "sql",
-        [FAILURE_SSH] = "ssh",           [FAILURE_EXIT] = "exit",       [FAILURE_TIMEOUT] = "timeout",
-        [FAILURE_PROTOCOL] = "protocol", [FAILURE_INVALID] = "invalid", [FAILURE_CANCELLED] = "cancelled",
-};
-ENUM_TO_STRING(failure_kind, FailureKind, kind_names)
-
 static int kind_to_error(FailureKind kind, int code)
 {
         switch (kind) {

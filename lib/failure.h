@@ -24,8 +24,6 @@ typedef struct Failure {
         char text[400]; /* one sentence without the final period, for the operator */
 } Failure;
 
-const char *failure_kind_to_string(FailureKind kind);
-
 /* Fills *failure when it is not NULL; the text is cut to fit. Returns a negative errno that suits the kind, so that
  * `return failure_set(reterr, …)` ends a function. */
 int failure_set(Failure *failure, FailureKind kind, int code, const char *format, ...)

@@ -501,7 +501,7 @@ int cluster_rejoin(Cluster *cluster, const char *server, const char *by, Json **
 {
         const char *name = cluster->config->name, *primary = cluster_primary_name(cluster);
         ssize_t i = cluster_find(cluster, server);
-        if (i < 0 || cluster->config->servers[i].observer)
+        if (i < 0)
                 return failure_set(reterr, FAILURE_INVALID, 0, "%s: there is no server %s", name, server);
         int r = background_check(cluster, server, reterr);
         if (r < 0)
@@ -560,7 +560,7 @@ int cluster_purge(Cluster *cluster, const char *server, const char *by, Json **r
 {
         const char *name = cluster->config->name;
         ssize_t i = cluster_find(cluster, server);
-        if (i < 0 || cluster->config->servers[i].observer)
+        if (i < 0)
                 return failure_set(reterr, FAILURE_INVALID, 0, "%s: there is no server %s", name, server);
         int r = background_check(cluster, server, reterr);
         if (r < 0)

@@ -646,6 +646,16 @@ int runs_switchover(Cluster *cluster, const Json *options, Failure *reterr)
         return begin(cluster, &switchover, options, reterr);
 }
 
+static void tell_torn(const Cluster *cluster, const char *path)
+{
+        LogFields fields = cluster_fields(cluster, NULL);
+        log_event(EVENT_WARNING, &fields,
+                  "%s: the end of %s was torn, as by a crash of this host: %zu bytes were cut off, which nothing "
+                  "relied on; "
+                  "a run that was under way asks its servers again",
+                  cluster->config->name, path, journal_torn(cluster->journal));
+}
+
 int runs_open_journal(Cluster *cluster, Failure *reterr)
 {
         CLEANUP(mem_free) char *reports = text_format("%s/reports", cluster->directory);
@@ -655,6 +665,8 @@ int runs_open_journal(Cluster *cluster, Failure *reterr)
                 r = journal_open(path, cluster->config->name, &cluster->journal, reterr);
         if (r < 0)
                 return r;
+        if (journal_torn(cluster->journal) > 0)
+                tell_torn(cluster, path);
         const char *last = journal_last_run(cluster->journal);
         if (journal_open_run(cluster->journal) || (last && !is_settled(cluster, last))) {
                 cluster->resume_pending = true;

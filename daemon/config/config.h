@@ -248,25 +248,7 @@ typedef struct Config {
 
 #define CONFIG_DEFAULT_PATH "/etc/mhad/mhad.yaml"
 
-const char *log_level_to_string(LogLevel level);
-LogLevel log_level_from_string(const char *name);
-const char *replication_tls_to_string(ReplicationTls tls);
-ReplicationTls replication_tls_from_string(const char *name);
-const char *detection_ping_to_string(DetectionPing ping);
-DetectionPing detection_ping_from_string(const char *name);
-const char *detection_action_to_string(DetectionAction action);
-DetectionAction detection_action_from_string(const char *name);
-const char *fence_policy_to_string(FencePolicy policy);
-FencePolicy fence_policy_from_string(const char *name);
 const char *failover_mode_to_string(FailoverMode mode);
-FailoverMode failover_mode_from_string(const char *name);
-const char *failover_unreachable_to_string(FailoverUnreachable what);
-FailoverUnreachable failover_unreachable_from_string(const char *name);
-const char *rescue_tail_to_string(RescueTail tail);
-RescueTail rescue_tail_from_string(const char *name);
-const char *switchover_kill_to_string(SwitchoverKill kill);
-SwitchoverKill switchover_kill_from_string(const char *name);
-const char *switchover_tier_to_string(SwitchoverTier tier);
 SwitchoverTier switchover_tier_from_string(const char *name);
 
 /* Reads the main file and every clusters.d/NAME.yaml beside it, and the secrets they name. All errors are appended to

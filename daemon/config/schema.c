@@ -54,16 +54,8 @@ static const char *const promotions[] = {
         [PROMOTION_ALLOW] = "allow", [PROMOTION_PREFER] = "prefer", [PROMOTION_NEVER] = "never", NULL
 };
 
-ENUM_STRINGS(log_level, LogLevel, log_levels)
-ENUM_STRINGS(replication_tls, ReplicationTls, replication_tls)
-ENUM_STRINGS(detection_ping, DetectionPing, pings)
-ENUM_STRINGS(detection_action, DetectionAction, actions)
-ENUM_STRINGS(fence_policy, FencePolicy, policies)
-ENUM_STRINGS(failover_mode, FailoverMode, modes)
-ENUM_STRINGS(failover_unreachable, FailoverUnreachable, unreachables)
-ENUM_STRINGS(rescue_tail, RescueTail, tails)
-ENUM_STRINGS(switchover_kill, SwitchoverKill, kills)
-ENUM_STRINGS(switchover_tier, SwitchoverTier, tiers)
+ENUM_TO_STRING(failover_mode, FailoverMode, modes)
+ENUM_FROM_STRING(switchover_tier, SwitchoverTier, tiers)
 
 /* clang-format off */
 #define MAIN(path_, type_, member_) .scope = SCHEMA_MAIN, .path = path_, .type = type_, .offset = offsetof(Config, member_)

@@ -54,7 +54,6 @@ struct Fetch {
         char *remote;
         uint64_t from, to, wanted;
         Sudo sudo;
-        bool size_known;
         usec_t patience;
 
         SshTask *size_task, *stream, *digest_task;

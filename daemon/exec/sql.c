@@ -26,7 +26,6 @@ typedef enum State {
         STATE_HANDSHAKE, /* a helper thread connects */
         STATE_CONNECT,
         STATE_IDLE,
-        STATE_PING,
         STATE_QUERY,
         STATE_STORE, /* fetching the result set */
         STATE_NEXT,  /* the result of the next statement; or a further one of a CALL, which is thrown away */
@@ -305,8 +304,6 @@ static void store_result(Sql *sql)
         Reply *reply = &sql->answer->items[sql->i_answer];
         if (sql->result && reply->n_columns == 0)
                 fill_reply(reply, sql->result);
-        else if (!sql->result)
-                reply->affected_rows = mysql_affected_rows(sql->mysql);
         if (sql->result)
                 mysql_free_result(sql->result);
         sql->result = NULL;
@@ -323,9 +320,6 @@ static int call(Sql *sql, int ready)
         switch (sql->state) {
         case STATE_CONNECT:
                 return start ? attempt_start(sql->attempt) : attempt_continue(sql->attempt, ready);
-        case STATE_PING:
-                return start ? mysql_ping_start(&sql->error, sql->mysql)
-                             : mysql_ping_cont(&sql->error, sql->mysql, ready);
         case STATE_QUERY:
                 return start ? mysql_real_query_start(&sql->error, sql->mysql, sql->statement, strlen(sql->statement))
                              : mysql_real_query_cont(&sql->error, sql->mysql, ready);
@@ -349,9 +343,6 @@ static bool next(Sql *sql)
         switch (sql->state) {
         case STATE_CONNECT:
                 end_connect(sql);
-                return false;
-        case STATE_PING:
-                (sql->error ? end_failed : end_well)(sql);
                 return false;
         case STATE_QUERY:
         case STATE_NEXT:
@@ -486,12 +477,6 @@ void sql_query_many(Sql *sql, const char *statements, size_t n, usec_t deadline,
         ask(sql, STATE_QUERY, n, deadline, userdata);
 }
 
-void sql_ping(Sql *sql, usec_t deadline, sql_reply_fn done, void *userdata)
-{
-        sql->done = done;
-        ask(sql, STATE_PING, 1, deadline, userdata);
-}
-
 /* What is known of it. */
 
 bool sql_is_usable(const Sql *sql)
@@ -514,21 +499,7 @@ uint64_t sql_thread_id(const Sql *sql)
         return sql->thread_id;
 }
 
-const char *sql_version(const Sql *sql)
-{
-        return sql->mysql ? mysql_get_server_info(sql->mysql) : NULL;
-}
-
 const char *sql_cipher(const Sql *sql)
 {
         return sql->mysql ? mysql_get_ssl_cipher(sql->mysql) : NULL;
-}
-
-char *sql_local_address(const Sql *sql)
-{
-        struct sockaddr_storage own;
-        socklen_t length = sizeof own;
-        if (!sql->mysql || getsockname((int) mysql_get_socket(sql->mysql), (struct sockaddr *) &own, &length) < 0)
-                return NULL;
-        return address_format((const struct sockaddr *) &own, length);
 }

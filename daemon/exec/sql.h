@@ -81,13 +81,9 @@ void sql_query(Sql *sql, const char *statement, usec_t deadline, sql_reply_fn do
  * lives, so nothing could be told to be over. */
 typedef void (*sql_replies_fn)(Sql *sql, Replies *replies, void *userdata); /* lent, as above */
 void sql_query_many(Sql *sql, const char *statements, size_t n, usec_t deadline, sql_replies_fn done, void *userdata);
-/* COM_PING: answered by the connection's thread in the server, touches nothing else. */
-void sql_ping(Sql *sql, usec_t deadline, sql_reply_fn done, void *userdata);
 
 bool sql_is_usable(const Sql *sql);       /* connected and idle */
 SqlPhase sql_phase(const Sql *sql);       /* where it is, or where it failed */
 SqlEvidence sql_evidence(const Sql *sql); /* after a failure */
 uint64_t sql_thread_id(const Sql *sql);   /* the server's id of this connection; 0 before it greeted us */
-const char *sql_version(const Sql *sql);  /* "10.11.6-MariaDB-log"; NULL before */
 const char *sql_cipher(const Sql *sql);   /* of TLS; NULL without */
-char *sql_local_address(const Sql *sql);  /* ours, as the server sees it without NAT; NULL. Free with free() */

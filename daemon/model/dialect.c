@@ -84,21 +84,18 @@ static const char *const mariadb_columns[_REPLICA_COLUMN_MAX] = {
 #define SLAVE_WORDS                                                                                                    \
         .start_replica = "START SLAVE", .stop_replica = "STOP SLAVE", .start_receiver = "START SLAVE IO_THREAD",       \
         .stop_receiver = "STOP SLAVE IO_THREAD", .start_applier = "START SLAVE SQL_THREAD",                            \
-        .stop_applier = "STOP SLAVE SQL_THREAD", .reset_replica = "RESET SLAVE ALL",                                   \
-        .change_source = "CHANGE MASTER TO", .source_word = "MASTER", .rest_event = "DISABLE ON SLAVE"
+        .reset_replica = "RESET SLAVE ALL", .change_source = "CHANGE MASTER TO", .source_word = "MASTER",              \
+        .rest_event = "DISABLE ON SLAVE"
 
 #define REPLICA_WORDS                                                                                                  \
         .columns = mysql_replica_columns, .show_replica = "SHOW REPLICA STATUS", .start_replica = "START REPLICA",     \
         .stop_replica = "STOP REPLICA", .start_receiver = "START REPLICA IO_THREAD",                                   \
         .stop_receiver = "STOP REPLICA IO_THREAD", .start_applier = "START REPLICA SQL_THREAD",                        \
-        .stop_applier = "STOP REPLICA SQL_THREAD", .reset_replica = "RESET REPLICA ALL",                               \
-        .start_applier_until_no_gaps = "START REPLICA SQL_THREAD UNTIL SQL_AFTER_MTS_GAPS",                            \
-        .idle_worker = "Waiting for an event from Coordinator", .change_source = "CHANGE REPLICATION SOURCE TO",       \
-        .source_word = "SOURCE"
+        .reset_replica = "RESET REPLICA ALL", .idle_worker = "Waiting for an event from Coordinator",                  \
+        .change_source = "CHANGE REPLICATION SOURCE TO", .source_word = "SOURCE"
 
 #define MYSQL_SLAVE_WORDS                                                                                              \
         SLAVE_WORDS, .columns = mysql_slave_columns, .show_replica = "SHOW SLAVE STATUS",                              \
-                     .start_applier_until_no_gaps = "START SLAVE SQL_THREAD UNTIL SQL_AFTER_MTS_GAPS",                 \
                      .idle_worker = "Waiting for an event from Coordinator"
 
 #define MYSQL_TICK                                                                                                     \

@@ -68,10 +68,9 @@ typedef struct Dialect {
         /* Replication. */
         const char *start_replica, *stop_replica;
         const char *start_receiver, *stop_receiver;
-        const char *start_applier, *stop_applier;
-        const char *start_applier_until_no_gaps; /* NULL: its appliers leave none */
-        const char *idle_worker;                 /* the state of a parallel applier that has nothing to do */
-        const char *reset_replica;               /* forgets the source altogether */
+        const char *start_applier;
+        const char *idle_worker;     /* the state of a parallel applier that has nothing to do */
+        const char *reset_replica;   /* forgets the source altogether */
         const char *position_wait;   /* function of file, offset, seconds: NULL on an error, -1 on timeout */
         const char *gtid_wait;       /* function of set, seconds */
         bool gtid_wait_1_is_timeout; /* it gives 1 when the time passed, not -1 */

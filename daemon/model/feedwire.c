@@ -52,7 +52,6 @@ enum {
 };
 
 #define STATUS_AUTOCOMMIT 0x0002
-#define CHARSET_BINARY 63
 #define CHARSET_UTF8 33
 
 typedef struct Plugin {

@@ -76,7 +76,6 @@ typedef struct Reply {
         char **columns;
         char **cells;
         char *names, **texts; /* what they point into, a text a row */
-        uint64_t affected_rows;
         /* SSH and hooks: exit status and at most 64 KiB of each stream. Rescue: out. */
         int exit_status;
         char *out, *err;

@@ -313,7 +313,6 @@ void judge_drained(const Facts *facts, const char *server, const Replies *replie
                 return;
         }
         judgement->learned = server_view_to_json(view);
-        json_set_bool(judgement->learned, "drained", true);
         json_set_string(judgement->learned, "drained_at", applied);
         json_set_bool(judgement->learned, "unfinished_tail", unfinished);
         judge_as(judgement, VERDICT_MET, "applied everything it received, up to %s%s", applied,

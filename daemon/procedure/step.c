@@ -22,13 +22,6 @@ static const char *const verdict_names[_VERDICT_MAX] = {
 };
 ENUM_STRINGS(verdict, Verdict, verdict_names)
 
-static const char *const on_failure_names[_ON_FAILURE_MAX] = {
-        [THEN_ABORT] = "abort",
-        [THEN_HALT] = "halt",
-        [THEN_CONTINUE] = "continue",
-};
-ENUM_TO_STRING(on_failure, OnFailure, on_failure_names)
-
 Verdict judge_as(Judgement *judgement, Verdict verdict, const char *format, ...)
 {
         va_list arguments;

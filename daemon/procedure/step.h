@@ -53,7 +53,7 @@ typedef enum OnFailure {
 typedef struct Judgement {
         Verdict verdict;
         char why[1500]; /* for people: what was seen, how far it got */
-        Json *learned; /* merged into the facts of that server (judge) or of the run (decide); NULL for nothing. Only
+        Json *learned;  /* merged into the facts of that server (judge) or of the run (decide); NULL for nothing. Only
                           * what is learned when a target settles is kept: a judge must not rely on earlier rounds. */
 } Judgement;
 
@@ -111,7 +111,6 @@ typedef struct Procedure {
 const char *scope_to_string(Scope scope);
 const char *verdict_to_string(Verdict verdict);
 Verdict verdict_from_string(const char *name);
-const char *on_failure_to_string(OnFailure on_failure);
 
 /* The names of a step's targets in the order of the configuration (a JSON array of strings; [""] for ON_DAEMON). */
 Json *step_targets(const Step *step, const Facts *facts);

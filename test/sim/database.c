@@ -539,7 +539,7 @@ static void execute_sql(Database *database, const char *text, Reply *reply)
         else if (text_starts_with(text, "ALTER DEFINER = `app`@`%` EVENT `app`.`tick` "))
                 alter_event(database, text, reply);
         else if (text_starts_with(text, "SET SESSION") || text_starts_with(text, "SET NAMES"))
-                reply->affected_rows = 0;
+                return; /* of the session alone */
         else if (text_starts_with(text, dialect->change_source))
                 change_source(database, text, reply);
         else if (strcmp(text, dialect->reset_replica) == 0)

@@ -957,16 +957,6 @@ static void test_enums(void **state)
         for (int i = 0; i < _SQL_TLS_MAX; i++)
                 assert_string_equal(sql_tls_to_string((SqlTls) i),
                                     schema_find(SCHEMA_CLUSTER, "sql.tls.mode")->choices[i]);
-        assert_string_equal(log_level_to_string(LOG_LEVEL_DEBUG), "debug");
-        assert_string_equal(log_level_to_string(_LOG_LEVEL_MAX), "?");
-        assert_int_equal(fence_policy_from_string("required"), FENCE_POLICY_REQUIRED);
-        assert_int_equal(fence_policy_from_string("x"), _FENCE_POLICY_INVALID);
-        assert_int_equal(fence_policy_from_string(NULL), _FENCE_POLICY_INVALID);
-        assert_string_equal(detection_action_to_string(DETECTION_ACTION_FAILOVER), "failover");
-        assert_string_equal(failover_unreachable_to_string(FAILOVER_UNREACHABLE_ABORT), "abort");
-        assert_int_equal(failover_mode_from_string("monitor"), FAILOVER_MODE_MONITOR);
-        assert_int_equal(replication_tls_from_string("off"), REPLICATION_TLS_OFF);
-        assert_int_equal(detection_ping_from_string("insert"), DETECTION_PING_INSERT);
 }
 
 /* Whatever stands in the files, there is a configuration or errors, and offline nothing is run. */

@@ -66,37 +66,36 @@ static void test_complete(void **state)
         const Dialect *table = dialect_table(&n);
         for (size_t i = 0; i < n; i++) {
                 const Dialect *d = &table[i];
-                const char *const words[] = {
-                        d->name,          d->tick,          d->show_replica,     d->show_binlog,
-                        d->show_binlogs,  d->start_replica, d->stop_replica,     d->start_receiver,
-                        d->stop_receiver, d->start_applier, d->stop_applier,     d->reset_replica,
-                        d->position_wait, d->gtid_wait,     d->semi_sync_source, d->semi_sync_replica,
-                        d->change_source, d->source_word
-                };
+                const char *const words[] = { d->name,
+                                              d->tick,
+                                              d->show_replica,
+                                              d->show_binlog,
+                                              d->show_binlogs,
+                                              d->start_replica,
+                                              d->stop_replica,
+                                              d->start_receiver,
+                                              d->stop_receiver,
+                                              d->start_applier,
+                                              d->reset_replica,
+                                              d->position_wait,
+                                              d->gtid_wait,
+                                              d->semi_sync_source,
+                                              d->semi_sync_replica,
+                                              d->change_source,
+                                              d->source_word };
                 for (size_t w = 0; w < ARRAY_LENGTH(words); w++)
                         assert_non_null(words[w]);
                 assert_columns(d);
                 assert_true(d->super_read_only == (strstr(d->tick, "super_read_only") != NULL));
-                assert_true((d->flavour == FLAVOUR_MYSQL) == (d->start_applier_until_no_gaps != NULL));
         }
 }
 
 static void test_new_words_have_no_old_ones(void **state)
 {
         const Dialect *d = dialect("9.7.0");
-        const char *const words[] = { d->show_replica,
-                                      d->show_binlog,
-                                      d->start_replica,
-                                      d->stop_replica,
-                                      d->start_receiver,
-                                      d->stop_receiver,
-                                      d->start_applier,
-                                      d->stop_applier,
-                                      d->reset_replica,
-                                      d->position_wait,
-                                      d->change_source,
-                                      d->source_word,
-                                      d->start_applier_until_no_gaps };
+        const char *const words[] = { d->show_replica,   d->show_binlog,   d->start_replica, d->stop_replica,
+                                      d->start_receiver, d->stop_receiver, d->start_applier, d->reset_replica,
+                                      d->position_wait,  d->change_source, d->source_word };
         for (size_t i = 0; i < ARRAY_LENGTH(words); i++) {
                 assert_null(strstr(words[i], "SLAVE"));
                 assert_null(strstr(words[i], "MASTER"));
