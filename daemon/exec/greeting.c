@@ -1,16 +1,11 @@
-/* The first packet of an SQL port: a pure parser and a raw TCP probe. A probe owns its socket; it must never write. */
+/* The first packet of an SQL port, parsed. Pure; owns nothing. */
 #include "greeting.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include "address.h"
-#include "alloc.h"
 #include "enum.h"
 
 #define HEADER 4
@@ -145,118 +140,4 @@ void greeting_from_errno(Greeting *greeting, int error)
                 greeting_set(greeting, GREETING_CLOSED, "the connection was reset before the server greeted");
         else
                 greeting_set(greeting, GREETING_UNASKED, "cannot connect: %s", strerror(error));
-}
-
-/* The probe. */
-
-struct GreetingProbe {
-        int fd;
-        bool connected;
-        Io *io;
-        Timer *timer;
-        size_t length;
-        uint8_t bytes[GREETING_SIZE_MAX];
-        Greeting result;
-        greeting_fn done;
-        void *userdata;
-};
-
-GreetingProbe *greeting_abandon(GreetingProbe *probe)
-{
-        if (!probe)
-                return NULL;
-        probe->io = io_free(probe->io);
-        probe->timer = timer_free(probe->timer);
-        if (probe->fd >= 0)
-                close(probe->fd);
-        free(probe);
-        return NULL;
-}
-
-static void report(GreetingProbe *probe)
-{
-        greeting_fn done = probe->done;
-        void *userdata = probe->userdata;
-        Greeting result = probe->result;
-        greeting_abandon(probe);
-        done(&result, userdata);
-}
-
-static void on_deadline(void *userdata)
-{
-        GreetingProbe *probe = userdata;
-        if (probe->io && probe->connected)
-                greeting_set(&probe->result, GREETING_FROZEN, "the port is open, but nothing greets");
-        else if (probe->io)
-                greeting_set(&probe->result, GREETING_TIMEOUT, "no answer to the connection attempt");
-        report(probe);
-}
-
-static bool finish_connect(GreetingProbe *probe)
-{
-        int error = 0;
-        socklen_t size = sizeof error;
-        if (getsockopt(probe->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
-                error = errno;
-        if (error == EINPROGRESS)
-                return false;
-        if (error) {
-                greeting_from_errno(&probe->result, error);
-                return true;
-        }
-        probe->connected = true;
-        io_set_events(probe->io, EPOLLIN | EPOLLRDHUP);
-        return false;
-}
-
-static bool read_more(GreetingProbe *probe)
-{
-        ssize_t n = recv(probe->fd, probe->bytes + probe->length, sizeof probe->bytes - probe->length, MSG_DONTWAIT);
-        if (n < 0 && (errno == EAGAIN || errno == EINTR))
-                return false;
-        if (n < 0) {
-                greeting_from_errno(&probe->result, errno);
-                return true;
-        }
-        if (n == 0) {
-                greeting_set(&probe->result, GREETING_CLOSED, "the connection was closed before the server greeted");
-                return true;
-        }
-        probe->length += (size_t) n;
-        return greeting_parse(probe->bytes, probe->length, &probe->result) == 1;
-}
-
-static void on_io(int fd, uint32_t revents, void *userdata)
-{
-        GreetingProbe *probe = userdata;
-        if (probe->connected ? read_more(probe) : finish_connect(probe))
-                report(probe);
-}
-
-/* 0, or an errno. */
-static int start(GreetingProbe *probe, Loop *loop, const Address *address)
-{
-        probe->fd = socket(address->socket.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (probe->fd < 0)
-                return errno;
-        if (connect(probe->fd, (const struct sockaddr *) &address->socket, address->length) < 0 && errno != EINPROGRESS)
-                return errno;
-        probe->io = io_new(loop, probe->fd, EPOLLOUT, on_io, probe);
-        return 0;
-}
-
-GreetingProbe *greeting_probe(Loop *loop, const char *address, uint16_t port, usec_t deadline, greeting_fn done,
-                              void *userdata)
-{
-        GreetingProbe *probe = ALLOC(GreetingProbe);
-        *probe = (GreetingProbe){ .fd = -1, .done = done, .userdata = userdata };
-        probe->timer = timer_new(loop, USEC_MSEC, on_deadline, probe);
-        Address parsed;
-        int error = address_parse(address, port, &parsed) < 0 ? EINVAL : start(probe, loop, &parsed);
-        if (error) {
-                greeting_from_errno(&probe->result, error);
-                deadline = 0;
-        }
-        timer_set(probe->timer, deadline);
-        return probe;
 }

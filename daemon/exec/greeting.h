@@ -1,5 +1,5 @@
-/* What stands at an SQL port, told from the first packet alone: no account, no protocol. Pure parser, and a raw probe
- * over our own network path; ssh.h has the same probe through another host. */
+/* What stands at an SQL port, told from the first packet alone: no account, no protocol. Pure; ssh.h has the probe that
+ * reads it, through another host. */
 #pragma once
 
 #include <stdbool.h>
@@ -7,7 +7,6 @@
 #include <stdint.h>
 
 #include "failure.h"
-#include "loop.h"
 #include "verdict.h"
 
 typedef enum GreetingKind {
@@ -48,13 +47,4 @@ TunnelOpinion greeting_opinion(GreetingKind kind);
 void greeting_set(Greeting *greeting, GreetingKind kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void greeting_from_errno(Greeting *greeting, int error);
 
-typedef struct GreetingProbe GreetingProbe;
 typedef void (*greeting_fn)(const Greeting *greeting, void *userdata);
-
-/* Connects to address (an IP literal) and port and reads until the packet is complete or deadline (absolute) passes.
- * Calls done once, from the loop; the probe is gone then. The server counts it as an aborted connection, so it is for
- * second opinions and not for each second. */
-GreetingProbe *greeting_probe(Loop *loop, const char *address, uint16_t port, usec_t deadline, greeting_fn done,
-                              void *userdata);
-/* Ends a probe without calling done; takes NULL. */
-GreetingProbe *greeting_abandon(GreetingProbe *probe);

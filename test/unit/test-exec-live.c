@@ -552,33 +552,6 @@ static void on_greeting(const Greeting *greeting, void *userdata)
         look->done = true;
 }
 
-static GreetingKind look_at(uint16_t port, usec_t timeout)
-{
-        Look look = { 0 };
-        greeting_probe(loop, LIVE_ADDRESS, port, in(timeout), on_greeting, &look);
-        assert_true(spin(&look.done, timeout + USEC_SEC));
-        print_message("  own probe: %s (%s)\n", greeting_kind_to_string(look.greeting.kind), look.greeting.text);
-        return look.greeting.kind;
-}
-
-static void test_greeting(void **state)
-{
-        assert_int_equal(look_at(live.sql_port, USEC_SEC), GREETING_SERVER);
-        assert_int_equal(look_at(live_free_port(), USEC_SEC), GREETING_REFUSED);
-        assert_int_equal(look_at(live.ssh_port, USEC_SEC), GREETING_STRANGE);
-        freeze(live.sql);
-        assert_int_equal(look_at(live.sql_port, 200 * USEC_MSEC), GREETING_FROZEN);
-        kill(live.sql, SIGCONT);
-        uint16_t port;
-        int fillers[4];
-        int fd = black_hole(&port, fillers, ARRAY_LENGTH(fillers));
-        assert_int_equal(look_at(port, 200 * USEC_MSEC), GREETING_TIMEOUT);
-        close(fd);
-        for (size_t i = 0; i < ARRAY_LENGTH(fillers); i++)
-                close(fillers[i]);
-        greeting_abandon(greeting_probe(loop, LIVE_ADDRESS, live.sql_port, in(USEC_SEC), on_greeting, NULL));
-}
-
 /* SSH. */
 
 static SshIdentity *identity;
@@ -1494,7 +1467,6 @@ int main(int argc, char **argv)
                 TEST(test_tls_idle_loss),
                 TEST(test_tls_abandoned),
                 TEST(test_memory),
-                TEST(test_greeting),
                 TEST(test_identity),
                 TEST(test_host_keys_of_strange_names),
                 TEST(test_host_keys),
