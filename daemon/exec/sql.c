@@ -5,13 +5,12 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/epoll.h>
 
 #include <errmsg.h>
 #include <openssl/err.h>
 
-#include "address.h"
 #include "alloc.h"
 #include "attempt.h"
 #include "evidence.h"
