@@ -472,6 +472,23 @@ void background_pause(Cluster *cluster, const char *why)
                 cluster->background_over = true;
 }
 
+void background_add_left_behind(Cluster *cluster, Facts *facts)
+{
+        CLEANUP(run_free) Run *run = NULL;
+        const char *id = waiting_run(cluster), *old = facts_string(facts, "old_primary");
+        Json *left_out = json_ensure_array(facts->root, "left_out");
+        if (!id || run_load(cluster->background_journal, id, &attach, &run, NULL) < 0)
+                return;
+        JSON_FOREACH(replica, json_get(run->facts.root, "replicas"))
+        {
+                const char *name = json_string(replica);
+                if (cluster_find(cluster, name) >= 0 && !text_equal(name, old) &&
+                    !json_array_contains(json_get(facts->root, "replicas"), name) &&
+                    !json_array_contains(left_out, name))
+                        json_append_string(left_out, name);
+        }
+}
+
 void background_drop(Cluster *cluster)
 {
         const char *id = waiting_run(cluster) ? waiting_run(cluster) : due_failover(cluster);

@@ -171,6 +171,8 @@ void background_note_returning(Cluster *cluster, const Facts *facts);
 void background_forget_returning(Cluster *cluster, const char *server);
 /* Another run begins: what a failover left to be done waits, and goes on when that comes to nothing; all else ends. */
 void background_pause(Cluster *cluster, const char *why);
+/* Whom an earlier failover has left behind and nothing has attached since: left out of this one, too, not forgotten. */
+void background_add_left_behind(Cluster *cluster, Facts *facts);
 void background_drop(Cluster *cluster); /* that run has replaced the primary: nothing waits for it any more */
 /* Now and then: goes on with what stands still or has given way, and does without servers that are gone. */
 void background_watch(Cluster *cluster);

@@ -618,6 +618,8 @@ static int begin(Cluster *cluster, const Procedure *procedure, const Json *optio
         background_pause(cluster, "another run begins");
         unfinished_stop(cluster);
         Facts facts = runs_facts(cluster, old, options, procedure->name);
+        if (procedure == &failover)
+                background_add_left_behind(cluster, &facts);
         cluster->runbook = runbook_new(cluster->context.loop, cluster->exec, cluster->journal, procedure, on_event,
                                        on_done, cluster);
         cluster->run_old = alloc_string(old);

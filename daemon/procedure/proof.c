@@ -314,7 +314,7 @@ static void prove(Proof *proof, Judgement *judgement)
 {
         JSON_FOREACH(name, json_get(proof->facts->root, "left_out"))
         {
-                add_detail(proof, "%s could not be asked: what only it received is not known", json_string(name));
+                add_detail(proof, "%s was left out: what only it received is not known", json_string(name));
         }
         if (position_is_set(&proof->end))
                 prove_from_log(proof, judgement);

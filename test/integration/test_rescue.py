@@ -336,10 +336,8 @@ def test_account_without_password(lab):
     assert "replication.password is not configured" in done.stdout, done.stdout
 
 
-@pytest.mark.flavours("mariadb")
-@pytest.mark.modes("position")
-def test_slow_one_goes_on(lab):
-    """A slow replica goes on being fed in the background, beyond its time and across a restart of mhad, and is attached then."""
+def slow_one(lab):
+    """A failover that does not wait for db3: (manager, its report, db3)."""
     manager = Manager.start(lab, servers={"db3": {"promotion": "never"}}, failover={"repoint_timeout": "2s"})
     db3 = lab["db3"]
     all_applied(lab)
@@ -351,12 +349,35 @@ def test_slow_one_goes_on(lab):
     lab.primary.kill()
     report = manager.wait_run()
     assert states(report)["db3"] != "replica", report["text"]
+    return manager, report, db3
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("position")
+def test_slow_one_goes_on(lab):
+    """A slow replica goes on being fed in the background, beyond its time and across a restart of mhad, and is attached then."""
+    manager, report, db3 = slow_one(lab)
     assert manager.status()["background"]["procedure"], manager.status()
     lab.kill_mhad()
     lab.start_mhad()
     until(lambda: "afterwards" in manager.report(report["run"]), PATIENCE, "it is attached", 0.2)
     assert db3.status()["source"] == lab["db2"].ip and db3.replicating()
     equal_to_the_dead(lab)
+
+
+@pytest.mark.flavours("mariadb")
+@pytest.mark.modes("position")
+@pytest.mark.lab(replicas=3)
+def test_slow_one_is_not_forgotten(lab):
+    """The new primary dies before it is attached: the next report names it."""
+    manager, report, _ = slow_one(lab)
+    manager.wait_state("steady")
+    manager.order("acknowledge", manager.cluster.name)
+    lab[report["new_primary"]].kill()
+    until(lambda: len(manager.events("run-completed")) > 1, PATIENCE, "the next failover")
+    after = manager.report()
+    assert after["old_primary"] == report["new_primary"], after["text"]
+    assert "db3" in states(after), after["text"]
 
 
 # What is wrong with a log
