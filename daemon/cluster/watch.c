@@ -297,7 +297,7 @@ static void read_answer(Watch *watch, Question question, const Reply *reply)
                 r = observation_read_binlog(watch->view, reply, &failure);
                 break;
         case ASK_SEMI_SYNC:
-                r = observation_read_semi_sync(watch->view, reply, &failure);
+                r = observation_read_semi_sync(watch->view, reply, loop_now_real(watch->loop), &failure);
                 break;
         case ASK_LOCK:
                 mha_locking_took(&watch->locking, reply);

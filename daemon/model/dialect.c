@@ -241,7 +241,7 @@ static const char identity[] =
 static const char semi_sync_status[] =
         "SHOW GLOBAL STATUS WHERE Variable_name IN ('Rpl_semi_sync_master_status', 'Rpl_semi_sync_source_status', "
         "'Rpl_semi_sync_master_clients', 'Rpl_semi_sync_source_clients', 'Rpl_semi_sync_master_wait_sessions', "
-        "'Rpl_semi_sync_source_wait_sessions')";
+        "'Rpl_semi_sync_source_wait_sessions', 'Rpl_semi_sync_master_yes_tx', 'Rpl_semi_sync_source_yes_tx')";
 
 const Dialect *dialect_for(const Version *version)
 {

@@ -613,16 +613,33 @@ int observation_read_binlog(ServerView *view, const Reply *reply, Failure *reter
         return 0;
 }
 
-int observation_read_semi_sync(ServerView *view, const Reply *reply, Failure *reterr)
+/* Acknowledgements come in the order of the log: when there were as many since the last look as waited then, all of these are
+ * through. */
+static usec_t wait_since(const ServerView *view, unsigned waiting, uint64_t acknowledged, usec_t now)
+{
+        bool through = view->semi_sync_looked > 0 && acknowledged >= view->semi_sync_acknowledged &&
+                       acknowledged - view->semi_sync_acknowledged >= view->semi_sync_waiting;
+        if (waiting == 0)
+                return now;
+        return through ? view->semi_sync_looked : view->semi_sync_since;
+}
+
+int observation_read_semi_sync(ServerView *view, const Reply *reply, usec_t now_real, Failure *reterr)
 {
         int r = check_reply(reply, "Variable_name", "its semi-sync status", reterr);
         if (r < 0)
                 return r;
+        unsigned waiting = to_unsigned(
+                variable_of(reply, "Rpl_semi_sync_master_wait_sessions", "Rpl_semi_sync_source_wait_sessions"));
+        uint64_t acknowledged =
+                to_number(variable_of(reply, "Rpl_semi_sync_master_yes_tx", "Rpl_semi_sync_source_yes_tx"));
         view->semi_sync_active = variable_is_on(reply, "Rpl_semi_sync_master_status", "Rpl_semi_sync_source_status");
         view->semi_sync_clients =
                 to_unsigned(variable_of(reply, "Rpl_semi_sync_master_clients", "Rpl_semi_sync_source_clients"));
-        view->semi_sync_waiting = to_unsigned(
-                variable_of(reply, "Rpl_semi_sync_master_wait_sessions", "Rpl_semi_sync_source_wait_sessions"));
+        view->semi_sync_since = wait_since(view, waiting, acknowledged, now_real);
+        view->semi_sync_waiting = waiting;
+        view->semi_sync_acknowledged = acknowledged;
+        view->semi_sync_looked = now_real;
         return 0;
 }
 
@@ -832,6 +849,7 @@ static void state_to_json(const ServerView *view, Json *json)
         json_set_bool(json, "semi_sync_active", view->semi_sync_active);
         json_set_int(json, "semi_sync_clients", view->semi_sync_clients);
         json_set_int(json, "semi_sync_waiting", view->semi_sync_waiting);
+        set_number(json, "semi_sync_since", view->semi_sync_since);
 }
 
 Json *server_view_identity(const ServerView *view)
@@ -907,6 +925,7 @@ static void state_from_json(ServerView *view, const Json *json)
         view->semi_sync_active = json_get_bool(json, "semi_sync_active", false);
         view->semi_sync_clients = get_unsigned(json, "semi_sync_clients");
         view->semi_sync_waiting = get_unsigned(json, "semi_sync_waiting");
+        view->semi_sync_since = get_number(json, "semi_sync_since");
 }
 
 void server_view_recall(ServerView *view, const Json *identity)

@@ -131,6 +131,9 @@ typedef struct ServerView {
         bool semi_sync_active;      /* as a primary */
         unsigned semi_sync_clients; /* replicas that acknowledge */
         unsigned semi_sync_waiting; /* sessions that wait for one */
+        uint64_t semi_sync_acknowledged; /* commits, since the server was started */
+        usec_t semi_sync_looked;         /* when that was read; real time, as the next. Neither is in JSON */
+        usec_t semi_sync_since;          /* nobody who waits still has begun before; 0: not known */
 
         /* Who else has MHA's lock on it, in words: mhalock.h; NULL: nobody, as far as is known. */
         char *manager;
@@ -167,7 +170,7 @@ int observation_read_tick(ServerView *view, const Reply *reply, Failure *reterr)
 int observation_read_replica(ServerView *view, const Reply *reply, usec_t now, Failure *reterr);
 int observation_read_heartbeat(ServerView *view, const Reply *reply, usec_t now, Failure *reterr);
 int observation_read_binlog(ServerView *view, const Reply *reply, Failure *reterr);
-int observation_read_semi_sync(ServerView *view, const Reply *reply, Failure *reterr);
+int observation_read_semi_sync(ServerView *view, const Reply *reply, usec_t now_real, Failure *reterr);
 /* {"event_scheduler": "ON|OFF|DISABLED", "events_hidden": the account may not see them, "events": [{"schema", "name",
  * "definer", "client", "collation", "status", "once", "due"}]}, which the caller frees; NULL when it is not the answer. */
 Json *observation_events(const Reply *reply);

@@ -244,37 +244,32 @@ static void prove_from_log(Proof *proof, Judgement *judgement)
                          proof->old, end);
 }
 
-/* Semi-sync: who gets no acknowledgement goes on without any when its time is out. So long may the old primary have gone on
- * unseen; a day stands for a server that cannot be fenced, and is told to be read-only as soon as it answers. */
-static usec_t unseen_for(const Facts *facts)
+/* Semi-sync: who gets no acknowledgement goes on without any when its time is out. So long may a session have waited unseen; a
+ * day stands for a server that cannot be fenced, and is told to be read-only as soon as it answers. */
+static usec_t may_have_waited(const Facts *facts, const ServerView *old)
 {
-        int64_t seen = json_get_int(json_get(facts->root, "times"), "last_good", 0);
-        int64_t fenced = json_get_int(facts->root, "fenced_at", 0);
-        return seen > 0 && fenced >= seen ? (usec_t) (fenced - seen) : 24 * USEC_HOUR;
+        usec_t fenced = (usec_t) json_get_int(facts->root, "fenced_at", 0), since = old->semi_sync_since;
+        return since > 0 && fenced >= since ? fenced - since : 24 * USEC_HOUR;
 }
 
 static void say_semi_sync(const Proof *proof, const ServerView *old, Judgement *judgement)
 {
-        usec_t unseen = unseen_for(proof->facts);
+        usec_t waited = may_have_waited(proof->facts, old);
         bool fenced = json_has(proof->facts->root, "fenced_at");
-        if (old->semi_sync_timeout > unseen && old->semi_sync_waiting > 0) {
-                conclude(judgement, "unknown",
-                         "every transaction that any reachable replica received is on the new primary; the old primary "
-                         "acknowledged commits only after a replica had received them (semi-sync), but %u sessions "
-                         "waited for one when it was last seen, and since when is not known: without a replica it goes "
-                         "on alone after %.1f s, and what it committed then cannot be known from here",
-                         old->semi_sync_waiting, (double) old->semi_sync_timeout / USEC_SEC);
-                return;
-        }
-        if (old->semi_sync_timeout > unseen) {
+        if (old->semi_sync_timeout > waited) {
                 conclude(judgement, json_length(json_get(proof->facts->root, "left_out")) == 0 ? "none" : "unknown",
                          "every transaction that any reachable replica received is on the new primary; the old "
                          "primary acknowledged commits only after a replica had received them (semi-sync)");
                 return;
         }
         CLEANUP(mem_free)
-        char *why = fenced ? text_format("it was fenced %.1f s after it was last seen", (double) unseen / USEC_SEC)
-                           : alloc_string("it is not known to be fenced");
+        char *why = !fenced ? alloc_string("it is not known to be fenced")
+                    : old->semi_sync_since == 0
+                            ? text_format("how long the %u sessions have waited that did when it was last seen, is not "
+                                          "known",
+                                          old->semi_sync_waiting)
+                            : text_format("one may have waited for %.1f s when it was fenced",
+                                          (double) waited / USEC_SEC);
         conclude(judgement, "unknown",
                  "every transaction that any reachable replica received is on the new primary; the old primary "
                  "acknowledged commits only after a replica had received them (semi-sync), but without a replica it "

@@ -101,7 +101,7 @@ static ServerView *read_view(const Look *look, size_t i)
         if (r >= 0 && server_view_dialect(view)->show_heartbeat && reply_succeeded(replies_at(replies, ASK_HEARTBEAT)))
                 r = observation_read_heartbeat(view, replies_at(replies, ASK_HEARTBEAT), 0, &failure);
         if (r >= 0 && reply_succeeded(replies_at(replies, ASK_SEMI_SYNC)))
-                r = observation_read_semi_sync(view, replies_at(replies, ASK_SEMI_SYNC), &failure);
+                r = observation_read_semi_sync(view, replies_at(replies, ASK_SEMI_SYNC), 0, &failure);
         if (r < 0) {
                 check_add(look->results, CHECK_UNANSWERED, name, "%s", failure.text);
                 return NULL;

@@ -504,7 +504,7 @@ static ServerView *watch(Input *input, const char *version)
                         (void) observation_read_binlog(view, reply, NULL);
                         break;
                 case 5:
-                        (void) observation_read_semi_sync(view, reply, NULL);
+                        (void) observation_read_semi_sync(view, reply, 1, NULL);
                         break;
                 case 6:
                         view->events = observation_events(reply);

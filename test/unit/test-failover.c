@@ -591,15 +591,16 @@ static void test_loss(void **state)
         judgement = (Judgement){ 0 };
         /* Semi-sync: as long as it has not gone on alone. */
         learn(&f, "db1", "{\"semi_sync_active\": true, \"semi_sync_timeout\": 10000000}");
-        learn(&f, NULL, "{\"times\": {\"last_good\": 1000000000}, \"fenced_at\": 1009000000}");
+        learn(&f, "db1", "{\"semi_sync_since\": 1000000000}");
+        learn(&f, NULL, "{\"fenced_at\": 1009000000}");
         decide_nothing_missing(&f.facts, &judgement);
         assert_string_equal(json_get_string(json_get(judgement.learned, "loss"), "verdict"), "none");
         json_free(judgement.learned);
-        learn(&f, "db1", "{\"semi_sync_waiting\": 2}");
-        expect_loss(&f, "unknown", "2 sessions waited for one when it was last seen");
-        learn(&f, "db1", "{\"semi_sync_waiting\": 0}");
+        learn(&f, "db1", "{\"semi_sync_waiting\": 2, \"semi_sync_since\": 0}");
+        expect_loss(&f, "unknown", "how long the 2 sessions have waited");
+        learn(&f, "db1", "{\"semi_sync_waiting\": 0, \"semi_sync_since\": 1000000000}");
         learn(&f, NULL, "{\"fenced_at\": 1010500000}");
-        expect_loss(&f, "unknown", "alone after 10.0 s, and it was fenced 10.5 s after");
+        expect_loss(&f, "unknown", "alone after 10.0 s, and one may have waited for 10.5 s");
         learn(&f, NULL, "{\"fenced_at\": 999000000}");
         expect_loss(&f, "unknown", "cannot be known");
         learn(&f, NULL, "{\"fenced_at\": null}");

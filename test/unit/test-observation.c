@@ -178,7 +178,7 @@ static void test_wrong_answers(void **state)
         assert_int_equal(observation_read_replica(view, reply, 1, NULL), -EPROTO);
         assert_int_equal(observation_read_heartbeat(view, reply, 1, NULL), -EPROTO);
         assert_int_equal(observation_read_binlog(view, reply, NULL), -EPROTO);
-        assert_int_equal(observation_read_semi_sync(view, reply, NULL), -EPROTO);
+        assert_int_equal(observation_read_semi_sync(view, reply, 1, NULL), -EPROTO);
         COLUMNS(reply, "Variable_name", "Value");
         ROW(reply, "server_id", "3");
         assert_int_equal(observation_read_identity(view, reply, &failure), -EPROTO);
@@ -402,17 +402,40 @@ static void test_filters(void **state)
         assert_string_equal(view->binlog_ignore_db, "");
 }
 
-static void test_semi_sync(void **state)
+static void read_semi_sync(ServerView *view, const char *waiting, const char *acknowledged, usec_t now)
 {
         CLEANUP(replies_free) Replies *replies = replies_new(1);
         Reply *reply = new_reply(replies);
         COLUMNS(reply, "Variable_name", "Value");
         ROW(reply, "Rpl_semi_sync_master_status", "ON");
         ROW(reply, "Rpl_semi_sync_master_clients", "0");
-        ROW(reply, "Rpl_semi_sync_master_wait_sessions", "12");
+        ROW(reply, "Rpl_semi_sync_master_wait_sessions", waiting);
+        ROW(reply, "Rpl_semi_sync_master_yes_tx", acknowledged);
+        assert_int_equal(observation_read_semi_sync(view, reply, now, NULL), 0);
+}
+
+static void test_semi_sync(void **state)
+{
+        static const struct {
+                const char *waiting, *acknowledged;
+                usec_t since;
+        } looks[] = {
+                { "12", "100", 0 },  /* since when, nobody knows */
+                { "3", "111", 0 },   /* one of them may wait still */
+                { "2", "114", 2 },   /* all three are through */
+                { "2", "114", 2 },   /* the same two */
+                { "0", "116", 5 },   /* nobody waits */
+                { "1", "116", 5 },   /* this one has begun after that look */
+                { "1", "116", 5 },
+                { "7", "500", 7 },
+                { "7", "3", 7 },     /* started again: it counts anew */
+        };
         CLEANUP(server_view_free) ServerView *view = server_view_new();
-        assert_int_equal(observation_read_semi_sync(view, reply, NULL), 0);
-        assert_true(view->semi_sync_active && view->semi_sync_clients == 0 && view->semi_sync_waiting == 12);
+        for (size_t i = 0; i < ARRAY_LENGTH(looks); i++) {
+                read_semi_sync(view, looks[i].waiting, looks[i].acknowledged, i + 1);
+                assert_int_equal(view->semi_sync_since, looks[i].since);
+        }
+        assert_true(view->semi_sync_active && view->semi_sync_clients == 0 && view->semi_sync_waiting == 7);
 }
 
 static void test_json_round_trip(void **state)
