@@ -156,7 +156,7 @@ static Progress progress_position(const Facts *facts, const char *server, const 
                         return fed;
                 return PROGRESS(
                         STAGE_BROKEN,
-                        "it has what lies between %s and %s in the old primary's binary log, and %s lacks it: it "
+                        "it has what lies between %s and %s in the old primary's binary log, and %s may lack it: it "
                         "is left as it is%s%.200s",
                         end, applied, candidate, *fed.why ? "; " : "", fed.why);
         }

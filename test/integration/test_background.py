@@ -130,8 +130,10 @@ def test_restart_meanwhile(lab):
 
 
 @pytest.mark.flavours("mariadb")
+@pytest.mark.modes("gtid")
 def test_gives_way(lab):
-    """A rejoin need not wait for it: it goes on afterwards, and again after a restart."""
+    """A rejoin need not wait for it: it goes on afterwards, and again after a restart. (By position who got the new primary's
+    transactions by way of the one that is back meanwhile stands at a place in that one's log.)"""
     manager = Manager.start(lab)
     name = manager.cluster.name
     with Writer(lab) as writer:

@@ -293,7 +293,7 @@ def test_ssh_hosts(lab):
                          ("ssh_host_key", "db3"): "", ("ssh_address", "db1"): "there is no device eth7",
                          ("ssh_address", "db2"): "there is no device eth7", ("ssh_path", "db2"): "",
                          ("ssh_path", "db1"): "the database of db2 cannot be reached from it"}.items():
-        assert place in found and words in found[place], (place, found)
+        assert place in found and words in found[place], f"{place}: {found}"
 
 
 @GTID

@@ -140,6 +140,11 @@ def test_failed_over(lab):
     check(lab, report["new_primary"], before)
 
 
+def state_of(manager):
+    with open(f"{manager.folder}/state.json", encoding="utf-8") as file:
+        return file.read()
+
+
 @pytest.mark.flavours("mariadb")
 @pytest.mark.modes("gtid")
 def test_failed_over_by_the_next_daemon(lab):
@@ -147,7 +152,7 @@ def test_failed_over_by_the_next_daemon(lab):
     make(lab)
     before = lab["db1"].sql(LIST)
     manager = Manager.start(lab)
-    time.sleep(4)  # and it is in the state
+    until(lambda: "super`tick" in state_of(manager), PATIENCE, "they are in the state")
     lab.kill_mhad()
     lab["db1"].kill()
     lab.start_mhad()

@@ -29,7 +29,7 @@ def test_storm(lab):
         name = manager.cluster.name
         status = manager.wait_state("held")
         hold, = status["if_primary_died"]["hold"]
-        for words in ("on 3 hosts were lost together", "app1 db1, app2 db3, app3 db5", f"'mhactl failover {name}'"):
+        for words in ("on 3 hosts were lost together", "app1 db1", "app2 db3", "app3 db5", f"'mhactl failover {name}'"):
             assert words in hold, hold
         until(lambda manager=manager: any("lost together" in event["text"] for event in manager.events("held")),
               PATIENCE, "it is told")
