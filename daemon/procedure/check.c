@@ -76,11 +76,12 @@ const char *check_is_client(void)
 
 enum { PRIMARY_STATEMENTS = _STATUS_MAX, PRIMARY_TRANSACTIONS };
 
+/* Servers count the turns of their clock's second: what has begun just before one, has lasted for one. */
 static void ask_statements(Script *script, const char *condition, int64_t seconds)
 {
         script_sql(script,
                    "SELECT id, user, time, LEFT(info, 60) AS text FROM information_schema.processlist WHERE %s AND "
-                   "command <> 'Sleep' AND time >= %" PRId64 "%s ORDER BY time DESC",
+                   "command <> 'Sleep' AND time > %" PRId64 "%s ORDER BY time DESC",
                    check_is_client(), seconds, condition);
 }
 
@@ -100,7 +101,7 @@ void ask_primary_fit(const Facts *facts, const char *server, Script *script)
                        seconds);
         script_try_sql(script,
                        "SELECT trx_mysql_thread_id AS id, " OPEN_FOR " AS time FROM information_schema.innodb_trx "
-                       "WHERE trx_rows_modified > 0 AND trx_mysql_thread_id <> 0 AND " OPEN_FOR " >= %" PRId64
+                       "WHERE trx_rows_modified > 0 AND trx_mysql_thread_id <> 0 AND " OPEN_FOR " > %" PRId64
                        " ORDER BY trx_started",
                        seconds);
 }

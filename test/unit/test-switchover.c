@@ -201,7 +201,7 @@ static void test_candidate(void **state)
         learn(&facts, NULL, "{\"config\":{\"switchover\":{\"running_seconds_limit_ms\":7000}}}");
         CLEANUP(script_done) Script script = { 0 };
         ask_candidate_fit(&facts, "db2", &script);
-        assert_non_null(strstr(script.items[0].text, "time >= 7"));
+        assert_non_null(strstr(script.items[0].text, "time > 7"));
         assert_null(strstr(script.items[0].text, "NOT LIKE 'select%'")); /* one that reads counts, too */
         expect(&facts, judge_candidate_fit, "db2", REPLIES("-"), VERDICT_MET, "nothing long runs on it");
         expect(&facts, judge_candidate_fit, "db2", REPLIES("id=7|user=report|time=11|text=SELECT SLEEP(60)"),
