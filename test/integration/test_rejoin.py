@@ -123,7 +123,7 @@ def test_known_no_longer(lab):
     db2.sql("CREATE TABLE app.more (id INT PRIMARY KEY)", "INSERT INTO app.more VALUES (1)")
     until(lambda: db1.status()["executed"] == db2.position(), PATIENCE, "db1 level")
     db1.sql("STOP SLAVE")
-    manager.wait(lambda status: manager.server("db1")["receiver"] == "no", "db1 stopped")
+    manager.wait(lambda status: manager.server("db1").get("receiver") == "no", "db1 stopped")
     done = manager.order("rejoin", name, "db1")
     assert done.returncode == 1 and "START SLAVE on it is enough" in done.stderr, done.stderr
     db1.sql("RESET SLAVE ALL")
