@@ -221,8 +221,7 @@ void follow_print_end(const Context *context, ApiId method, const char *cluster,
                        cluster, run ? run : "");
         else if (method == API_REJOIN)
                 printf("Not attached: it is left as it is now, read-only if that could be done. All about it: mhactl "
-                       "report "
-                       "%s %s\n",
+                       "report %s %s\n",
                        cluster, run ? run : "");
         else
                 printf("Not done: what was changed was undone. All about it: mhactl report %s %s\n", cluster,

@@ -569,7 +569,9 @@ static void on_done(Runbook *runbook, RunOutcome outcome, const char *why, void 
         LogFields fields = cluster_fields(cluster, NULL);
         const char *name = cluster->config->name;
         CLEANUP(json_free) Json *run = runbook_describe(cluster->runbook);
-        CLEANUP(mem_free) char *id = alloc_string(runbook_id(cluster->runbook));
+        /* One that could not be read and was abandoned has no id any more. */
+        const char *known = runbook_id(cluster->runbook);
+        CLEANUP(mem_free) char *id = alloc_string(known ? known : journal_last_run(cluster->journal));
         exec_cool(cluster->exec, id);
         if (outcome == RUN_HALTED || !is_told(cluster, id, run_outcome_to_string(outcome)))
                 write_report(cluster, run, runbook_facts(cluster->runbook), outcome);
@@ -746,8 +748,7 @@ static void settle(Cluster *cluster, const char *id)
         if (runbook_report_ended(cluster->runbook, id, &failure) < 0) {
                 log_event(EVENT_ERROR, &fields,
                           "%s: what follows from the end of the last run cannot be done: %s. Look whether all servers "
-                          "are "
-                          "as they are to be",
+                          "are as they are to be",
                           cluster->config->name, failure.text);
                 note_settled(cluster, id);
                 forget_run(cluster);

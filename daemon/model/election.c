@@ -154,8 +154,7 @@ static void exclude_unfit(const Contest *contest, Assessment *assessment)
         else if (contest->input->hands_over && logs_otherwise(contest, candidate))
                 exclude(assessment,
                         "its binary log has other filters (binlog_do_db %s, binlog_ignore_db %s) than the primary's, "
-                        "so "
-                        "that others would not get what they got before",
+                        "so that others would not get what they got before",
                         text_is_empty(candidate->binlog_do_db) ? "none" : candidate->binlog_do_db,
                         text_is_empty(candidate->binlog_ignore_db) ? "none" : candidate->binlog_ignore_db);
         else if (limit > 0 && candidate->unapplied > limit)

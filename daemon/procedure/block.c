@@ -116,8 +116,8 @@ void judge_nearer(const Facts *facts, const char *server, const Replies *replies
 
 /* The block */
 
-#define ENDING_LONGEST                                                                                                 \
-        500 /* ms; what one logs that takes longer is found when it is looked whether nobody has written */
+/* In ms; what one logs that takes longer is found when it is looked whether nobody has written. */
+#define ENDING_LONGEST 500
 
 /* Who is there is asked before where the log ends. */
 enum { BLOCK_LOCK, BLOCK_TICK, BLOCK_BINLOG, BLOCK_SESSIONS };

@@ -333,8 +333,7 @@ static void decide_nothing_extra(const Facts *facts, Judgement *judgement)
         } else if (!text_equal(json_get_string(returning, "new_primary"), primary)) {
                 judge_as(judgement, VERDICT_HOPELESS,
                          "%s was opened in its place, and the primary is %s now: by position nothing says where it "
-                         "would "
-                         "have to go on",
+                         "would have to go on",
                          json_get_string(returning, "new_primary"), primary);
         } else if (another) {
                 judge_as(judgement, VERDICT_HOPELESS, "%s is not attached: %s", name, another);
